@@ -1,0 +1,46 @@
+# `make` alone lists the targets. All that a fresh machine needs is make and Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help venv demo test matrix lint format clean
+
+help:
+	@echo "make demo    run the demonstration (ARGS=... are passed on)"
+	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
+	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
+	@echo "make lint    check style, types and layers"
+	@echo "make format  format the code"
+	@echo "make venv    make .venv and install everything in it"
+	@echo "make clean   remove what the other targets made"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "dask_verify needs Python 3.11 or newer, and $(PYTHON) is %d.%d: run make PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/dask verify demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+matrix: $(STAMP)
+	$(BIN)/python -m pytest -m matrix $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

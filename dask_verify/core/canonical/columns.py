@@ -1,0 +1,125 @@
+"""Prepared columns: flat buffers of which any run of rows is a few slices.
+
+Guarantees
+* ``emit(start, stop, out)`` appends bytes that depend on those rows alone: a null mask is there
+  exactly if one of them is null, and lengths are stored instead of offsets.
+* What lies under a null is zero.
+
+Layout of one run of n rows: nulls (a byte 0, or a byte 1 and a bit per row, set for null, lowest
+bit first), then by kind: n fixed-width items; or n lengths (uint32) and their bytes; or n lengths
+and the items as a column of their own; or the fields of a struct, one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dask_verify.core.canonical.wire import Array, Refusal
+
+Parts = list[Any]
+_LIMIT = 1 << 32
+
+
+class Column(Protocol):
+    """Anything that emits runs of rows."""
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+
+
+class Nulls:
+    """Which rows are null, with a running count so that a run needs no scan."""
+
+    def __init__(self, mask: Array | None) -> None:
+        self.mask = mask if mask is not None and mask.any() else None
+        if self.mask is not None:
+            self._before = np.concatenate(([0], np.cumsum(self.mask)))
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the null mask of a run."""
+        if self.mask is None or self._before[start] == self._before[stop]:
+            out.append(b"\0")
+        else:
+            out.append(b"\1")
+            out.append(np.packbits(self.mask[start:stop], bitorder="little").tobytes())
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Items of fixed width that are never null."""
+
+    data: memoryview
+    width: int
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+        out.append(self.data[start * self.width : stop * self.width])
+
+
+@dataclass(frozen=True)
+class Nullable:
+    """Another column with a null mask before it."""
+
+    nulls: Nulls
+    values: Column
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+        self.nulls.emit(start, stop, out)
+        self.values.emit(start, stop, out)
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Rows of varying length: lengths, then a run of the column that holds their items."""
+
+    lengths: memoryview
+    bounds: list[int]
+    items: Column
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+        out.append(self.lengths[4 * start : 4 * stop])
+        self.items.emit(self.bounds[start], self.bounds[stop], out)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Rows of one fixed number of items."""
+
+    size: int
+    items: Column
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+        self.items.emit(start * self.size, stop * self.size, out)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Columns side by side; none at all for a column without bytes."""
+
+    columns: list[Column]
+
+    def emit(self, start: int, stop: int, out: Parts) -> None:
+        """Append the bytes of rows ``start`` to ``stop``."""
+        for column in self.columns:
+            column.emit(start, stop, out)
+
+
+def raw_column(values: Array) -> Raw:
+    """Return the column of a contiguous array."""
+    width = values.dtype.itemsize
+    return Raw(memoryview(values.reshape(-1).view(np.uint8).data), width)
+
+
+def nested(lengths: Array, items: Column) -> Nested:
+    """Return the column of rows with these lengths."""
+    if lengths.size and int(lengths.max()) >= _LIMIT:
+        raise Refusal(lengths, "one of its rows has 2**32 items or more", "column")
+    bounds = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    small = lengths.astype("<u4")
+    return Nested(memoryview(small.view(np.uint8).data), bounds.tolist(), items)

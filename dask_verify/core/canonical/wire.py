@@ -1,0 +1,173 @@
+"""CBOR heads, the refusal that carries a path, and the limits that both directions obey.
+
+Guarantees: a head is always the shortest one (RFC 8949, section 4.2.1), and the reader accepts no
+other; a reader never allocates from a count that the remaining bytes cannot pay for.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+import struct
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from dask_verify.errors import DecodingError, EncodingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+Array = np.ndarray[Any, Any]
+
+VALUE, RECORDS, TABLE, FRAME = b"\x11", b"\x21", b"\x31", b"\x41"
+"""First byte of each encoding: kind in the high four bits, format version in the low four."""
+
+MAX_DEPTH = 100
+UINT, NINT, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
+
+TAG_BASE = 0xDA00
+TAG_TUPLE, TAG_SET, TAG_FROZENSET, TAG_SURROGATES, TAG_BYTEARRAY, TAG_OBJECT = range(
+    TAG_BASE, TAG_BASE + 6
+)
+FLOAT, NONE, FALSE, TRUE = b"\xfb", b"\xf6", b"\xf4", b"\xf5"
+NAN = struct.pack(">d", math.nan)
+
+_SMALL = [bytes([n]) for n in range(256)]
+_WIDTHS = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
+
+
+class Refusal(Exception):
+    """A value that has no bytes; containers add their step to it as it passes."""
+
+    def __init__(self, value: object, advice: str, type_name: str = "") -> None:
+        super().__init__(advice)
+        self.type_name = type_name or qualified(type(value))
+        self.advice = advice
+        self.steps: list[str] = []
+
+    def under(self, key: object) -> None:
+        """Add the step to the refused value, seen from its container."""
+        self.steps.append(f"[{reprlib.repr(key)}]")
+
+    def error(self) -> EncodingError:
+        """Return the error that callers see."""
+        return EncodingError(self.type_name, "".join(reversed(self.steps)), self.advice)
+
+
+def qualified(cls: type) -> str:
+    """Return the name of a class as messages show it."""
+    module = "" if cls.__module__ == "builtins" else f"{cls.__module__}."
+    return module + cls.__qualname__
+
+
+def refused(work: Callable[[], T]) -> T:
+    """Run an encoder and turn its refusals into ``EncodingError``."""
+    try:
+        return work()
+    except Refusal as refusal:
+        raise refusal.error() from refusal.__cause__
+    except RecursionError:
+        raise EncodingError("object", "", "the stack has no room left for its nesting") from None
+
+
+def check_depth(value: object, depth: int) -> None:
+    """Refuse a container below ``MAX_DEPTH`` others."""
+    if depth >= MAX_DEPTH:
+        raise Refusal(value, f"nested deeper than {MAX_DEPTH} levels, or it contains itself")
+
+
+def head(major: int, count: int) -> bytes:
+    """Return the shortest CBOR head.
+
+    >>> head(ARRAY, 2).hex(), head(UINT, 500).hex()
+    ('82', '1901f4')
+    """
+    if count < 24:
+        return _SMALL[major << 5 | count]
+    if count < 1 << 8:
+        return bytes((major << 5 | 24, count))
+    if count < 1 << 16:
+        return struct.pack(">BH", major << 5 | 25, count)
+    if count < 1 << 32:
+        return struct.pack(">BI", major << 5 | 26, count)
+    return struct.pack(">BQ", major << 5 | 27, count)
+
+
+class Reader:
+    """Bytes with a position; every read is checked against what is left.
+
+    ``recheck`` is set by whatever read something whose canonical form only the encoder knows.
+    """
+
+    __slots__ = ("data", "pos", "recheck")
+
+    def __init__(self, data: bytes, pos: int = 0) -> None:
+        self.data = data
+        self.pos = pos
+        self.recheck = False
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` bytes."""
+        end = self.pos + count
+        if end > len(self.data):
+            raise DecodingError(
+                f"truncated: expected {count} bytes at {self.pos}, got {len(self.data) - self.pos}"
+            )
+        piece = self.data[self.pos : end]
+        self.pos = end
+        return piece
+
+    def afford(self, count: int, each: int = 1) -> int:
+        """Return ``count`` if that many items of at least ``each`` bytes can still follow."""
+        left = len(self.data) - self.pos
+        if count * each > left:
+            raise DecodingError(
+                f"{count} items announced at {self.pos}, but only {left} bytes left"
+            )
+        return count
+
+    def number(self, width: int) -> int:
+        """Return the next little-endian unsigned integer of ``width`` bytes."""
+        return int.from_bytes(self.take(width), "little")
+
+    def head(self) -> tuple[int, int]:
+        """Return major type and argument of the next CBOR head."""
+        first = self.take(1)[0]
+        major, info = first >> 5, first & 31
+        if info < 24:
+            return major, info
+        if info > 27:
+            raise DecodingError(f"indefinite or reserved CBOR length at {self.pos - 1}")
+        width, least = _WIDTHS[info]
+        count = int.from_bytes(self.take(width), "big")
+        if count < least and major != SIMPLE:
+            raise DecodingError(f"CBOR head at {self.pos - width - 1} is longer than needed")
+        return major, count
+
+    def finish(self) -> None:
+        """Refuse trailing bytes."""
+        if self.pos != len(self.data):
+            raise DecodingError(f"{len(self.data) - self.pos} bytes too many at {self.pos}")
+
+
+def open_reader(data: bytes, kind: bytes, what: str) -> Reader:
+    """Check the first byte and return a reader behind it."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise DecodingError(f"expected the bytes of {what}, got {qualified(type(data))}")
+    data = bytes(data)
+    if data[:1] != kind:
+        got = data[:1].hex() or "nothing"
+        raise DecodingError(f"expected {what}, which starts with {kind.hex()}; got {got}")
+    return Reader(data, 1)
+
+
+def decoded(work: Callable[[], T]) -> T:
+    """Run a decoder; whatever hostile bytes make a library raise is a ``DecodingError``."""
+    try:
+        return work()
+    except DecodingError:
+        raise
+    except Exception as error:
+        raise DecodingError(f"not a canonical encoding: {type(error).__name__}: {error}") from error

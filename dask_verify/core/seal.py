@@ -1,0 +1,322 @@
+"""Sealed partitions, what is committed about them, and what is opened from them.
+
+* A partition is a grid of cells: unit ``c`` emitted cell ``(b, c)`` for bucket ``b``.
+* Leaves are in bucket-major order, ``b * units + c``: a unit is a column, and what one reduce
+  partition reads is a contiguous range.
+* The digest of a commitment covers shape, counts and roots, and nothing that differs between
+  honest domains; it is what replicas are compared by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import blake3
+
+from dask_verify.core.canonical import decode, encode
+from dask_verify.core.merkle import BLAKE3, MerkleTree, verify_range
+from dask_verify.errors import DecodingError, ProofError
+
+OUTPUT, INPUT = "output", "input"
+
+
+def digest(context: str, payload: bytes) -> bytes:
+    """BLAKE3 of bytes in a context of its own, 32 bytes.
+
+    >>> digest("a", b"") == digest("b", b"")
+    False
+    """
+    return blake3.blake3(payload, derive_key_context=f"dask_verify v1 {context}").digest()
+
+
+class _Record:
+    """A frozen dataclass that crosses the wire as the canonical bytes of its fields."""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the fields, in order."""
+        return encode(tuple(getattr(self, f.name) for f in fields(self)))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return what `to_bytes` encoded.
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not the canonical encoding of this type.
+        """
+        values = decode(data)
+        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        if not isinstance(values, tuple) or len(values) != len(names):
+            raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")
+        record = cls(*values)
+        record._check()
+        return record
+
+    def _check(self) -> None:
+        for name, kind in self._types().items():
+            value: Any = getattr(self, name)
+            if type(value) is not kind or (kind is int and int(value) < 0):
+                raise DecodingError(
+                    f"{type(self).__name__}.{name}: expected {kind.__name__}, got {value!r:.60}"
+                )
+
+    @classmethod
+    def _types(cls) -> dict[str, type]:
+        raise AssertionError("every record states its types")
+
+
+@dataclass(frozen=True)
+class Commitment(_Record):
+    """What a domain binds itself to for one partition.
+
+    Parameters
+    ----------
+    job : bytes
+        Job id; nothing can be replayed into another job.
+    stage : str
+        ``"map"`` or ``"reduce"``.
+    partition : int
+        Index within the stage.
+    domain : str
+        Who commits.
+    inputs : bytes
+        Digest of the inputs that were assigned.
+    buckets, units : int
+        Shape of the grid of cells.
+    records_in : int
+        Input records of a map partition; records consumed by a reduce partition.
+    counts : tuple of int
+        Output records, for each reduce partition (map) or in all (reduce, one entry).
+    nbytes : int
+        Canonical bytes of all cells together.
+    input_root : bytes
+        Root over the inputs of the units; empty where the unit is the whole partition.
+    root : bytes
+        Root over the cells.
+
+    Examples
+    --------
+    >>> one = Commitment(b"j", "map", 0, "alice", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+    >>> other = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+    >>> one.digest == other.digest
+    True
+    >>> Commitment.from_bytes(one.to_bytes()) == one
+    True
+    """
+
+    job: bytes
+    stage: str
+    partition: int
+    domain: str
+    inputs: bytes
+    buckets: int
+    units: int
+    records_in: int
+    counts: tuple[int, ...]
+    nbytes: int
+    input_root: bytes
+    root: bytes
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return self.buckets * self.units
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What replicas are compared by: shape, counts, input root and root."""
+        compared = (
+            self.buckets,
+            self.units,
+            self.records_in,
+            self.counts,
+            self.nbytes,
+            self.input_root,
+            self.root,
+        )
+        return digest("commitment", encode(compared))
+
+    @classmethod
+    def _types(cls) -> dict[str, type]:
+        whole = ("partition", "buckets", "units", "records_in", "nbytes")
+        octets = ("job", "inputs", "input_root", "root")
+        return (
+            dict.fromkeys(whole, int)
+            | dict.fromkeys(octets, bytes)
+            | {"stage": str, "domain": str, "counts": tuple}
+        )
+
+    def _check(self) -> None:
+        super()._check()
+        if not all(type(n) is int and n >= 0 for n in self.counts):
+            raise DecodingError("Commitment.counts: expected whole numbers")
+        if len(self.root) != 32 or len(self.input_root) not in (0, 32):
+            raise DecodingError("Commitment: expected roots of 32 bytes")
+
+
+@dataclass(frozen=True)
+class Opening(_Record):
+    """Contiguous leaves of one tree of a sealed partition, with the proof that they belong."""
+
+    job: bytes
+    stage: str
+    partition: int
+    domain: str
+    tree: str
+    root: bytes
+    size: int
+    start: int
+    stop: int
+    leaves: tuple[bytes, ...]
+    proof: tuple[bytes, ...]
+
+    @classmethod
+    def _types(cls) -> dict[str, type]:
+        whole = ("partition", "size", "start", "stop")
+        return (
+            dict.fromkeys(whole, int)
+            | dict.fromkeys(("stage", "domain", "tree"), str)
+            | dict.fromkeys(("job", "root"), bytes)
+            | dict.fromkeys(("leaves", "proof"), tuple)
+        )
+
+    def _check(self) -> None:
+        super()._check()
+        if not all(type(b) is bytes for b in self.leaves + self.proof):
+            raise DecodingError("Opening: expected leaves and proof as bytes")
+
+    @cached_property
+    def leaf_hashes(self) -> tuple[bytes, ...]:
+        """Hashes of the leaves, as the tree makes them."""
+        return tuple(BLAKE3.leaf(leaf) for leaf in self.leaves)
+
+    def statement(self) -> bytes:
+        """Return what is signed: everything, with the leaves replaced by their hashes."""
+        return replace(self, leaves=self.leaf_hashes).to_bytes()
+
+    def verify(self, expected: Opening) -> None:
+        """Check that the leaves are those of the asked range of the asked root.
+
+        Parameters
+        ----------
+        expected : Opening
+            What was asked for (see `asked`): everything but leaves and proof.
+
+        Raises
+        ------
+        ProofError
+            If another range was served, or the leaves do not belong to the root.
+        """
+        for f in fields(self):
+            if f.name not in ("leaves", "proof"):
+                got, want = getattr(self, f.name), getattr(expected, f.name)
+                if got != want:
+                    raise ProofError(f"opening, {f.name}", want, got)
+        verify_range(
+            BLAKE3,
+            self.start,
+            self.stop,
+            self.size,
+            list(self.leaf_hashes),
+            list(self.proof),
+            self.root,
+        )
+
+
+def asked(commitment: Commitment, tree: str, start: int, stop: int, domain: str) -> Opening:
+    """Return the opening, still without leaves, that answers a request for a range."""
+    output = tree == OUTPUT
+    return Opening(
+        job=commitment.job,
+        stage=commitment.stage,
+        partition=commitment.partition,
+        domain=domain,
+        tree=tree,
+        root=commitment.root if output else commitment.input_root,
+        size=commitment.size if output else commitment.units,
+        start=start,
+        stop=stop,
+        leaves=(),
+        proof=(),
+    )
+
+
+@dataclass(frozen=True)
+class SealedPartition:
+    """Canonical bytes of a partition with its Merkle trees, as kept by the worker that made it.
+
+    Parameters
+    ----------
+    buckets, units : int
+        Shape; ``len(leaves) == buckets * units``.
+    records_in : int
+        Records that were read.
+    counts : tuple of int
+        Records that were emitted, as in `Commitment`.
+    leaves : tuple of bytes
+        Cells in bucket-major order.
+    inputs : tuple of bytes
+        Canonical input of each unit; empty where the unit is the whole partition.
+    """
+
+    buckets: int
+    units: int
+    records_in: int
+    counts: tuple[int, ...]
+    leaves: tuple[bytes, ...]
+    inputs: tuple[bytes, ...] = ()
+
+    @cached_property
+    def output_tree(self) -> MerkleTree:
+        """Tree over the cells."""
+        return MerkleTree(self.leaves, BLAKE3)
+
+    @cached_property
+    def input_tree(self) -> MerkleTree:
+        """Tree over the inputs of the units."""
+        return MerkleTree(self.inputs, BLAKE3)
+
+    def commit(
+        self, job: bytes, stage: str, partition: int, domain: str, inputs: bytes
+    ) -> Commitment:
+        """Return the commitment to this partition."""
+        return Commitment(
+            job=job,
+            stage=stage,
+            partition=partition,
+            domain=domain,
+            inputs=inputs,
+            buckets=self.buckets,
+            units=self.units,
+            records_in=self.records_in,
+            counts=self.counts,
+            nbytes=sum(map(len, self.leaves)),
+            input_root=self.input_tree.root if self.inputs else b"",
+            root=self.output_tree.root,
+        )
+
+    def tree(self, name: str) -> tuple[MerkleTree, tuple[bytes, ...]]:
+        """Return one of the two trees and its leaves."""
+        if name == OUTPUT:
+            return self.output_tree, self.leaves
+        return self.input_tree, self.inputs
+
+    def open(self, request: Opening) -> Opening:
+        """Answer a request with the leaves of its range and their proof."""
+        tree, leaves = self.tree(request.tree)
+        return replace(
+            request,
+            leaves=tuple(leaves[request.start : request.stop]),
+            proof=tuple(tree.range_proof(request.start, request.stop)),
+        )
+
+    def without_inputs(self) -> SealedPartition:
+        """Return this partition after its inputs are no longer needed."""
+        return replace(self, inputs=())
+
+    def to_state(self) -> dict[str, Any]:
+        """Return the fields as plain values, for a store on the same machine."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
