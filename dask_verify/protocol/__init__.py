@@ -1,0 +1,1 @@
+"""Decides: events in, instructions out. Knows no Dask, no clock and no I/O."""

@@ -1,0 +1,312 @@
+"""Arbitrating one divergence: where two claims differ, and which of them is wrong.
+
+A pure generator: it yields questions, receives plain answers (``None`` where nobody answered) and
+returns a `Finding`. Rules that it keeps:
+
+* Nothing that a domain answers is believed unless it hashes to the root that the domain signed.
+* A side that refuses or answers inconsistently does not stop the arbitration: the partition is
+  recomputed as a whole and compared with what that side signed.
+* Only the coordinator's own recomputation says who is wrong, and only if its runs agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+from dask_verify.core.canonical import decode_leaf
+from dask_verify.core.merkle import BLAKE3, Difference, descend, verify_descendants
+from dask_verify.core.seal import INPUT, OUTPUT, Commitment, Opening, asked
+from dask_verify.errors import DecodingError, DescentError, ProofError
+from dask_verify.protocol.messages import MAP, Finding, Sample, Task
+from dask_verify.protocol.quorum import Claim
+
+_TEXT = 2000  #: characters of a record that a report keeps
+_WIDEST = 1 << 16  #: leaves whose hashes are asked for at once where shapes differ
+
+
+@dataclass(frozen=True)
+class AskNodes:
+    """Hashes ``depth`` levels below a node; ``request`` names the tree and whom to ask."""
+
+    task: Task
+    request: Opening
+    level: int
+    index: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class AskLeaves:
+    """An opening of a range of leaves; ``request`` says which and by whom."""
+
+    task: Task
+    request: Opening
+
+
+@dataclass(frozen=True)
+class Recompute:
+    """Recompute one unit, or with ``unit=None`` the partition, in two fresh processes."""
+
+    task: Task
+    unit: int | None
+    unit_input: bytes | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A partition as the coordinator computed it."""
+
+    commitment: Commitment
+    input_hashes: tuple[bytes, ...]
+    leaf_hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """Answer to `Recompute`.
+
+    Parameters
+    ----------
+    runs : tuple
+        One entry a fresh process: the leaves of the unit, or an `Outcome` for a whole partition.
+    source_ok : bool
+        Whether the source could be pinned and is still the same.
+    failure : str
+        Why there are no runs; empty otherwise.
+    """
+
+    runs: tuple[Any, ...]
+    source_ok: bool = True
+    failure: str = ""
+
+
+Query = AskNodes | AskLeaves | Recompute
+Arbitration = Generator[Query, Any, Finding]
+
+
+def arbitrate(task: Task, one: Claim, other: Claim, recompute: bool) -> Arbitration:
+    """Settle one divergence.
+
+    1. Find out whether the inputs or only the outputs differ.
+    2. Descend that tree to the first differing leaf: this names the unit.
+    3. Open that leaf on both sides, for the report.
+    4. Where the inputs agree, recompute the one unit from its opened input.
+    5. Otherwise, or where a side would not answer, recompute the partition.
+
+    Parameters
+    ----------
+    task : Task
+        Where the claims differ.
+    one, other : Claim
+        Two claims with different digests.
+    recompute : bool
+        Whether the coordinator is the referee; without it the divergence is only located.
+
+    Returns
+    -------
+    Finding
+        As the generator's value.
+    """
+    sides = (one, other)
+    tree = INPUT if _read_differently(task, one.commitment, other.commitment) else OUTPUT
+    difference = yield from _locate(task, sides, tree)
+    finding = Finding(
+        task,
+        one.commitment.inputs,
+        "read" if tree == INPUT else task.stage,
+        units=() if difference is None else (_unit(tree, one.commitment, difference.index),),
+    )
+    if difference is not None:
+        finding = replace(finding, sample=(yield from _sample(task, sides, tree, difference)))
+    if not recompute:
+        return finding
+    if difference is not None and tree == OUTPUT:
+        settled = yield from _judge_unit(task, sides, difference, finding)
+        if settled is not None:
+            return settled
+    return (yield from _judge_partition(task, sides, finding))
+
+
+def _read_differently(task: Task, one: Commitment, other: Commitment) -> bool:
+    if task.stage != MAP:
+        return False
+    return (one.records_in, one.units, one.input_root) != (
+        other.records_in,
+        other.units,
+        other.input_root,
+    )
+
+
+def _unit(tree: str, commitment: Commitment, index: int) -> int:
+    if tree == INPUT:
+        return index
+    return index % commitment.units if commitment.stage == MAP else index
+
+
+def _locate(
+    task: Task, sides: tuple[Claim, Claim], tree: str
+) -> Generator[Query, Any, Difference | None]:
+    """Descend to the first differing leaf; None if the trees cannot be compared."""
+    one, other = (asked(c.commitment, tree, 0, 0, c.domain) for c in sides)
+    shapes = {(c.commitment.buckets, c.commitment.units) for c in sides}
+    if len(shapes) > 1 or not one.root or not other.root or one.root == other.root:
+        return None
+    steps = descend(BLAKE3, one.size, one.root, other.root)
+    answer: Any = None
+    try:
+        while True:
+            ask = steps.send(answer)
+            side = one if ask.side == "a" else other
+            answer = yield AskNodes(task, side, ask.level, ask.index, ask.depth)
+    except StopIteration as stop:
+        found: Difference | None = stop.value
+        return found
+    except (DescentError, ProofError):
+        return None
+
+
+def _open(task: Task, claim: Claim, tree: str, index: int) -> Generator[Query, Any, bytes | None]:
+    """Open one leaf and believe it only if it belongs to the signed root."""
+    request = asked(claim.commitment, tree, index, index + 1, claim.domain)
+    opening = yield AskLeaves(task, request)
+    if opening is None:
+        return None
+    try:
+        opening.verify(request)
+    except ProofError:
+        return None
+    leaf: bytes = opening.leaves[0]
+    return leaf
+
+
+def _sample(
+    task: Task, sides: tuple[Claim, Claim], tree: str, difference: Difference
+) -> Generator[Query, Any, Sample | None]:
+    leaves = []
+    for claim in sides:
+        leaf = yield from _open(task, claim, tree, difference.index)
+        if leaf is None:
+            return None
+        leaves.append(leaf)
+    return compare_leaves(*leaves)
+
+
+def compare_leaves(one: bytes, other: bytes) -> Sample | None:
+    """Return the first differing record of two leaves as text; None if they cannot be read.
+
+    Examples
+    --------
+    >>> from dask_verify.core.canonical import encode_records
+    >>> compare_leaves(encode_records(["a", "b"]), encode_records(["a", "c"]))
+    Sample(record=1, one="'b'", other="'c'")
+    """
+    try:
+        rows = [decode_leaf(leaf) for leaf in (one, other)]
+    except DecodingError:
+        return None
+    texts = [_records(r) for r in rows]
+    length = max(map(len, texts))
+    padded = [t + ["(no record)"] * (length - len(t)) for t in texts]
+    at = next((i for i, (x, y) in enumerate(zip(*padded, strict=True)) if x != y), None)
+    if at is None:  # equal as text: dtypes, categories or the sign of a zero differ
+        return Sample(0, _describe(rows[0]), _describe(rows[1]))
+    return Sample(at, padded[0][at][:_TEXT], padded[1][at][:_TEXT])
+
+
+def _records(rows: Any) -> list[str]:
+    if isinstance(rows, list):
+        return [repr(row) for row in rows]
+    index = [repr(label) for label in rows.index]
+    values = rows.astype(object).itertuples(index=False, name=None)
+    columns = [str(c) for c in rows.columns]
+    return [
+        f"{label}: " + ", ".join(f"{c}={v!r}" for c, v in zip(columns, row, strict=True))
+        for label, row in zip(index, values, strict=True)
+    ]
+
+
+def _describe(rows: Any) -> str:
+    if isinstance(rows, list):
+        return repr(rows)[:_TEXT]
+    return f"{len(rows)} rows, dtypes {rows.dtypes.to_dict()}, index {rows.index.dtype}"[:_TEXT]
+
+
+def _judge_unit(
+    task: Task, sides: tuple[Claim, Claim], difference: Difference, finding: Finding
+) -> Generator[Query, Any, Finding | None]:
+    commitment = sides[0].commitment
+    unit, unit_input = finding.units[0], None
+    if task.stage == MAP:
+        if not commitment.input_root:
+            return None
+        unit_input = yield from _unit_input(task, sides, unit)
+        if unit_input is None:
+            return None
+    answer: Recomputed = yield Recompute(task, unit, unit_input)
+    if not answer.runs:
+        return None
+    leaf = difference.index // commitment.units if task.stage == MAP else 0
+    hashes = {BLAKE3.leaf(run[leaf]) for run in answer.runs}
+    if len(hashes) > 1:
+        return replace(finding, stable=False)
+    said = zip(sides, (difference.hash_a, difference.hash_b), strict=True)
+    return replace(finding, wrong=frozenset(c.digest for c, h in said if h not in hashes))
+
+
+def _unit_input(
+    task: Task, sides: Sequence[Claim], unit: int
+) -> Generator[Query, Any, bytes | None]:
+    """Open the input of a unit from either side: both signed the same input root."""
+    for claim in sides:
+        leaf = yield from _open(task, claim, INPUT, unit)
+        if leaf is not None:
+            return leaf
+    return None
+
+
+def _judge_partition(
+    task: Task, sides: tuple[Claim, Claim], finding: Finding
+) -> Generator[Query, Any, Finding]:
+    answer: Recomputed = yield Recompute(task, None, None)
+    if not answer.runs:
+        return replace(finding, failure=answer.failure or "the referee gave no answer")
+    outcomes: list[Outcome] = list(answer.runs)
+    finding = replace(finding, read=task.stage == MAP)
+    if len({o.commitment.digest for o in outcomes}) > 1:
+        return replace(finding, stable=False)
+    truth = outcomes[0]
+    wrong = [c for c in sides if c.digest != truth.commitment.digest]
+    misread = any(_read_differently(task, c.commitment, truth.commitment) for c in wrong)
+    if wrong and not finding.units:
+        tree = INPUT if misread and truth.commitment.input_root else OUTPUT
+        finding = replace(finding, units=(yield from _first_unit(task, wrong[0], truth, tree)))
+    return replace(
+        finding,
+        cause="read" if misread else task.stage,
+        wrong=frozenset(c.digest for c in wrong),
+        source_ok=answer.source_ok,
+    )
+
+
+def _first_unit(
+    task: Task, claim: Claim, truth: Outcome, tree: str
+) -> Generator[Query, Any, tuple[int, ...]]:
+    """Name the first unit in which a claim of another shape leaves the truth."""
+    if truth.commitment.units == 1 and task.stage == MAP:
+        return (0,)
+    request = asked(claim.commitment, tree, 0, 0, claim.domain)
+    if not 0 < request.size <= _WIDEST or not request.root:
+        return ()
+    level = (request.size - 1).bit_length()
+    hashes = yield AskNodes(task, request, level, 0, level)
+    try:
+        verify_descendants(BLAKE3, request.size, level, 0, level, hashes or [], request.root)
+    except ProofError:
+        return ()
+    truths = truth.input_hashes if tree == INPUT else truth.leaf_hashes
+    pairs = zip_longest(hashes, truths)
+    index = next((i for i, (said, true) in enumerate(pairs) if said != true), None)
+    return () if index is None else (_unit(tree, truth.commitment, index),)

@@ -1,0 +1,145 @@
+"""What the user demands of a job, checked when it is written down."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask_verify.errors import PolicyError
+
+#: Defaults, also those of ``verify.yaml`` (a test compares them).
+DEFAULTS: dict[str, Any] = {
+    "replicas": 2,
+    "faults": None,
+    "audit": 0.0,
+    "unit_records": None,
+    "referee": "coordinator",
+    "stand_in": True,
+    "trust_input": False,
+    "deadline": None,
+    "window": 4,
+    "buckets": None,
+}
+
+_lookup: Callable[[str], Any] = DEFAULTS.__getitem__
+
+
+def set_defaults(lookup: Callable[[str], Any]) -> None:
+    """Let a configuration system supply the values of fields that a policy does not name."""
+    global _lookup
+    _lookup = lookup
+
+
+def _default(name: str) -> Any:
+    return field(default_factory=lambda: _lookup(name))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a job has to satisfy. Fields that are not given come from ``dask.config`` (``verify:``).
+
+    Parameters
+    ----------
+    replicas : int
+        Domains that execute every task: 1, or at least ``faults + 1``.
+    faults : int, optional
+        Domains that may be faulty (``f``); default ``max(1, replicas - 1)``.
+    audit : float
+        Share of the units that is recomputed after commitment. Only 0 is accepted so far.
+    unit_records : int, optional
+        Input records in one unit; default: 1,024 for a bag, the whole partition for a dataframe.
+    referee : {"coordinator", "domains"}
+        Who decides a divergence: the coordinator recomputes the differing unit, or further
+        domains run the task.
+    stand_in : bool
+        Whether the coordinator may compute a task as one more replica when domains run out.
+    trust_input : bool
+        Accept collections that hold results computed earlier, which nobody verifies.
+    deadline : float, optional
+        Seconds after which an unanswered task makes its domain suspected; default: derived from
+        the times that other tasks of the stage took.
+    window : int
+        Partitions in flight in each domain, per worker.
+    buckets : int, optional
+        Key buckets per reduce partition; default: 8 for a bag, 1 for a dataframe.
+
+    Raises
+    ------
+    PolicyError
+        If a value is out of range, or the values contradict each other.
+
+    Examples
+    --------
+    >>> Policy(replicas=3).faults
+    2
+    >>> Policy(replicas=2, faults=2)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.PolicyError: replicas: expected 1 or at least faults + 1 = 3, got 2; ...
+    """
+
+    replicas: int = _default("replicas")
+    faults: int = _default("faults")
+    audit: float = _default("audit")
+    unit_records: int | None = _default("unit_records")
+    referee: str = _default("referee")
+    stand_in: bool = _default("stand_in")
+    trust_input: bool = _default("trust_input")
+    deadline: float | None = _default("deadline")
+    window: int = _default("window")
+    buckets: int | None = _default("buckets")
+
+    def __post_init__(self) -> None:
+        _whole("replicas", self.replicas, 1)
+        if self.faults is None:
+            object.__setattr__(self, "faults", max(1, self.replicas - 1))
+        _whole("faults", self.faults, 1)
+        if self.replicas != 1 and self.replicas < self.faults + 1:
+            raise PolicyError(
+                f"replicas: expected 1 or at least faults + 1 = {self.faults + 1},"
+                f" got {self.replicas}; raise replicas or lower faults"
+            )
+        _rate(self.audit)
+        for name in ("unit_records", "buckets"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 1)
+        _whole("window", self.window, 1)
+        if self.referee not in ("coordinator", "domains"):
+            raise PolicyError(f"referee: expected 'coordinator' or 'domains', got {self.referee!r}")
+        _flags(self)
+        _seconds(self.deadline)
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise PolicyError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _rate(value: Any) -> None:
+    if not _real(value) or not 0 <= value <= 1:
+        raise PolicyError(f"audit: expected a rate from 0 to 1, got {value!r}")
+    if value > 0:
+        raise PolicyError(
+            f"audit: expected 0, got {value!r}; this version verifies by replication only,"
+            " so use replicas=2 or more"
+        )
+
+
+def _flags(policy: Policy) -> None:
+    for name in ("stand_in", "trust_input"):
+        if not isinstance(getattr(policy, name), bool):
+            raise PolicyError(f"{name}: expected True or False, got {getattr(policy, name)!r}")
+
+
+def _seconds(value: Any) -> None:
+    if value is None:
+        return
+    if not _real(value) or not 0 < value < math.inf:
+        raise PolicyError(f"deadline: expected a positive number of seconds, got {value!r}")

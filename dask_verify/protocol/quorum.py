@@ -1,0 +1,141 @@
+"""Counting claims: who said what about one task, and whether enough distinct domains agree.
+
+* A claim counts for a domain only with that domain's signature, and only for the job, stage,
+  partition and inputs that were assigned.
+* A domain counts once, whatever it sends; one that signed two different claims counts for none.
+* An exposed domain counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from dask_verify.core.canonical import encode
+from dask_verify.core.seal import Commitment
+from dask_verify.errors import SignatureError
+from dask_verify.protocol.domain import Domain, Identity
+from dask_verify.protocol.messages import Task
+from dask_verify.protocol.serving import unwrap
+
+CONTEXT = "commitment"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One commitment with its signature; the coordinator's own carries none."""
+
+    domain: str
+    commitment: Commitment
+    signature: bytes = b""
+
+    @property
+    def digest(self) -> bytes:
+        """What claims are compared by."""
+        return self.commitment.digest
+
+
+def sign(identity: Identity, commitment: Commitment) -> bytes:
+    """Return a signed commitment as bytes for the wire."""
+    payload = commitment.to_bytes()
+    return encode((payload, identity.sign(CONTEXT, payload)))
+
+
+def admit(wire: bytes, task: Task, job: bytes, inputs: bytes, domain: Domain) -> Claim:
+    """Turn what a domain sent into a claim, checking bytes before parsing them.
+
+    Parameters
+    ----------
+    wire : bytes
+        What arrived.
+    task : Task
+    job, inputs : bytes
+        What the domain was told to work on.
+    domain : Domain
+        Whom it was assigned to.
+
+    Returns
+    -------
+    Claim
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are no signed commitment.
+    SignatureError
+        If the signature is not this domain's, or it signed something else than it was asked.
+    """
+    payload, signature = unwrap(wire)
+    domain.verify(CONTEXT, payload, signature)
+    commitment = Commitment.from_bytes(payload)
+    for name, want in (
+        ("job", job),
+        ("stage", task.stage),
+        ("partition", task.partition),
+        ("domain", domain.name),
+        ("inputs", inputs),
+    ):
+        if getattr(commitment, name) != want:
+            raise SignatureError(
+                f"commitment to {task.stage} partition {task.partition}, {name}:"
+                f" expected {want!r:.80}, got {getattr(commitment, name)!r:.80}"
+            )
+    return Claim(domain.name, commitment, signature)
+
+
+@dataclass
+class Ballot:
+    """The claims on one task under one assignment of inputs."""
+
+    claims: list[Claim] = field(default_factory=list)
+
+    def add(self, claim: Claim) -> bool:
+        """Add a claim; False if the domain had made the very same one before."""
+        if any(c.domain == claim.domain and c.digest == claim.digest for c in self.claims):
+            return False
+        self.claims.append(claim)
+        return True
+
+    def of(self, digest: bytes) -> Claim | None:
+        """Return the first claim with a digest."""
+        return next((c for c in self.claims if c.digest == digest), None)
+
+    def claimants(self, digests: Collection[bytes]) -> list[str]:
+        """Return the domains that signed any of the digests."""
+        return list(dict.fromkeys(c.domain for c in self.claims if c.digest in digests))
+
+    def live(self, excluded: Collection[str]) -> list[Claim]:
+        """Return the claims of domains that are not excluded."""
+        return [c for c in self.claims if c.domain not in excluded]
+
+    def voters(self, excluded: Collection[str]) -> dict[bytes, list[str]]:
+        """Return, for each digest, the distinct domains that count for it."""
+        live = self.live(excluded)
+        said = Counter(c.domain for c in live)
+        voters: dict[bytes, list[str]] = {}
+        for claim in live:
+            names = voters.setdefault(claim.digest, [])
+            if said[claim.domain] == 1:
+                names.append(claim.domain)
+        return voters
+
+    def winners(self, excluded: Collection[str], quorum: int) -> list[bytes]:
+        """Return the digests that enough distinct domains agree on, most votes first."""
+        voters = self.voters(excluded)
+        best = sorted(voters, key=lambda digest: -len(voters[digest]))
+        return [digest for digest in best if len(voters[digest]) >= quorum]
+
+
+def honest_disagree(groups: Iterable[int], claims: int, faults: int) -> bool:
+    """Whether at least two honest domains must have given different answers.
+
+    Of ``claims`` domains at least ``claims - faults`` are honest; if no single answer has that
+    many, they cannot all have given the same one.
+
+    >>> honest_disagree([1, 1, 1], claims=3, faults=1)
+    True
+    >>> honest_disagree([2, 1], claims=3, faults=1)
+    False
+    """
+    return max(groups, default=0) < claims - faults
