@@ -1,0 +1,1 @@
+"""Carries: Dask submits, workers compute and keep, and nothing here decides who is right."""

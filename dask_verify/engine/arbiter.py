@@ -1,0 +1,167 @@
+"""What the coordinator computes itself: arbitrations, and partitions that it stands in for."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.engine.graphs import Upstream, changed
+from dask_verify.engine.reader import Reader
+from dask_verify.engine.referee import Failure, Referee, Request
+from dask_verify.engine.store import Address
+from dask_verify.engine.work import Shipped, Work
+from dask_verify.protocol.board import Plan
+from dask_verify.protocol.dispute import (
+    AskLeaves,
+    AskNodes,
+    Outcome,
+    Query,
+    Recompute,
+    Recomputed,
+    arbitrate,
+)
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.job import JobState
+from dask_verify.protocol.messages import (
+    MAP,
+    REDUCE,
+    Arbitrate,
+    Event,
+    Failed,
+    Finding,
+    StandIn,
+    StoodIn,
+    Task,
+)
+
+_RUNS = 2  #: fresh processes that a referee compares
+
+
+@dataclass
+class Arbiter:
+    """Answers the questions of an arbitration, and executes tasks in the coordinator's name.
+
+    Everything here blocks; it runs beside the driver's thread and posts events.
+    """
+
+    plan: Plan
+    work: Work
+    shipped: Shipped
+    source: Upstream
+    state: JobState
+    reader: Reader
+    ranges: Callable[[int], Iterator[tuple[Commitment, int, int]]]
+    post: Callable[[Event], None]
+    referee: Referee = field(default_factory=Referee)
+    recomputed: list[tuple[Task, int | None]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Stop what still computes."""
+        self.referee.close()
+
+    def stand_in(self, instruction: StandIn) -> None:
+        """Execute a task, keep the sealed partition, and claim it.
+
+        Raises
+        ------
+        UnservedError
+            If a map partition that a reduce task reads is not served now.
+        """
+        task, inputs = instruction.task, instruction.inputs
+        sealed = self.referee.sealed(self._whole(task))
+        if isinstance(sealed, Failure):
+            self.post(Failed(task, COORDINATOR, inputs, sealed.text))
+            return
+        self.reader.local[Address(self.plan.job, *task)] = sealed
+        commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
+        self.post(StoodIn(task, inputs, commitment.to_bytes()))
+
+    def settle(self, instruction: Arbitrate) -> None:
+        """Arbitrate one divergence and post what was found."""
+        try:
+            finding = self._arbitrated(instruction)
+        except Exception:
+            # An arbitration that cannot be made decides nothing; the job must not wait for it.
+            text = traceback.format_exc()
+            task = instruction.task
+            finding = Finding(task, instruction.inputs, task.stage, failure=text)
+        self.post(finding)
+
+    def examine(self, item: tuple[int, bytes]) -> None:
+        """Look for the holder that evidence, brought by a reducer, convicts."""
+        partition, evidence = item
+        for accepted, start, stop in self.ranges(partition):
+            self.reader.convict(evidence, accepted, start, stop)
+
+    def _arbitrated(self, instruction: Arbitrate) -> Finding:
+        task, ballot = instruction.task, self.state.state(instruction.task).ballot
+        one, other = ballot.of(instruction.one), ballot.of(instruction.other)
+        if one is None or other is None:
+            raise LookupError("a claim is gone")
+        steps = arbitrate(task, one, other, instruction.recompute)
+        answer: Any = None
+        try:
+            while True:
+                answer = self._answer(steps.send(answer), instruction.inputs)
+        except StopIteration as stop:
+            finding: Finding = stop.value
+            return finding
+
+    def _answer(self, query: Query, inputs: bytes) -> Any:
+        if isinstance(query, AskNodes):
+            return self.reader.nodes(query.request, query.level, query.index, query.depth)
+        if isinstance(query, AskLeaves):
+            return self.reader.open(query.request, "openings")
+        self.recomputed.append((query.task, query.unit))
+        return self._recompute(query, inputs)
+
+    def _recompute(self, query: Recompute, inputs: bytes) -> Recomputed:
+        task = query.task
+        if query.unit is None:
+            runs = self.referee.run(self._whole(task), _RUNS)
+            if isinstance(runs, Failure):
+                return Recomputed((), failure=runs.text)
+            outcomes = [self._outcome(task, SealedPartition(*run), inputs) for run in runs]
+            return Recomputed(tuple(outcomes), self._source_ok(task))
+        runs = self.referee.run(self._unit(task, query.unit, query.unit_input), _RUNS)
+        if isinstance(runs, Failure):
+            return Recomputed((), failure=runs.text)
+        return Recomputed(tuple(runs))
+
+    def _unit(self, task: Task, unit: int, unit_input: bytes | None) -> Request:
+        request = Request(self.shipped.data, *task, unit=unit, unit_input=unit_input)
+        if task.stage == MAP:
+            return request
+        bucket = task.partition * self.work.run + unit
+        cells = [cell for i in range(self.plan.maps) for cell in self._bucket(Task(MAP, i), bucket)]
+        return Request(self.shipped.data, *task, unit=unit, cells=cells)
+
+    def _bucket(self, task: Task, bucket: int) -> list[bytes]:
+        accepted = self.state.accepted(task)
+        if accepted is None:
+            raise LookupError(f"map partition {task.partition} is not accepted any more")
+        units = accepted.units
+        return self.reader.leaves(accepted, bucket * units, (bucket + 1) * units, "openings")
+
+    def _outcome(self, task: Task, sealed: SealedPartition, inputs: bytes) -> Outcome:
+        commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
+        input_hashes = sealed.input_tree.leaf_hashes if sealed.inputs else []
+        return Outcome(commitment, tuple(input_hashes), tuple(sealed.output_tree.leaf_hashes))
+
+    def _source_ok(self, task: Task) -> bool:
+        if task.stage != MAP:
+            return True
+        return self.source.pinned(task.partition) and not changed(self.source.pins)
+
+    def _whole(self, task: Task) -> Request:
+        if task.stage == MAP:
+            graph, key = self.source.partition(task.partition), self.source.keys[task.partition]
+            return Request(self.shipped.data, MAP, task.partition, graph=graph, key=key)
+        sections = [
+            self.reader.leaves(accepted, start, stop, "openings")
+            for accepted, start, stop in self.ranges(task.partition)
+        ]
+        return Request(self.shipped.data, REDUCE, task.partition, sections=sections)

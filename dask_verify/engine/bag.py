@@ -1,0 +1,80 @@
+"""Units and buckets of a bag: lists of records, and of ``(key, value)`` pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from dask_verify.core.canonical import decode_records, encode_records, normalise_records
+from dask_verify.core.keys import KeyBuckets, group_records
+from dask_verify.engine.work import Hooks, Work
+from dask_verify.errors import InputError
+
+Pair = tuple[Any, Any]
+
+
+def units(partition: Iterable[Any], unit_records: int | None) -> list[list[Any]]:
+    """Cut a partition into runs of records; an empty partition is one empty unit."""
+    if unit_records is None:
+        return [list(partition)]
+    records = iter(partition)
+    runs = list(iter(lambda: list(islice(records, unit_records)), []))
+    return runs or [[]]
+
+
+def count(records: Sequence[Any]) -> int:
+    """Return the number of records."""
+    return len(records)
+
+
+encode = encode_records
+decode = decode_records
+normalise = normalise_records
+
+
+def map_unit(
+    work: Work, partition: int, unit: int, records: list[Any], hooks: Hooks | None
+) -> tuple[list[bytes], list[int]]:
+    """Map one unit; return its cell and its number of records for every bucket."""
+    pairs = [_pair(p) for record in records for p in _emitted(work, record)]
+    if work.combiner is not None:
+        pairs = [(key, work.combiner(key, values)) for key, values in group_records(pairs)]
+    if hooks is not None:
+        pairs = hooks.map_output(partition, unit, pairs)
+    cells: list[list[Pair]] = [[] for _ in range(work.buckets)]
+    bucket = KeyBuckets(work.buckets)
+    for pair in pairs:
+        cells[bucket(pair[0])].append(pair)
+    return [encode_records(cell) for cell in cells], list(map(len, cells))
+
+
+def _emitted(work: Work, record: Any) -> Iterable[Any]:
+    emitted = work.mapper(record)
+    try:
+        pairs: Iterable[Any] = iter(emitted)
+    except TypeError:
+        raise InputError(
+            f"mapper: expected an iterable of (key, value) pairs, got {type(emitted).__name__};"
+            " return a list, or use yield"
+        ) from None
+    return pairs
+
+
+def _pair(pair: Any) -> Pair:
+    if type(pair) is not tuple or len(pair) != 2:
+        raise InputError(
+            f"mapper: expected to emit (key, value) pairs, got {type(pair).__name__}: {pair!r:.80}"
+        )
+    return pair
+
+
+def reduce_bucket(
+    work: Work, partition: int, unit: int, cells: Iterable[bytes], hooks: Hooks | None
+) -> tuple[bytes, int, int]:
+    """Reduce one bucket; return its leaf, records consumed and groups produced."""
+    pairs = [pair for cell in cells for pair in decode_records(cell)]
+    groups = [(key, work.reducer(key, values)) for key, values in group_records(pairs)]
+    if hooks is not None:
+        groups = hooks.reduce_output(partition, unit, groups)
+    return encode_records(groups), len(pairs), len(groups)

@@ -1,0 +1,345 @@
+"""Several domains on one machine: to rehearse, to learn and to test.
+
+What holds:
+
+* Every domain has worker processes of its own, under a hash seed of its own, and a throw-away
+  signing key. A key is handed over when the process is spawned; it never passes a scheduler, and
+  no other domain's process receives it.
+* ``shared=True`` puts all domains on one scheduler, ``shared=False`` gives each its own.
+* A saboteur lives in a file of its domain, so it can be swapped while the cluster runs.
+
+The processes all belong to one user of one machine, so this separates nobody from an attacker.
+
+As with any cluster of local processes, a script has to start it under
+``if __name__ == "__main__":``, because every worker process imports the script again.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import secrets
+import signal
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client, Scheduler
+from distributed.deploy.spec import SpecCluster
+from distributed.system import MEMORY_LIMIT
+from distributed.utils import silence_logging_cmgr
+
+from dask_verify.engine.compat import DomainNanny, correct_state
+from dask_verify.engine.enrolment import enrol
+from dask_verify.engine.plugin import HINT, DomainPlugin
+from dask_verify.errors import InputError, one_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dask_verify.protocol.domain import Domain, Identity
+
+_SHARED = "all domains"
+
+
+class LocalDomainCluster:
+    """Domains as groups of local worker processes.
+
+    Parameters
+    ----------
+    domains : sequence of str
+        Distinct names.
+    n_workers : int
+        Worker processes per domain.
+    shared : bool
+        One scheduler for all domains, or one for each.
+    saboteurs : mapping of str to Saboteur, optional
+        What is wrong with a domain from the start, see `dask_verify.testing`.
+    threads_per_worker : int
+        Threads of each worker process.
+    memory_limit : int, str or None
+        Memory of each worker process as Dask takes it; ``"auto"`` shares the machine evenly.
+    dashboard_address : str or None
+        Where the dashboard of each scheduler listens; None means no dashboard.
+
+    Attributes
+    ----------
+    domains : tuple of Domain
+        Names, public keys and environments of the domains.
+
+    Raises
+    ------
+    InputError
+        If a name is missing, empty or repeated, a saboteur is for no domain, or a number is below
+        one; nothing has been started then.
+
+    Examples
+    --------
+    >>> with LocalDomainCluster(["alice", "bob"]) as cluster:      # doctest: +SKIP
+    ...     client = cluster.get_client()
+    """
+
+    def __init__(
+        self,
+        domains: Sequence[str],
+        n_workers: int = 1,
+        shared: bool = True,
+        saboteurs: Mapping[str, Any] | None = None,
+        threads_per_worker: int = 1,
+        memory_limit: int | str | None = "auto",
+        dashboard_address: str | None = ":0",
+    ) -> None:
+        saboteurs = dict(saboteurs or {})
+        names = _checked_names(domains, saboteurs)
+        _check_count("n_workers", n_workers)
+        _check_count("threads_per_worker", threads_per_worker)
+        _check_not_spawned()
+        self._shared = shared
+        self._identities = _identities(names)
+        self._seeds = {name: secrets.randbelow(2**31) + 1 for name in names}
+        self._threads, self._dashboard = threads_per_worker, dashboard_address
+        self._memory = _memory(memory_limit, len(names) * n_workers)
+        self.domains = _domains(self._identities)
+        self._clusters: dict[str, SpecCluster] = {}
+        self._clients: dict[str, Client] = {}
+        with ExitStack() as stack:
+            # Once around everything: schedulers that close one by one would each undo it.
+            stack.enter_context(silence_logging_cmgr(logging.WARNING))
+            self._folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="dask-verify-"))
+            )
+            stack.callback(self._stop)
+            for name, saboteur in saboteurs.items():
+                self.sabotage(name, saboteur)
+            self._start(n_workers)
+            self._exit = stack.pop_all()
+
+    def get_client(self) -> Client | dict[str, Client]:
+        """Return the client of the shared scheduler, or a dict of one client for each domain.
+
+        The same client every time, closed together with the cluster. A shared one is also Dask's
+        current client.
+        """
+        for group, cluster in self._clusters.items():
+            client = self._clients.get(group)
+            if client is None or client.status in ("closed", "closing"):
+                self._clients[group] = self._connect(group, cluster)
+        return self._clients[_SHARED] if self._shared else dict(self._clients)
+
+    def sabotage(self, domain: str, saboteur: Any | None) -> None:
+        """Put a saboteur into a domain, or remove it with None; it works from the next task on.
+
+        Raises
+        ------
+        InputError
+            If there is no such domain, or the saboteur cannot be pickled.
+        """
+        path = self._saboteur_path(domain)
+        if saboteur is None:
+            path.unlink(missing_ok=True)
+            return
+        # Readers see the old file or the new one, never half of it.
+        draft = path.with_suffix(".new")
+        draft.write_bytes(_pickled(saboteur))
+        os.replace(draft, path)
+
+    def add_worker(self, domain: str) -> str:
+        """Start one more worker process in a domain and return the worker's name."""
+        cluster = self._cluster(domain)
+        taken = set(cluster.worker_spec)
+        names = (f"{domain}-{i}" for i in range(len(taken) + 1))
+        name = next(name for name in names if name not in taken)
+        cluster.worker_spec[name] = self._worker(domain)
+        cluster.sync(correct_state, cluster)
+        return name
+
+    def kill_worker(self, domain: str) -> str:
+        """Kill one running worker process of a domain and return its address.
+
+        Dask's nanny starts another process in its place, with nothing of the old one's memory.
+        """
+        for nanny in self._nannies(domain).values():
+            if nanny.pid is not None:
+                address = str(nanny.worker_address)
+                os.kill(nanny.pid, signal.SIGKILL)
+                return address
+        raise InputError(f"domain {domain!r} has no running worker to kill: add one first")
+
+    def stop_domain(self, domain: str) -> None:
+        """Stop every worker of a domain for good, without moving its data elsewhere."""
+        cluster = self._cluster(domain)
+        for name, nanny in self._nannies(domain).items():
+            cluster.worker_spec.pop(name, None)
+            cluster.sync(nanny.close)
+            cluster.workers.pop(name, None)
+
+    def close(self) -> None:
+        """Close clients, workers and schedulers; closing twice does nothing."""
+        self._exit.close()
+
+    def __enter__(self) -> LocalDomainCluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        kind = "one scheduler" if self._shared else "a scheduler each"
+        workers = sum(len(cluster.workers) for cluster in self._clusters.values())
+        names = ", ".join(self._identities)
+        return f"<LocalDomainCluster {names}: {kind}, {workers} workers>"
+
+    def _start(self, n_workers: int) -> None:
+        groups = self._groups()
+        with ThreadPoolExecutor(len(groups)) as threads:
+            starts = {
+                group: threads.submit(self._start_group, names, n_workers)
+                for group, names in groups.items()
+            }
+        # First keep all that started, so that a failure of one closes the others.
+        for group, start in starts.items():
+            if start.exception() is None:
+                self._clusters[group] = start.result()
+        for start in starts.values():
+            start.result()
+
+    def _groups(self) -> dict[str, list[str]]:
+        names = list(self._identities)
+        return {_SHARED: names} if self._shared else {name: [name] for name in names}
+
+    def _start_group(self, names: list[str], n_workers: int) -> SpecCluster:
+        workers = {f"{name}-{i}": self._worker(name) for name in names for i in range(n_workers)}
+        scheduler = {"cls": Scheduler, "options": self._scheduler_options()}
+        try:
+            return SpecCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"the workers of {one_of(names)} did not start; what they printed says why. "
+                'A script has to start the cluster under `if __name__ == "__main__":`'
+            ) from error
+
+    def _scheduler_options(self) -> dict[str, Any]:
+        return {
+            "host": "127.0.0.1",
+            "port": 0,
+            "dashboard": self._dashboard is not None,
+            # There is a small HTTP server in any case, and its default port may be taken.
+            "dashboard_address": self._dashboard or "127.0.0.1:0",
+            "plugins": [DomainPlugin()],
+        }
+
+    def _worker(self, domain: str) -> dict[str, Any]:
+        from dask_verify.engine.worker import VerifyWorker
+
+        plugin = VerifyWorker(
+            domain,
+            self._identities[domain].private_bytes(),
+            saboteur_path=str(self._saboteur_path(domain)),
+        )
+        options = {
+            "host": "127.0.0.1",
+            "nthreads": self._threads,
+            "memory_limit": self._memory,
+            "resources": {f"{HINT}{domain}": 1},
+            "env": {"PYTHONHASHSEED": str(self._seeds[domain])},
+            "plugins": (plugin,),
+            "dashboard": False,
+            "silence_logs": logging.WARNING,
+        }
+        return {"cls": DomainNanny, "options": options}
+
+    def _connect(self, group: str, cluster: SpecCluster) -> Client:
+        client = Client(cluster, set_as_default=self._shared)
+        enrol(client, [d for d in self.domains if group in (_SHARED, d.name)])
+        return client
+
+    def _cluster(self, domain: str) -> SpecCluster:
+        self._check_known(domain)
+        return self._clusters[_SHARED if self._shared else domain]
+
+    def _nannies(self, domain: str) -> dict[str, DomainNanny]:
+        hint = f"{HINT}{domain}"
+        workers = self._cluster(domain).workers
+        return {name: n for name, n in workers.items() if hint in (n.resources or {})}
+
+    def _saboteur_path(self, domain: str) -> Path:
+        self._check_known(domain)
+        return self._folder / f"saboteur-{list(self._identities).index(domain)}.pickle"
+
+    def _check_known(self, domain: str) -> None:
+        if domain not in self._identities:
+            raise InputError(f"no domain {domain!r} here, only {one_of(self._identities)}")
+
+    def _stop(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        if self._clusters:
+            with ThreadPoolExecutor(len(self._clusters)) as threads:
+                list(threads.map(lambda cluster: cluster.close(), self._clusters.values()))
+        self._clients.clear()
+        self._clusters.clear()
+
+
+def _checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[str]:
+    if isinstance(domains, str) or not isinstance(domains, Sequence):
+        raise InputError(f"expected a list of domain names, got {domains!r}")
+    names = list(domains)
+    if not names:
+        raise InputError("no domain given: name at least one, such as ['alice', 'bob']")
+    bad = [name for name in names if not isinstance(name, str) or not name]
+    if bad:
+        raise InputError(f"a domain name is a non-empty string, got {bad[0]!r}")
+    if len(set(names)) < len(names):
+        raise InputError(f"domain names must differ, got {names}")
+    unknown = sorted(set(saboteurs) - set(names), key=str)
+    if unknown:
+        raise InputError(f"saboteur for {unknown[0]!r}, but the domains are {one_of(names)}")
+    return names
+
+
+def _check_count(what: str, count: int) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise InputError(f"{what} is a number of at least 1, got {count!r}")
+
+
+def _check_not_spawned() -> None:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "a worker process imported this script and tried to start a cluster itself: "
+            'put the code that starts it under `if __name__ == "__main__":`'
+        )
+
+
+def _identities(names: Sequence[str]) -> dict[str, Identity]:
+    from dask_verify.protocol.domain import Identity
+
+    return {name: Identity.generate(name) for name in names}
+
+
+def _domains(identities: Mapping[str, Identity]) -> tuple[Domain, ...]:
+    from dask_verify.protocol.domain import Domain, environment
+
+    here = environment()
+    return tuple(Domain(name, key.public_key, here) for name, key in identities.items())
+
+
+def _memory(limit: int | str | None, workers: int) -> int | str | None:
+    return MEMORY_LIMIT // workers if limit == "auto" else limit
+
+
+def _pickled(saboteur: Any) -> bytes:
+    import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps(saboteur))
+    except Exception as error:
+        raise InputError(f"saboteur {saboteur!r} cannot be pickled: {error}") from error

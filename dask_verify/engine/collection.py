@@ -1,0 +1,129 @@
+"""A Dask collection over the verified partitions of a job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import dask.bag
+import dask.dataframe as dd
+from dask.tokenize import normalize_token
+from distributed import get_worker
+from distributed.core import rpc
+
+from dask_verify.core.canonical import install_types
+from dask_verify.core.seal import OUTPUT, Commitment, asked
+from dask_verify.engine.compute import kind
+from dask_verify.engine.store import Address
+from dask_verify.engine.work import Work, unship
+from dask_verify.errors import DecodingError, InconclusiveError, ProofError
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.messages import Task
+from dask_verify.protocol.serving import believe
+
+if TYPE_CHECKING:
+    from dask_verify.engine.driver import Driver
+
+Source = tuple[bytes, tuple[tuple[str, str], ...], tuple[bytes, ...]]
+
+
+class Lease:
+    """Keeps a job's partitions alive while a graph in this process may still read them."""
+
+    def __init__(self, driver: Driver | None) -> None:
+        self._driver = driver
+
+    def __reduce__(self) -> tuple[type[Lease], tuple[None]]:
+        return Lease, (None,)
+
+    def __dask_tokenize__(self) -> Any:
+        return normalize_token(self._driver.plan.job.hex() if self._driver else "")
+
+
+def collection_of(driver: Driver, outputs: Sequence[Commitment], lease: Lease) -> Any:
+    """Return a Bag or a DataFrame that reads and checks partitions where it is computed."""
+    sources = [_source(driver, commitment) for commitment in outputs]
+    functions, work = driver.shipped.data, driver.work
+    if work.kind == "frame":
+        return dd.from_map(
+            read_partition, sources, functions=functions, lease=lease, meta=work.meta
+        )
+    name = f"verified-{driver.plan.job.hex()[:16]}"
+    graph = {
+        (name, i): (read_partition, source, functions, lease) for i, source in enumerate(sources)
+    }
+    return dask.bag.Bag(graph, name, len(sources))
+
+
+def _source(driver: Driver, commitment: Commitment) -> Source:
+    """Return the commitment, the workers that hold it, and its leaves if none does."""
+    task = Task(commitment.stage, commitment.partition)
+    holders = tuple(driver.reader.where(task))
+    leaves: tuple[bytes, ...] = ()
+    if not holders and COORDINATOR in driver.holders(task):
+        leaves = driver.local[Address(commitment.job, *task)].leaves
+    return commitment.to_bytes(), holders, leaves
+
+
+def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:
+    """Read one verified partition from whoever holds it, checking it against its root.
+
+    Raises
+    ------
+    InconclusiveError
+        If no holder serves it as it was agreed on.
+    """
+    work = unship(functions)
+    install_types(list(work.types))
+    data, holders, leaves = source
+    commitment = Commitment.from_bytes(data)
+    for domain, address in () if leaves else holders:
+        found = _from(commitment, domain, address)
+        if found is not None:
+            return _decoded(work, found)
+    if leaves:
+        return _decoded(work, leaves)
+    raise InconclusiveError(
+        f"expected reduce partition {commitment.partition} from {[d for d, _ in holders]}, but"
+        " none of them serves it as agreed; run the job again"
+    )
+
+
+def _decoded(work: Work, leaves: Sequence[bytes]) -> Any:
+    of = kind(work)
+    parts = [of.decode(leaf) for leaf in leaves]
+    if work.kind == "bag":
+        return [pair for part in parts for pair in part]
+    return of.concat(parts, work.meta)
+
+
+def _from(commitment: Commitment, domain: str, address: str) -> Sequence[bytes] | None:
+    request = asked(commitment, OUTPUT, 0, commitment.size, domain)
+    try:
+        (wire,) = _ask(address, request.to_bytes())
+        return believe(wire, request).leaves
+    except (OSError, DecodingError, ProofError, ValueError, TypeError):
+        return None  # the next holder is asked
+
+
+def _ask(address: str, request: bytes) -> Any:
+    async def ask() -> Any:
+        async with rpc(address, connection_args=_security(address)) as worker:
+            return await worker.verify_open(requests=[request])
+
+    # A thread of its own, since the calling one may already run an event loop.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, ask()).result()
+
+
+def _security(address: str) -> dict[str, Any]:
+    from distributed.security import Security
+
+    try:
+        security = get_worker().security
+    except ValueError:
+        security = Security()  # from the configuration, as every Dask client without arguments
+    arguments: dict[str, Any] = security.get_connection_args("client")
+    return arguments

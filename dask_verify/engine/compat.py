@@ -1,0 +1,181 @@
+"""Every private Dask name that the package touches, in one place.
+
+Tested with dask and distributed 2026.8.0. What is used, and why nothing public does it:
+
+* ``dask._task_spec``: the nodes of a low-level graph (there is no public name for them yet);
+* ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
+  worker process starts, and that environment belongs to the parent process;
+* ``SpecCluster._correct_state``: start workers that were added to the specification;
+* ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
+  read without unpickling anything in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    GraphNode,
+    List,
+    NestedContainer,
+    Task,
+    TaskRef,
+    convert_legacy_graph,
+)
+from distributed.core import ConnectionPool
+from distributed.deploy.spec import SpecCluster
+from distributed.nanny import Nanny
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from distributed import Client
+
+__all__ = [
+    "Alias",
+    "DataNode",
+    "DomainNanny",
+    "GraphNode",
+    "List",
+    "NestedContainer",
+    "RawConnections",
+    "Task",
+    "TaskRef",
+    "convert_legacy_graph",
+    "correct_state",
+    "inner_graph",
+    "is_future",
+    "scheduler_address",
+]
+
+_SPAWN = threading.Lock()
+
+
+def is_future(value: object) -> bool:
+    """Tell whether a value inside a graph stands for data that a cluster already holds.
+
+    >>> is_future(1)
+    False
+    """
+    if getattr(value, "__dask_future__", False):
+        return True
+    from distributed import Future
+
+    return isinstance(value, Future)
+
+
+def inner_graph(task: Task) -> dict[Any, Any] | None:
+    """Return the tasks that were fused into one, or None for an ordinary task."""
+    return task.args[0] if task.has_subgraph() else None
+
+
+def scheduler_address(client: Client) -> str:
+    """Return where the scheduler of a connected client listens."""
+    scheduler: Any = client.scheduler
+    return str(scheduler.address)
+
+
+async def correct_state(cluster: SpecCluster) -> None:
+    """Start the workers that were added to the specification of a cluster."""
+    await cluster._correct_state()
+
+
+class DomainNanny(Nanny):  # type: ignore[misc]
+    """A nanny whose worker process really runs under a hash seed of its own.
+
+    ``env={"PYTHONHASHSEED": ...}`` alone comes too late: the interpreter has fixed its seed by
+    then. One spawn at a time, and the parent's environment is put back afterwards.
+    """
+
+    async def instantiate(self) -> Any:
+        """Start the worker process; only the spawn itself excludes other spawns."""
+        async with _spawning(self.env.get("PYTHONHASHSEED")) as seed:
+            if seed is not None:
+                self.pre_spawn_env["PYTHONHASHSEED"] = seed
+            starting = asyncio.ensure_future(super().instantiate())
+            while not starting.done() and not self._spawned():
+                await asyncio.sleep(0.002)
+        return await starting
+
+    def _spawned(self) -> bool:
+        process = self.process and self.process.process
+        return process is not None and process.pid is not None
+
+
+@asynccontextmanager
+async def _spawning(seed: str | None) -> AsyncIterator[str | None]:
+    # Nannies may live on several event loops, so the lock is a thread's, taken without blocking.
+    while not _SPAWN.acquire(blocking=False):
+        await asyncio.sleep(0.002)
+    before = os.environ.get("PYTHONHASHSEED")
+    try:
+        yield seed
+    finally:
+        os.environ.pop("PYTHONHASHSEED", None)
+        if before is not None:
+            os.environ["PYTHONHASHSEED"] = before
+        _SPAWN.release()
+
+
+class RawConnections:
+    """Requests to a server whose answers are read without unpickling what is in them.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Whose scheduler, event loop and security settings are used.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._address = scheduler_address(client)
+        self._pool: ConnectionPool | None = None
+
+    async def ask(self, message: dict[str, Any], timeout: float) -> Any:
+        """Send one message to the scheduler and return its answer.
+
+        Raises
+        ------
+        OSError
+            If there is no connection, or no answer within `timeout` seconds.
+        """
+        try:
+            return await asyncio.wait_for(self._ask(message), timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer from {self._address} in {timeout:g} s") from error
+
+    async def _ask(self, message: dict[str, Any]) -> Any:
+        pool = await self._connections()
+        comm = await pool.connect(self._address)
+        answered = False
+        try:
+            await comm.write({**message, "reply": True})
+            answer = await comm.read()
+            answered = True
+        finally:
+            # A connection with a pending answer must not serve the next question.
+            if not answered:
+                comm.abort()
+            pool.reuse(self._address, comm)
+        return answer
+
+    async def _connections(self) -> ConnectionPool:
+        if self._pool is None:
+            security = self._client.security
+            self._pool = ConnectionPool(
+                deserialize=False, connection_args=security.get_connection_args("client")
+            )
+            await self._pool.start()
+        return self._pool
+
+    async def close(self) -> None:
+        """Close every connection; closing twice does nothing."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()

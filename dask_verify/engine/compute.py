@@ -1,0 +1,96 @@
+"""Executing tasks, unit by unit: the same code for workers, referees and the coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from dask_verify.core.seal import SealedPartition
+from dask_verify.engine.work import Hooks, Work
+
+
+def kind(work: Work) -> ModuleType:
+    """Return the module that knows the records of this kind of collection."""
+    if work.kind == "bag":
+        from dask_verify.engine import bag
+
+        return bag
+    from dask_verify.engine import frame
+
+    return frame
+
+
+def map_partition(
+    work: Work, partition: int, data: Any, hooks: Hooks | None = None
+) -> SealedPartition:
+    """Cut a partition into units, map each and seal the grid of cells.
+
+    The mapper sees only normalised input, so that what one domain's read happened to leave in an
+    object (dict order, an index frequency) cannot make its output differ from another's.
+    """
+    of = kind(work)
+    if hooks is not None:
+        data = hooks.read_input(partition, data if work.kind == "frame" else list(data))
+    runs = of.units(data, work.unit_records)
+    inputs = () if work.unit_records is None else tuple(of.encode(run) for run in runs)
+    columns = [
+        of.map_unit(work, partition, unit, of.normalise(run), hooks)
+        for unit, run in enumerate(runs)
+    ]
+    cells = [column for column, _ in columns]
+    return SealedPartition(
+        buckets=work.buckets,
+        units=len(runs),
+        records_in=sum(map(of.count, runs)),
+        counts=_per_partition(work, [counts for _, counts in columns]),
+        leaves=tuple(cells[c][b] for b in range(work.buckets) for c in range(len(cells))),
+        inputs=inputs,
+    )
+
+
+def _per_partition(work: Work, counts: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    totals = [sum(column) for column in zip(*counts, strict=True)]
+    return tuple(sum(totals[j * work.run : (j + 1) * work.run]) for j in range(work.partitions))
+
+
+def map_unit(work: Work, partition: int, unit: int, unit_input: bytes) -> tuple[bytes, ...]:
+    """Map one unit from its canonical input; return its column of cells."""
+    of = kind(work)
+    cells, _ = of.map_unit(work, partition, unit, of.decode(unit_input), None)
+    return tuple(cells)
+
+
+def reduce_partition(
+    work: Work,
+    partition: int,
+    sections: Sequence[Sequence[bytes]],
+    hooks: Hooks | None = None,
+) -> SealedPartition:
+    """Reduce a run of buckets; ``sections`` are the verified leaves of each map partition."""
+    results = [
+        kind(work).reduce_bucket(work, partition, unit, cells_of(work, sections, unit), hooks)
+        for unit in range(work.run)
+    ]
+    return SealedPartition(
+        buckets=work.run,
+        units=1,
+        records_in=sum(consumed for _, consumed, _ in results),
+        counts=(sum(produced for _, _, produced in results),),
+        leaves=tuple(leaf for leaf, _, _ in results),
+    )
+
+
+def cells_of(work: Work, sections: Sequence[Sequence[bytes]], unit: int) -> list[bytes]:
+    """Return one bucket's cells, in the fixed order of map partition, then unit."""
+    cells: list[bytes] = []
+    for section in sections:
+        width = len(section) // work.run
+        cells.extend(section[unit * width : (unit + 1) * width])
+    return cells
+
+
+def reduce_unit(work: Work, partition: int, unit: int, cells: Sequence[bytes]) -> bytes:
+    """Reduce one bucket from its cells; return its leaf."""
+    reduce_bucket: Callable[..., tuple[bytes, int, int]] = kind(work).reduce_bucket
+    return reduce_bucket(work, partition, unit, cells, None)[0]

@@ -1,0 +1,159 @@
+"""Tasks in flight: a bounded number in each domain, each with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask.typing import Key
+from distributed import Future
+
+from dask_verify.engine.pool import DomainPool
+from dask_verify.protocol.messages import Run
+
+_FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
+_GATHER = 30.0  #: seconds for fetching one small result
+_SLACK = 10  #: times the median duration of a stage after which a task is late
+
+
+@dataclass
+class Flight:
+    """One task that a domain has been asked to execute."""
+
+    run: Run
+    relay: bool
+    started: float
+    future: Future | None = None
+
+
+@dataclass
+class Dispatcher:
+    """Decides when a task may start, and when it is late.
+
+    Parameters
+    ----------
+    pool : DomainPool
+    window : int
+        Tasks in flight for each worker of a domain.
+    deadline : float, optional
+        Seconds a task may take; None: derived from what the stage's tasks took.
+    floor : float
+        Seconds that every task is given, where the deadline is derived.
+    launch : callable
+        Starts flights of one domain and stage.
+    """
+
+    pool: DomainPool
+    window: int
+    deadline: float | None
+    floor: float
+    launch: Callable[[str, str, list[Flight]], None]
+    flying: dict[Run, Flight] = field(default_factory=dict)
+    _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
+    _given_up: list[Flight] = field(default_factory=list)
+    _took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
+
+    def add(self, run: Run, relay: bool = False) -> None:
+        """Queue a task for its domain."""
+        self._waiting[run.domain].append((run, relay))
+
+    def pump(self) -> None:
+        """Start as many waiting tasks as the windows allow, in batches by domain and stage."""
+        counts: dict[str, int] = defaultdict(int)
+        for run in self.flying:
+            counts[run.domain] += 1
+        for domain, queue in self._waiting.items():
+            room = self.window * self._size(domain) - counts[domain] if queue else 0
+            # Refilling one by one costs a round trip each; wait until a batch fits.
+            if room * 4 < min(len(queue), self.window * self._size(domain)):
+                continue
+            taken = [queue.popleft() for _ in range(min(room, len(queue)))]
+            self._start(domain, taken)
+
+    def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
+        batches: dict[str, list[Flight]] = defaultdict(list)
+        for run, relay in taken:
+            flight = Flight(run, relay, time.monotonic())
+            self.flying[run] = flight
+            batches[run.task.stage].append(flight)
+        for stage, flights in batches.items():
+            self.launch(domain, stage, flights)
+
+    def landed(self, run: Run) -> Flight | None:
+        """Take a task out of flight; None if it was given up before."""
+        flight = self.flying.pop(run, None)
+        if flight is not None:
+            self._took[run.task.stage].append(time.monotonic() - flight.started)
+        return flight
+
+    def give_up(self, run: Run) -> bool:
+        """Count a task as unanswered; its answer is still welcome. False if it had landed."""
+        flight = self.flying.pop(run, None)
+        if flight is not None:
+            self._given_up.append(flight)
+        return flight is not None
+
+    def overdue(self) -> list[Run]:
+        """Return the tasks that should have been answered by now; they stay in flight."""
+        now = time.monotonic()
+        limits = {stage: self._limit(stage) for stage in {r.task.stage for r in self.flying}}
+        return [r for r, f in self.flying.items() if now - f.started > limits[r.task.stage]]
+
+    def drop(self, unwanted: Callable[[Run], bool]) -> list[Flight]:
+        """Forget tasks, waiting or in flight; return the flights, to be cancelled."""
+        for domain, queue in self._waiting.items():
+            self._waiting[domain] = deque(item for item in queue if not unwanted(item[0]))
+        late = [f for f in self._given_up if unwanted(f.run)]
+        self._given_up = [f for f in self._given_up if not unwanted(f.run)]
+        return late + [self.flying.pop(run) for run in list(self.flying) if unwanted(run)]
+
+    def _limit(self, stage: str) -> float:
+        if self.deadline is not None:
+            return self.deadline
+        took = self._took[stage]
+        return max(self.floor, _SLACK * statistics.median(took)) if took else float("inf")
+
+    def _size(self, domain: str) -> int:
+        asked, workers = self._workers
+        if time.monotonic() - asked > _FRESH:
+            with contextlib.suppress(OSError):  # the last known number does for a window
+                workers = self.pool.workers()
+            self._workers = (time.monotonic(), workers)
+        return max(1, len(workers.get(domain, ())))
+
+
+def results(futures: Sequence[Future]) -> list[bytes | BaseException]:
+    """Return what finished futures hold: bytes, or why there are none."""
+    by_client: dict[Any, list[Future]] = defaultdict(list)
+    for future in futures:
+        by_client[future.client].append(future)
+    found: dict[Key, bytes | BaseException] = {}
+    for client, group in by_client.items():
+        ready = [f for f in group if f.status == "finished"]
+        try:
+            values = client.gather(ready) if ready else []
+            found |= {f.key: v for f, v in zip(ready, values, strict=True)}
+        except Exception:
+            # One lost result fails the whole batch: ask for each by itself.
+            found |= {f.key: _single(f) for f in ready}
+    return [found[f.key] if f.key in found else _failure(f) for f in futures]
+
+
+def _single(future: Future) -> bytes | BaseException:
+    try:
+        value: bytes = future.result(timeout=_GATHER)
+        return value
+    except Exception as error:
+        # Whatever went wrong on the way is a task without an answer, never a crash here.
+        return error
+
+
+def _failure(future: Future) -> BaseException:
+    error = future.exception() if future.status == "error" else None
+    return error if error is not None else ConnectionError(f"{future.key} is {future.status}")

@@ -1,0 +1,92 @@
+"""Units and buckets of a dataframe: runs of rows, and frames of whole key groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dask.dataframe import methods
+
+from dask_verify.core.canonical import decode_frame, encode_frame, encode_frames, normalise_frame
+from dask_verify.core.keys import frame_buckets
+from dask_verify.engine.cast import cast
+from dask_verify.engine.work import Hooks, Work
+from dask_verify.errors import InputError
+
+
+def units(partition: pd.DataFrame, unit_records: int | None) -> list[pd.DataFrame]:
+    """Cut a partition into runs of rows; an empty partition is one empty unit."""
+    if unit_records is None or len(partition) <= unit_records:
+        return [partition]
+    starts = range(0, len(partition), unit_records)
+    return [partition.iloc[start : start + unit_records] for start in starts]
+
+
+def count(records: pd.DataFrame) -> int:
+    """Return the number of rows."""
+    return len(records)
+
+
+encode = encode_frame
+decode = decode_frame
+normalise = normalise_frame
+
+
+def map_unit(
+    work: Work, partition: int, unit: int, records: pd.DataFrame, hooks: Hooks | None
+) -> tuple[list[bytes], list[int]]:
+    """Map one unit; return its cell and its number of rows for every bucket."""
+    out = _mapped(work, records)
+    if hooks is not None:
+        out = hooks.map_output(partition, unit, out)
+    if work.buckets == 1:
+        return [encode_frame(out)], [len(out)]
+    buckets = frame_buckets(out, list(work.by), work.buckets)
+    order = np.argsort(buckets, kind="stable")
+    counts = np.bincount(buckets, minlength=work.buckets)
+    bounds = [0, *np.cumsum(counts).tolist()]
+    return encode_frames(out.take(order), bounds), counts.tolist()
+
+
+def _mapped(work: Work, records: pd.DataFrame) -> pd.DataFrame:
+    out = cast(_frame("mapper", work.mapper(records)), work.map_meta, "mapper")
+    if work.combiner is None or not len(out):
+        return out
+    return cast(_frame("combiner", work.combiner(out)), work.map_meta, "combiner")
+
+
+def _frame(role: str, out: Any) -> pd.DataFrame:
+    if isinstance(out, pd.DataFrame):
+        return out
+    raise InputError(
+        f"{role}: expected a pandas DataFrame, got {type(out).__name__};"
+        " call .to_frame() or .reset_index() on a Series"
+    )
+
+
+def concat(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
+    """Concatenate frames in order, uniting the categories of categorical columns."""
+    full = [frame for frame in frames if len(frame)]
+    if not full:
+        return empty
+    out: pd.DataFrame = full[0] if len(full) == 1 else methods.concat(full)
+    return out
+
+
+def reduce_bucket(
+    work: Work, partition: int, unit: int, cells: Iterable[bytes], hooks: Hooks | None
+) -> tuple[bytes, int, int]:
+    """Reduce one bucket; return its leaf, rows consumed and rows produced.
+
+    The reducer is not called for a bucket without rows, so that the answer does not depend on the
+    number of buckets.
+    """
+    rows = concat([decode_frame(cell) for cell in cells], work.map_meta)
+    out = work.meta
+    if len(rows):
+        out = cast(_frame("reducer", work.reducer(rows)), work.meta, "reducer")
+    if hooks is not None:
+        out = hooks.reduce_output(partition, unit, out)
+    return encode_frame(out), len(rows), len(out)

@@ -1,0 +1,267 @@
+"""The user's handle on a running or finished job."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from dask_verify.core.canonical import install_types
+from dask_verify.core.seal import Commitment
+from dask_verify.engine.collection import Lease, collection_of
+from dask_verify.engine.compute import kind
+from dask_verify.engine.driver import Driver
+from dask_verify.engine.progress import Progress
+from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.report import DomainReport, Report
+from dask_verify.errors import (
+    InconclusiveError,
+    JobCancelledError,
+    NondeterministicError,
+    TaskError,
+)
+from dask_verify.protocol.messages import REDUCE, Task, Verdict
+
+_ADVICE = {
+    "unchecked": "replicas=1 without an audit checks nothing; use replicas=2 or more",
+    "unanswered": "too few domains answered in time; raise the deadline, or add domains",
+    "domains": "too few domains agree; add domains, or allow stand_in=True",
+    "environment": "domains differ in software or machine and no faults + 1 of them agree",
+    "source": "the input changed, or its identity cannot be pinned, and no faults + 1 agree",
+    "referee": "the coordinator could not recompute the disputed partition",
+    "faults": "more domains were proven wrong than the policy allows for",
+    "unserved": "nobody can serve a partition that was agreed on",
+    "crash": "the coordinator failed; this is a defect of dask_verify",
+}
+
+
+class Job:
+    """One verified computation, made by `verified_map_reduce`.
+
+    Parameters
+    ----------
+    driver : Driver
+        What runs it.
+    sort_by : list of str
+        Keys that the result is sorted by; empty for none.
+
+    Examples
+    --------
+    >>> job.result()  # doctest: +SKIP
+    [('the', 63924), ...]
+    >>> job.verdict  # doctest: +SKIP
+    <Verdict.AGREED: 'agreed'>
+    """
+
+    def __init__(self, driver: Driver, sort_by: list[str]) -> None:
+        self._driver = driver
+        self._sort_by = sort_by
+        self._cancelled = False
+        # Collections over the result hold the lease too: the last one to go closes the job.
+        self._lease = Lease(driver)
+        weakref.finalize(self._lease, driver.close)
+
+    def __repr__(self) -> str:
+        return f"<Job {self._driver.plan.job.hex()[:12]}: {self.status}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the job ended; None while it runs."""
+        finished = self._driver.state.finished
+        if finished is not None:
+            return finished.verdict
+        return Verdict.INCONCLUSIVE if self._driver.crash else None
+
+    @property
+    def status(self) -> str:
+        """``"running"``, ``"cancelled"``, or the name of the verdict."""
+        if self.verdict is not None:
+            return self.verdict.value
+        return "cancelled" if self._cancelled else "running"
+
+    def wait(self, timeout: float | None = None, progress: bool = True) -> Verdict | None:
+        """Wait for the verdict, showing progress where somebody watches.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait; None: as long as it takes.
+        progress : bool
+            Whether to show progress in a terminal or a notebook.
+
+        Returns
+        -------
+        Verdict or None
+            None if the timeout passed, or the job was cancelled.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            with Progress(self, enabled=progress) as shown:
+                while not self._driver.decided.wait(shown.interval(end)):
+                    shown.update()
+                    if end is not None and time.monotonic() >= end:
+                        break
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        return self.verdict
+
+    def cancel(self) -> None:
+        """Stop the job's tasks and forget what workers keep of it."""
+        self._cancelled = True
+        self._driver.close()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the verified answer.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait for it.
+
+        Returns
+        -------
+        list of (key, value), or pandas.DataFrame
+            Decoded from bytes that hash to the agreed roots.
+
+        Raises
+        ------
+        TimeoutError
+            If there is no verdict in time; the job goes on.
+        TaskError
+            If the user's functions fail in more domains than may be faulty.
+        NondeterministicError, InconclusiveError
+            If there is no answer that may be trusted; ``.report`` says why.
+        JobCancelledError
+            If the job was cancelled.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        self._answered(timeout)
+        work = self._driver.work
+        install_types(list(work.types))
+        of = kind(work)
+        parts = [
+            of.decode(leaf)
+            for commitment in self._outputs()
+            for leaf in self._leaves(commitment, end)
+        ]
+        if work.kind == "bag":
+            return [pair for part in parts for pair in part]
+        return self._sorted(of.concat(parts, work.meta))
+
+    def to_collection(self) -> Any:
+        """Return the verified partitions as a Dask collection, without gathering them.
+
+        Waits for the verdict. Every partition is checked against its agreed root again when it
+        is read; what is computed from the collection is not verified.
+
+        Returns
+        -------
+        dask.bag.Bag or dask.dataframe.DataFrame
+        """
+        self._answered(None)
+        return collection_of(self._driver, list(self._outputs()), self._lease)
+
+    @property
+    def report(self) -> Report:
+        """What happened so far, or in all."""
+        driver, state = self._driver, self._driver.state
+        claims = [c for s in state.tasks() for c in list(s.ballot.claims)]
+        domains = {
+            name: DomainReport(
+                standing,
+                sum(c.domain == name for c in claims),
+                sum(c.commitment.nbytes for c in claims if c.domain == name),
+            )
+            for name, standing in state.standing.items()
+        }
+        finished = state.finished
+        return Report(
+            job=driver.plan.job.hex(),
+            verdict=self.verdict,
+            cause=finished.cause if finished else ("crash" if driver.crash else ""),
+            domains=domains,
+            divergences=tuple(state.divergences),
+            bytes_moved=dict(driver.reader.moved),
+            bytes_compared=driver.reader.moved["answers"],
+            bytes_computed=sum(c.commitment.nbytes for c in claims),
+            recomputed=tuple((*task, unit) for task, unit in driver.arbiter.recomputed),
+            progress=state.progress,
+            trust_input=driver.plan.policy.trust_input,
+            failure=finished.text if finished else driver.crash,
+        )
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _answered(self, timeout: float | None) -> None:
+        """Return once there is an answer that may be trusted, or raise."""
+        verdict = self.wait(timeout)
+        if self._cancelled:
+            raise JobCancelledError("the job was cancelled before its result was read")
+        if verdict is None:
+            raise TimeoutError(
+                f"expected a verdict within {timeout} s, but the job still runs;"
+                " call result() again, or cancel()"
+            )
+        if not verdict.answered:
+            raise self._refusal(verdict)
+
+    def _refusal(self, verdict: Verdict) -> Exception:
+        report = self.report
+        if report.cause == "error":
+            return TaskError(
+                "the functions failed in more domains than may be faulty, so this is their own"
+                " error; the first traceback that was reported:",
+                report.failure,
+            )
+        if verdict is Verdict.NONDETERMINISTIC:
+            return NondeterministicError(
+                f"{report.failure}: the same input gave different outputs in processes of the"
+                " coordinator itself, so nobody can be blamed; remove randomness, time, hash()"
+                " and the order of sets from the functions",
+                report,
+            )
+        advice = _ADVICE.get(report.cause, report.cause)
+        text = f"\n\n{report.failure}" if report.failure else ""
+        return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
+
+    def _outputs(self) -> Iterator[Commitment]:
+        for partition in range(self._driver.plan.reduces):
+            accepted = self._driver.state.accepted(Task(REDUCE, partition))
+            if accepted is None:
+                raise InconclusiveError("an accepted partition was withdrawn", self.report)
+            yield accepted
+
+    def _leaves(self, commitment: Commitment, end: float | None) -> list[bytes]:
+        """Read one partition; where its bytes are lost, wait until somebody made them again."""
+        driver, task = self._driver, Task(REDUCE, commitment.partition)
+        while True:
+            try:
+                return driver.reader.leaves(commitment, 0, commitment.size, "results")
+            except UnservedError:
+                left = None if end is None else end - time.monotonic()
+                with driver.changed:
+                    served = driver.changed.wait_for(
+                        lambda: driver.state.holders(task) or self._lost(), left
+                    )
+                if self._lost():
+                    raise self._refusal(Verdict.INCONCLUSIVE) from None
+                if not served:
+                    raise TimeoutError(
+                        f"{task.stage} partition {task.partition} is being"
+                        " made again; call result() later"
+                    ) from None
+
+    def _lost(self) -> bool:
+        return self._cancelled or bool(self._driver.crash) or self.verdict is Verdict.INCONCLUSIVE
+
+    def _sorted(self, frame: Any) -> Any:
+        if not self._sort_by:
+            return frame
+        keys_inside = set(self._sort_by) <= set(frame.columns)
+        plain = keys_inside and frame.index.nlevels == 1 and frame.index.name is None
+        return frame.sort_values(self._sort_by, kind="stable", ignore_index=plain)

@@ -1,0 +1,401 @@
+"""One interface to the domains' workers, on one shared scheduler or on a scheduler each.
+
+What holds:
+
+* What is submitted for a domain runs on workers of that domain or not at all. On a shared
+  scheduler that is doubly so: a task is sent off to no worker, and only `DomainPlugin` lets it in.
+* Answers of workers are plain values (numbers, text, bytes, and lists and dicts of them); they
+  are read without unpickling. Everything else counts as no answer.
+* Every method may be called from any thread, and blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dask
+from dask.base import annotate
+from dask.typing import Key
+from distributed import Client, Future
+
+from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address
+from dask_verify.engine.plugin import ANNOTATION, NOWHERE
+from dask_verify.errors import InputError, one_of
+
+if TYPE_CHECKING:
+    from dask_verify.protocol.domain import Domain
+
+#: Seconds that a worker has for an answer.
+TIMEOUT = 30.0
+
+_LARGE = "distributed.admin.large-graph-warning-threshold"
+_PLAIN = (bytes, str, int, float, bool, type(None))
+_CONFIGURING = threading.Lock()
+
+
+class DomainPool(ABC):
+    """The workers of several domains."""
+
+    #: Whether workers of one domain can fetch from workers of another.
+    connected: bool
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the domains, in the order in which they were given."""
+
+    @abstractmethod
+    def workers(self) -> dict[str, list[str]]:
+        """Return the addresses of every domain's workers at this moment."""
+
+    @abstractmethod
+    def _workers(self, domain: str) -> list[str]:
+        """Return the addresses of one domain's workers at this moment."""
+
+    @abstractmethod
+    def _client(self, domain: str) -> Client:
+        """Return the client whose scheduler has the domain's workers."""
+
+    @abstractmethod
+    def _connections(self, domain: str) -> RawConnections:
+        """Return the connections to that scheduler."""
+
+    @abstractmethod
+    def _placement(self, domain: str) -> dict[str, Any]:
+        """Return the annotations that keep a task in its domain."""
+
+    def submit(
+        self, domain: str, graph: Mapping[Key, GraphNode], keys: Sequence[Key], retries: int = 0
+    ) -> dict[Key, Future[Any]]:
+        """Start computing some keys of a graph in one domain.
+
+        Parameters
+        ----------
+        domain : str
+            Where.
+        graph : mapping of key to GraphNode
+            What, under keys that no other submission uses.
+        keys : sequence of key
+            Which results are wanted.
+        retries : int
+            How often Dask may try a failing task again.
+
+        Returns
+        -------
+        dict of key to distributed.Future
+            To be released by the caller.
+        """
+        client = self._client(domain)
+        # Literal partitions are part of a graph on purpose: each domain needs a copy of its own.
+        placed = annotate(**self._placement(domain))
+        with _CONFIGURING, dask.config.set({_LARGE: 2**62}), placed:
+            futures = client.get(dict(graph), list(keys), sync=False, retries=retries)
+        return dict(zip(keys, futures, strict=True))
+
+    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:
+        """Put bytes into the memory of one of a domain's workers.
+
+        The key starts with `hint` and may be used in that domain. Lost with the worker.
+
+        Raises
+        ------
+        OSError
+            If the domain has no worker now.
+        """
+        workers = self._workers(self._known(domain))
+        if not workers:
+            raise ConnectionError(f"domain {domain!r} has no worker to hold data")
+        key = f"{hint}-{uuid.uuid4().hex}"
+        placed = self._client(domain).scatter({key: data}, workers=workers, hash=False)
+        future: Future[Any] = placed[key]
+        return future
+
+    def call(
+        self, address: str, domain: str, op: str, *, timeout: float = TIMEOUT, **msg: Any
+    ) -> Any:
+        """Ask one worker, through its scheduler, and return its answer.
+
+        Parameters
+        ----------
+        address, domain : str
+            Which worker, and of which domain.
+        op : str
+            Name of the handler, such as ``"verify_open"``.
+        timeout : float
+            Seconds to wait.
+        **msg
+            Arguments of the handler: plain values.
+
+        Returns
+        -------
+        plain value
+            Lists arrive as tuples. None also if the worker has no such handler.
+
+        Raises
+        ------
+        OSError
+            If the worker is gone, fails, is late, or answers with anything but plain values.
+        """
+        # A scheduler would try for long to connect to a worker that it lost.
+        if address not in self._workers(self._known(domain)):
+            raise ConnectionError(f"domain {domain!r} has no worker at {address} now")
+        request = {"op": "proxy", "worker": address, "msg": {"op": op, **msg}}
+        return self._ask(domain, request, timeout)
+
+    def broadcast(self, op: str, *, timeout: float = TIMEOUT, **msg: Any) -> dict[str, Any]:
+        """Ask all workers of all domains, and return the answers of those who gave one."""
+        answers: dict[str, Any] = {}
+        for domain, workers in self.workers().items():
+            request = {
+                "op": "broadcast", "msg": {"op": op, **msg},
+                "workers": workers, "on_error": "ignore",
+            }  # fmt: skip
+            try:
+                answers |= self._ask(domain, request, timeout)
+            except OSError:
+                # Best effort: a domain out of reach has not answered.
+                continue
+        return answers
+
+    def cancel(self, futures: Iterable[Future[Any]]) -> None:
+        """Stop waiting for results; what is not running yet never will."""
+        by_client: dict[Client, list[Future[Any]]] = {}
+        for future in futures:
+            by_client.setdefault(future.client, []).append(future)
+        for client, group in by_client.items():
+            if client.status == "running":
+                client.cancel(group)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections of the pool; the clients stay open."""
+
+    def __enter__(self) -> DomainPool:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _ask(self, domain: str, request: dict[str, Any], timeout: float) -> Any:
+        client = self._client(domain)
+        if client.status != "running":
+            raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
+        answer = client.sync(self._connections(domain).ask, request, timeout)
+        return _plain(answer, request)
+
+    def _known(self, domain: str) -> str:
+        if domain not in self.names:
+            raise InputError(f"no domain {domain!r} in this pool, only {one_of(self.names)}")
+        return domain
+
+
+class SharedPool(DomainPool):
+    """All domains on the scheduler of one client, kept apart by `DomainPlugin`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        A running, synchronous client.
+    domains : sequence of Domain or str
+        Which domains; each needs a worker.
+
+    Raises
+    ------
+    InputError
+        If the client cannot be used, its scheduler lacks the plugin, or a domain has no worker.
+    """
+
+    connected = True
+
+    def __init__(self, client: Client, domains: Sequence[Domain | str]) -> None:
+        self._names = _names(domains)
+        self._only = _checked_client(client, "the client")
+        self._raw = RawConnections(client)
+        self._check_plugin()
+        _check_workers(self.workers())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the domains, in the order in which they were given."""
+        return self._names
+
+    def workers(self) -> dict[str, list[str]]:
+        """Return the addresses of every domain's workers at this moment."""
+        found = self._ask(self._names[0], {"op": "verify_domains"}, TIMEOUT) or {}
+        return {name: list(found.get(name, ())) for name in self._names}
+
+    def close(self) -> None:
+        """Close the connections of the pool; the client stays open."""
+        _close(self._only, self._raw)
+
+    def _client(self, domain: str) -> Client:
+        self._known(domain)
+        return self._only
+
+    def _connections(self, domain: str) -> RawConnections:
+        return self._raw
+
+    def _workers(self, domain: str) -> list[str]:
+        return self.workers()[domain]
+
+    def _placement(self, domain: str) -> dict[str, Any]:
+        # Without the plugin's permission the task waits for an address that does not exist.
+        return {ANNOTATION: domain, "workers": [NOWHERE], "allow_other_workers": False}
+
+    def _check_plugin(self) -> None:
+        if self._ask(self._names[0], {"op": "verify_domains"}, TIMEOUT) is None:
+            raise InputError(
+                "the scheduler does not keep domains apart: register the plugin first, with "
+                "client.register_plugin(dask_verify.DomainPlugin()), and start every worker with "
+                "the resource domain:NAME=1; or pass a dict of one client for each domain"
+            )
+
+
+class SeparatePool(DomainPool):
+    """A scheduler, and so a client, for each domain.
+
+    Parameters
+    ----------
+    clients : mapping of str to distributed.Client
+        Running, synchronous clients of different schedulers, by domain.
+
+    Raises
+    ------
+    InputError
+        If a client cannot be used, two have the same scheduler, or one has no worker.
+    """
+
+    connected = False
+
+    def __init__(self, clients: Mapping[str, Client]) -> None:
+        if not isinstance(clients, Mapping):
+            raise InputError(f"expected a dict of domain name to client, got {clients!r}")
+        self._names = _names(list(clients))
+        self._clients = {
+            name: _checked_client(client, f"the client of domain {name!r}")
+            for name, client in clients.items()
+        }
+        self._check_distinct()
+        self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
+        _check_workers(self.workers())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the domains, in the order in which they were given."""
+        return self._names
+
+    def workers(self) -> dict[str, list[str]]:
+        """Return the addresses of every domain's workers at this moment."""
+        return {name: self._workers(name) for name in self._names}
+
+    def close(self) -> None:
+        """Close the connections of the pool; the clients stay open."""
+        for name, raw in self._raw.items():
+            _close(self._clients[name], raw)
+
+    def _client(self, domain: str) -> Client:
+        return self._clients[self._known(domain)]
+
+    def _connections(self, domain: str) -> RawConnections:
+        return self._raw[domain]
+
+    def _placement(self, domain: str) -> dict[str, Any]:
+        return {}
+
+    def _workers(self, domain: str) -> list[str]:
+        try:
+            return sorted(self._ask(domain, {"op": "ncores"}, TIMEOUT))
+        except OSError:
+            # A domain whose scheduler is gone has no workers; the others go on.
+            return []
+
+    def _check_distinct(self) -> None:
+        at: dict[str, str] = {}
+        for name, client in self._clients.items():
+            other = at.setdefault(scheduler_address(client), name)
+            if other != name:
+                raise InputError(
+                    f"domains {other!r} and {name!r} have the same scheduler: give each its own, "
+                    "or pass one client of a scheduler with DomainPlugin"
+                )
+
+
+def open_pool(client: Client | Mapping[str, Client], domains: Sequence[Domain | str]) -> DomainPool:
+    """Return the pool that fits what the user passed: one client, or a dict of clients.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the dict does not name exactly the enrolled domains.
+    """
+    if isinstance(client, Client):
+        return SharedPool(client, domains)
+    pool = SeparatePool(client)
+    if set(pool.names) != set(_names(domains)):
+        pool.close()
+        raise InputError(
+            f"clients for {one_of(pool.names)}, but the domains are {one_of(_names(domains))}"
+        )
+    return pool
+
+
+def _names(domains: Sequence[Domain | str]) -> tuple[str, ...]:
+    names = tuple(domain if isinstance(domain, str) else domain.name for domain in domains)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"expected at least one domain, all with distinct names, got {names}")
+    return names
+
+
+def _checked_client(client: Any, what: str) -> Client:
+    if not isinstance(client, Client):
+        raise InputError(f"{what} is no distributed.Client but {type(client).__name__}")
+    if client.asynchronous:
+        raise InputError(f"{what} is asynchronous: pass a client made with asynchronous=False")
+    if client.status != "running":
+        raise InputError(f"{what} is {client.status}: pass one that is connected")
+    return client
+
+
+def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
+    empty = [name for name, addresses in workers.items() if not addresses]
+    if empty:
+        raise InputError(
+            f"no worker of domain {one_of(empty)}: start one, on a shared scheduler with "
+            "resources={'domain:NAME': 1}, and wait for it"
+        )
+
+
+def _plain(answer: Any, request: Mapping[str, Any]) -> Any:
+    if isinstance(answer, dict) and answer.get("status") == "uncaught-error":
+        text = str(answer.get("exception_text", "no reason given"))
+        raise ConnectionError(f"{_what(request)} failed: {text}")
+    if not _is_plain(answer):
+        raise ConnectionError(f"{_what(request)} was answered with something that is not plain")
+    return answer
+
+
+def _is_plain(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, (list, tuple)):
+            stack += value
+        elif isinstance(value, dict):
+            stack += [*value.keys(), *value.values()]
+        elif type(value) not in _PLAIN:
+            return False
+    return True
+
+
+def _what(request: Mapping[str, Any]) -> str:
+    op = request.get("msg", request)["op"]
+    return f"{op} at {request['worker']}" if "worker" in request else str(op)
+
+
+def _close(client: Client, raw: RawConnections) -> None:
+    if client.status == "running":
+        client.sync(raw.close)

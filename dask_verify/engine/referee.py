@@ -1,0 +1,164 @@
+"""The coordinator's own computing: fresh processes that share nothing but the request.
+
+Two runs under different hash seeds tell a stable function from one that is not. The process reads
+one pickled request, made by the coordinator itself, and writes canonical bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+
+from dask_verify.core.canonical import decode, encode
+from dask_verify.core.seal import SealedPartition
+from dask_verify.engine import compute
+from dask_verify.engine.graphs import compute_partition
+from dask_verify.engine.work import search_path, unship
+from dask_verify.errors import DecodingError
+from dask_verify.protocol.messages import MAP
+
+_TEXT = 20_000  #: characters of a process's last words that are kept
+
+
+@dataclass(frozen=True)
+class Request:
+    """One computation.
+
+    Parameters
+    ----------
+    functions : bytes
+        Shipped work.
+    stage : str
+    partition : int
+    unit : int, optional
+        None: the whole partition.
+    unit_input : bytes, optional
+        Canonical input of a map unit.
+    graph, key : object
+        Graph of the input partition and the key of its result, for a whole map partition.
+    sections : sequence
+        Verified leaves of every map partition, for a whole reduce partition.
+    cells : sequence of bytes
+        Verified cells of one bucket, for a reduce unit.
+    """
+
+    functions: bytes
+    stage: str
+    partition: int
+    unit: int | None = None
+    unit_input: bytes | None = None
+    graph: Any = None
+    key: Any = None
+    sections: Sequence[Sequence[bytes]] = ()
+    cells: Sequence[bytes] = ()
+
+
+def execute(request: Request) -> bytes:
+    """Compute what a request asks for; canonical bytes of leaves, or of a sealed partition."""
+    work = unship(request.functions)
+    partition, unit = request.partition, request.unit
+    if request.stage == MAP and unit is not None:
+        return encode(compute.map_unit(work, partition, unit, request.unit_input or b""))
+    if request.stage == MAP:
+        data = compute_partition(request.graph, request.key)
+        return _flat(compute.map_partition(work, partition, data))
+    if unit is not None:
+        return encode((compute.reduce_unit(work, partition, unit, request.cells),))
+    return _flat(compute.reduce_partition(work, partition, request.sections))
+
+
+def _flat(sealed: SealedPartition) -> bytes:
+    return encode(tuple(sealed.to_state().values()))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a process gave no result."""
+
+    text: str
+
+
+@dataclass
+class Referee:
+    """Runs requests in processes of their own; `close` kills those that still run."""
+
+    _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+
+    def run(self, request: Request, runs: int) -> list[Any] | Failure:
+        """Compute a request in fresh processes, side by side, each with a hash seed of its own."""
+        seeds = random.SystemRandom().sample(range(1, 2**32 - 1), runs)
+        data = cloudpickle.dumps((search_path(), cloudpickle.dumps(request)))
+        results: list[Any] = [None] * runs
+        threads = [
+            threading.Thread(target=self._one, args=(data, seed, results, at), daemon=True)
+            for at, seed in enumerate(seeds)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        failure = next((r for r in results if isinstance(r, Failure)), None)
+        return failure or results
+
+    def sealed(self, request: Request) -> SealedPartition | Failure:
+        """Compute a whole partition once."""
+        results = self.run(request, 1)
+        return results if isinstance(results, Failure) else SealedPartition(*results[0])
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                process.kill()
+
+    def _one(self, data: bytes, seed: int, results: list[Any], at: int) -> None:
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        with self._lock:
+            if self._closed:
+                results[at] = Failure("the job was closed")
+                return
+            process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+            )
+            self._running.add(process)
+        output, errors = process.communicate(data)
+        with self._lock:
+            self._running.discard(process)
+        try:
+            results[at] = decode(output) if process.returncode == 0 else None
+        except DecodingError:
+            results[at] = None
+        if results[at] is None:
+            results[at] = Failure(errors.decode(errors="replace")[-_TEXT:])
+
+
+def main() -> None:
+    """Serve one request from standard input."""
+    path, data = pickle.load(sys.stdin.buffer)
+    sys.path.extend(p for p in path if p not in sys.path)
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # A function that prints must not spoil the answer.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with answer, contextlib.redirect_stdout(sys.stderr):
+        answer.write(execute(pickle.loads(data)))
+
+
+if __name__ == "__main__":
+    main()

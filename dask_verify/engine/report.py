@@ -1,0 +1,131 @@
+"""What happened in a job: plain values for people and for programs."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.messages import Standing, Verdict
+
+
+@dataclass(frozen=True)
+class DomainReport:
+    """One domain's part in a job.
+
+    Parameters
+    ----------
+    standing : Standing
+    commitments : int
+        Partitions that it signed for.
+    nbytes : int
+        Canonical bytes of those partitions.
+    """
+
+    standing: Standing
+    commitments: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known about a job at one moment.
+
+    Parameters
+    ----------
+    job : str
+        Job id, hexadecimal.
+    verdict : Verdict or None
+        None while the job runs.
+    cause : str
+        Why there is no answer; empty otherwise.
+    domains : mapping of str to DomainReport
+    divergences : tuple of Divergence
+        Each with ``stage``, ``partition``, ``units``, ``domains``, ``culprits`` and ``cause``.
+    audits : tuple
+        Recomputed units after commitment; empty without audits.
+    odds : None
+        Chance of an undetected corruption; None without audits.
+    bytes_moved : mapping of str to int
+        Bytes that reached the coordinator, by purpose: ``answers`` (commitments), ``hashes``
+        (descents), ``openings`` (disputes), ``relayed``, ``results``.
+    bytes_compared : int
+        Bytes of the commitments that were compared.
+    bytes_computed : int
+        Canonical bytes of all partitions, every replica counted.
+    recomputed : tuple of (str, int, int or None)
+        Stage, partition and unit (None: all) that the referee computed again.
+    progress : mapping of str to (int, int)
+        Accepted and total partitions by stage.
+    trust_input : bool
+        Whether input computed earlier, by whomever, was accepted as it was.
+    """
+
+    job: str
+    verdict: Verdict | None
+    cause: str
+    domains: Mapping[str, DomainReport]
+    divergences: tuple[Divergence, ...]
+    bytes_moved: Mapping[str, int]
+    bytes_compared: int
+    bytes_computed: int
+    recomputed: tuple[tuple[str, int, int | None], ...]
+    progress: Mapping[str, tuple[int, int]]
+    trust_input: bool
+    audits: tuple[Any, ...] = ()
+    odds: None = None
+    failure: str = field(default="", repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-like values."""
+        plain = asdict(self)
+        plain["verdict"] = self.verdict.value if self.verdict is not None else None
+        for name, domain in self.domains.items():
+            plain["domains"][name]["standing"] = domain.standing.value
+        return plain
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        verdict = self.verdict.name if self.verdict is not None else "running"
+        lines = [f"verdict      {verdict}" + (f" ({self.cause})" if self.cause else "")]
+        for name, domain in self.domains.items():
+            lines.append(
+                f"domain       {name}: {domain.standing.name},"
+                f" {domain.commitments} partitions, {domain.nbytes:,} bytes"
+            )
+        lines += [f"divergence   {describe(d)}" for d in self.divergences]
+        lines.append(
+            f"compared     {self.bytes_compared:,} bytes of commitments"
+            f" for {self.bytes_computed:,} bytes computed"
+        )
+        if self.trust_input:
+            lines.append("input        accepted as it was: trust_input=True")
+        return lines
+
+    def _repr_html_(self) -> str:
+        rows = (line.split(None, 1) for line in self._lines())
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for head, text in rows
+        )
+        return f"<table>{cells}</table>"
+
+
+def describe(divergence: Divergence) -> str:
+    """Return one line about a divergence."""
+    units = ", ".join(map(str, divergence.units))
+    where = f"{divergence.stage} partition {divergence.partition}"
+    if units:
+        where += f", unit {units}"
+    who = " against ".join(divergence.domains)
+    blamed = ", ".join(divergence.culprits) or "nobody"
+    line = f"{where}: {who}; cause {divergence.cause}; blamed {blamed} ({divergence.settled})"
+    if divergence.sample is not None:
+        sample = divergence.sample
+        line += f"; record {sample.record}: {sample.one:.80} against {sample.other:.80}"
+    return line

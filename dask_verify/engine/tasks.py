@@ -1,0 +1,212 @@
+"""What runs inside a worker: one function for each stage. Both return bytes, whatever happens.
+
+An exception of a user function travels as text: the coordinator unpickles nothing.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from distributed import get_worker
+from distributed.utils import sync
+
+from dask_verify.core.canonical import decode, encode
+from dask_verify.core.seal import OUTPUT, Commitment, Opening, SealedPartition, asked, digest
+from dask_verify.engine.compute import map_partition, reduce_partition
+from dask_verify.engine.store import Address
+from dask_verify.engine.work import Work, unship
+from dask_verify.engine.worker import VerifyWorker, this_side
+from dask_verify.errors import DecodingError, InputError, ProofError
+from dask_verify.protocol.messages import MAP, REDUCE
+from dask_verify.protocol.serving import evidence_of, unwrap
+
+COMMITTED, FAILED, MISSING = "committed", "failed", "missing"
+_TEXT = 20_000  #: characters of a traceback that are sent
+Sections = list[Sequence[bytes]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told about one task.
+
+    Parameters
+    ----------
+    job, inputs, functions : bytes
+        Job id; digest of the assigned inputs; digest of the shipped functions.
+    domain : str
+        Who is meant to execute it.
+    partition : int
+    table : bytes
+        Digest of the table of accepted maps (reduce only).
+    """
+
+    job: bytes
+    inputs: bytes
+    functions: bytes
+    domain: str
+    partition: int
+    table: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        """Return the order as bytes."""
+        return encode(tuple(getattr(self, f.name) for f in fields(self)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Order:
+        """Return what `to_bytes` encoded."""
+        return cls(*decode(data))
+
+
+def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
+    """Map one partition, keep it sealed, return the signed commitment."""
+
+    def seal(side: VerifyWorker, order: Order, work: Work) -> SealedPartition:
+        return map_partition(work, order.partition, data, side.saboteur)
+
+    return _executed(MAP, order_bytes, functions, seal)
+
+
+def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: bytes) -> bytes:
+    """Collect the sections of one reduce partition, check them, reduce, keep, commit."""
+
+    def seal(side: VerifyWorker, order: Order, work: Work) -> SealedPartition:
+        _expect("table of accepted maps", digest("table", table), order.table)
+        sections = _Collector(side, order, work, decode(table), decode(relayed)).collect()
+        return reduce_partition(work, order.partition, sections, side.saboteur)
+
+    return _executed(REDUCE, order_bytes, functions, seal)
+
+
+def _executed(
+    stage: str,
+    order_bytes: bytes,
+    functions: bytes,
+    seal: Callable[[VerifyWorker, Order, Work], SealedPartition],
+) -> bytes:
+    try:
+        side, order = this_side(), Order.from_bytes(order_bytes)
+        _expect("domain", side.domain, order.domain)
+        _expect("functions", digest("functions", functions), order.functions)
+        side.delay(order.job, stage, order.partition)
+        sealed = seal(side, order, unship(functions))
+        commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
+        return encode((COMMITTED, side.address, side.keep(sealed, commitment)))
+    except SectionsMissingError as missing:
+        return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence)))
+    except Exception:
+        # Whatever the user's function raised becomes text: it must not be unpickled anywhere.
+        text = traceback.format_exc()[-_TEXT:]
+        return encode((FAILED, text.encode(errors="replace").decode()))
+
+
+def _expect(what: str, got: object, want: object) -> None:
+    if got != want:
+        raise InputError(f"{what}: expected {want!r:.80}, got {got!r:.80}")
+
+
+class SectionsMissingError(Exception):
+    """Sections that no holder served as committed."""
+
+    def __init__(self, partitions: Iterable[int], evidence: Iterable[bytes]) -> None:
+        self.partitions = list(partitions)
+        self.evidence = list(evidence)
+        super().__init__(f"no sections of map partitions {self.partitions}")
+
+
+class _Collector:
+    """Collects the sections of one reduce partition, from near to far, checking each.
+
+    ``table`` has, for each map partition, the accepted commitment and its holders as
+    ``((domain, address), ...)``; ``relayed`` has openings that the coordinator passed on.
+    """
+
+    def __init__(
+        self, side: VerifyWorker, order: Order, work: Work, table: Any, relayed: Any
+    ) -> None:
+        self._side = side
+        self._accepted = [Commitment.from_bytes(data) for data, _ in table]
+        self._holders = [holders for _, holders in table]
+        self._partition = order.partition
+        self._work = work
+        self._relayed = [Opening.from_bytes(data) for data in relayed]
+        self._sections: dict[int, Sequence[bytes]] = {}
+        self._evidence: list[bytes] = []
+
+    def collect(self) -> Sections:
+        """Return the verified leaves of every map partition, in order."""
+        wanted = [i for i, c in enumerate(self._accepted) if c.counts[self._partition]]
+        self._take(opening for opening in self._relayed)
+        self._take(self._local(i) for i in wanted if i not in self._sections)
+        for rank in range(max(map(len, self._holders), default=0)):
+            self._fetch([i for i in wanted if i not in self._sections], rank)
+        missing = [i for i in wanted if i not in self._sections]
+        if missing:
+            raise SectionsMissingError(missing, self._evidence)
+        return [self._sections.get(i, ()) for i in range(len(self._accepted))]
+
+    def request(self, i: int, domain: str) -> Opening:
+        """Return the request for one section."""
+        start, stop = self._work.bounds(self._accepted[i].units)[self._partition]
+        return asked(self._accepted[i], OUTPUT, start, stop, domain)
+
+    def _take(self, openings: Iterable[Opening | None]) -> None:
+        for opening in openings:
+            if opening is not None:
+                self._accept(opening)
+
+    def _accept(self, opening: Opening) -> bool:
+        try:
+            opening.verify(self.request(opening.partition, opening.domain))
+        except (ProofError, IndexError):
+            return False
+        self._sections[opening.partition] = opening.leaves
+        return True
+
+    def _local(self, i: int) -> Opening | None:
+        at = Address(self._accepted[i].job, MAP, i)
+        if at not in self._side.store:
+            return None
+        return self._side.store[at].open(self.request(i, self._side.domain))
+
+    def _fetch(self, wanted: Sequence[int], rank: int) -> None:
+        """Ask each partition's holder of a rank; own domain first, then as the table says."""
+        by_holder: dict[tuple[str, str], list[int]] = {}
+        for i in wanted:
+            near = sorted(self._holders[i], key=lambda h: h[0] != self._side.domain)
+            if rank < len(near):
+                by_holder.setdefault(tuple(near[rank]), []).append(i)
+        for (domain, address), partitions in by_holder.items():
+            requests = [self.request(i, domain).to_bytes() for i in partitions]
+            for reply in _ask(address, requests):
+                self._check(reply)
+
+    def _check(self, reply: bytes) -> None:
+        try:
+            accepted = self._accept(Opening.from_bytes(unwrap(reply)[0]))
+        except DecodingError:
+            return
+        evidence = None if accepted else evidence_of(reply)
+        if evidence is not None:
+            self._evidence.append(evidence)
+
+
+def _ask(address: str, requests: list[bytes]) -> list[bytes]:
+    """Ask one holder for sections, in as many replies as it takes."""
+    worker = get_worker()
+
+    async def ask() -> list[bytes]:
+        replies: list[bytes] = []
+        while len(replies) < len(requests):
+            more = await worker.rpc(address).verify_open(requests=requests[len(replies) :])
+            if not isinstance(more, list) or not more:
+                break
+            replies.extend(r for r in more if isinstance(r, bytes))
+        return replies
+
+    try:
+        return list(sync(worker.loop, ask))
+    except (OSError, TimeoutError):
+        return []  # a holder that cannot be reached is one that does not serve

@@ -1,0 +1,104 @@
+"""The user's functions and the shape of a job, as shipped to whoever executes it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
+
+import cloudpickle
+
+from dask_verify.core.canonical import install_types
+from dask_verify.core.seal import digest
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to compute.
+
+    Parameters
+    ----------
+    kind : {"bag", "frame"}
+    mapper, reducer, combiner : callable
+        As passed to `verified_map_reduce`.
+    buckets, partitions : int
+        Key buckets in all; reduce partitions (each owns ``buckets / partitions`` of them).
+    unit_records : int, optional
+        Input records in one unit; None: the whole partition is one unit.
+    by : tuple of str
+        Key columns or index levels of a dataframe.
+    map_meta, meta : pandas.DataFrame, optional
+        Empty frames that outputs are cast to.
+    types : tuple
+        Registrations of the user's own types, see `core.canonical.register_type`.
+    """
+
+    kind: str
+    mapper: Callable[..., Any]
+    reducer: Callable[..., Any]
+    combiner: Callable[..., Any] | None
+    buckets: int
+    partitions: int
+    unit_records: int | None
+    by: tuple[str, ...] = ()
+    map_meta: Any = None
+    meta: Any = None
+    types: tuple[Any, ...] = field(default=())
+
+    @property
+    def run(self) -> int:
+        """Buckets in one reduce partition."""
+        return self.buckets // self.partitions
+
+    def bounds(self, units: int) -> list[tuple[int, int]]:
+        """Return the range of leaves that each reduce partition reads of a map partition."""
+        step = self.run * units
+        return [(j * step, (j + 1) * step) for j in range(self.partitions)]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Work as bytes, with the digest that the job id binds."""
+
+    data: bytes
+
+    @cached_property
+    def digest(self) -> bytes:
+        """BLAKE3 of the shipped bytes, closures included."""
+        return digest("functions", self.data)
+
+
+def ship(work: Work) -> Shipped:
+    """Pickle work once for the whole job."""
+    return Shipped(cloudpickle.dumps(work))
+
+
+@lru_cache(maxsize=8)
+def unship(data: bytes) -> Work:
+    """Load work where it is executed: a worker, or one of the coordinator's own processes."""
+    work: Work = cloudpickle.loads(data)
+    install_types(list(work.types))
+    return work
+
+
+class Hooks(Protocol):
+    """Where a saboteur may interfere; see `dask_verify.testing.Saboteur`."""
+
+    def read_input(self, partition: int, records: Any) -> Any:
+        """Change what was read."""
+
+    def map_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Change what the mapper gave."""
+
+    def reduce_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Change what the reducer gave."""
+
+
+def search_path() -> list[str]:
+    """Return where a fresh process must look for modules that functions refer to by name."""
+    own = sysconfig.get_paths()["stdlib"]
+    return [os.path.abspath(p or ".") for p in sys.path if not p.startswith(own)]

@@ -1,0 +1,214 @@
+"""The worker's side: a domain's key, the store of what it sealed, and the handlers that open it.
+
+What a worker returns from a task is only a signed commitment; the data stay here until somebody
+asks for a range of leaves.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.utils import parse_bytes
+from distributed import get_worker
+from distributed.diagnostics.plugin import WorkerPlugin
+from distributed.worker import Worker
+
+from dask_verify.core.canonical import decode, encode
+from dask_verify.core.seal import Commitment, Opening, SealedPartition
+from dask_verify.engine.store import Address, Store
+from dask_verify.errors import DecodingError, InputError
+from dask_verify.protocol.domain import Identity
+from dask_verify.protocol.quorum import sign
+from dask_verify.protocol.serving import CONTEXT
+
+NAME = "dask-verify"
+_REPLY = 64 << 20  #: bytes after which a reply leaves the rest of the openings for the next request
+_POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
+
+
+class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
+    """Make a worker process a member of a domain.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain.
+    private_key : bytes
+        Raw Ed25519 private key of the domain, 32 bytes.
+    saboteur_path : str, optional
+        File with a pickled saboteur; read again whenever it changes. For rehearsal only.
+    store_memory : int, optional
+        Bytes of sealed partitions kept in memory before they spill to disk; default: the
+        configuration's ``verify.store-memory``.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        domain: str,
+        private_key: bytes,
+        saboteur_path: str | None = None,
+        store_memory: int | None = None,
+    ) -> None:
+        self.domain = domain
+        self._private_key = private_key
+        self._saboteur_path = saboteur_path
+        self._store_memory = store_memory
+
+    def __repr__(self) -> str:
+        return f"<VerifyWorker of domain {self.domain!r}>"
+
+    def setup(self, worker: Worker) -> None:
+        """Open the store and register the handlers."""
+        self.identity = Identity(self.domain, self._private_key)
+        self.address = worker.address
+        memory = self._store_memory
+        if memory is None:
+            memory = parse_bytes(dask.config.get("verify.store-memory", "256 MiB"))
+        self.store = Store(str(Path(worker.local_directory) / "verify"), memory)
+        self.closed: set[bytes] = set()
+        self._rehearsal = _Rehearsal(self._saboteur_path)
+        worker.handlers["verify_open"] = self.open
+        worker.handlers["verify_nodes"] = self.nodes
+        worker.handlers["verify_release"] = self.release
+        worker.handlers["verify_forget"] = self.forget
+
+    @property
+    def saboteur(self) -> Any:
+        """The saboteur of the moment, or None."""
+        return self._rehearsal.current()
+
+    # --- while computing -----------------------------------------------------------------------
+
+    def delay(self, job: bytes, stage: str, partition: int) -> None:
+        """Wait as long as a saboteur says, but no longer than it is there or the job is open."""
+        saboteur = self.saboteur
+        seconds = saboteur.delay(stage, partition) if saboteur is not None else 0
+        end = time.monotonic() + seconds
+        gone = threading.Event()
+        while time.monotonic() < end and job not in self.closed and self.saboteur is saboteur:
+            gone.wait(_POLL)
+
+    def keep(self, sealed: SealedPartition, commitment: Commitment) -> tuple[bytes, ...]:
+        """Keep a sealed partition; return the signed commitment to it."""
+        at = Address(commitment.job, commitment.stage, commitment.partition)
+        if commitment.job not in self.closed:
+            self.store[at] = sealed
+        said: Any = commitment
+        if self.saboteur is not None:
+            said = self.saboteur.commit(commitment)
+        several = said if isinstance(said, (list, tuple)) else (said,)
+        return tuple(sign(self.identity, c) for c in several)
+
+    # --- handlers ------------------------------------------------------------------------------
+
+    def open(self, requests: Sequence[bytes]) -> list[bytes]:
+        """Answer as many requests as fit in one reply, at least one; empty bytes: not here."""
+        replies: list[bytes] = []
+        size = 0
+        for request in requests:
+            replies.append(self._answer(request, self.opened))
+            size += len(replies[-1])
+            if size > _REPLY:
+                break
+        return replies
+
+    def nodes(self, request: bytes) -> bytes:
+        """Answer with hashes of a tree: ``(opening request, level, index, depth)``."""
+        return self._answer(request, self._nodes)
+
+    def release(self, job: bytes, stage: str, partitions: Sequence[int]) -> None:
+        """Drop the unit inputs of partitions that are settled."""
+        for partition in partitions:
+            self.store.release_inputs(Address(job, stage, partition))
+
+    def forget(self, job: bytes, stage: str | None = None) -> None:
+        """Drop what is kept of a job."""
+        if stage is None:
+            self.closed.add(job)
+        self.store.forget(job, stage)
+
+    def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
+        try:
+            return answer(request)
+        except (KeyError, DecodingError, InputError, IndexError, ValueError):
+            return b""  # an unanswerable question; the asker treats it as not served
+
+    def opened(self, request: bytes) -> bytes:
+        """Return a signed opening."""
+        wanted = Opening.from_bytes(request)
+        sealed = self._sealed(wanted)
+        opening = sealed.open(wanted)
+        if len(opening.leaves) != wanted.stop - wanted.start:
+            raise KeyError(wanted.tree)
+        if self.saboteur is not None:
+            opening = self._sabotaged(opening)
+        return encode((opening.to_bytes(), self.identity.sign(CONTEXT, opening.statement())))
+
+    def _sealed(self, wanted: Opening) -> SealedPartition:
+        sealed = self.store[Address(wanted.job, wanted.stage, wanted.partition)]
+        tree, leaves = sealed.tree(wanted.tree)
+        if not leaves or (tree.root != wanted.root and self.saboteur is None):
+            raise KeyError(wanted.tree)
+        return sealed
+
+    def _sabotaged(self, opening: Opening) -> Opening:
+        leaves = [self.saboteur.serve(opening.partition, leaf) for leaf in opening.leaves]
+        if any(leaf is None for leaf in leaves):
+            raise KeyError("withheld")
+        return replace(opening, leaves=tuple(leaves))
+
+    def _nodes(self, request: bytes) -> bytes:
+        payload, level, index, depth = decode(request)
+        wanted = Opening.from_bytes(payload)
+        tree, _ = self._sealed(wanted).tree(wanted.tree)
+        hashes = tree.descendants(level, index, depth)
+        if self.saboteur is not None:
+            served = self.saboteur.serve(wanted.partition, b"".join(hashes))
+            if served is None:
+                return b""
+            hashes = [served[i : i + 32] for i in range(0, len(served), 32)]
+        return encode(tuple(hashes))
+
+
+class _Rehearsal:
+    """The saboteur in a file, loaded again whenever the file changes."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._saboteur: Any = None
+
+    def current(self) -> Any:
+        if self._path is None:
+            return None
+        try:
+            found = Path(self._path).stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+        except FileNotFoundError:
+            stamp = None
+        if stamp != self._stamp:
+            self._stamp = stamp
+            # The file was written by the user's own process, for a rehearsal.
+            self._saboteur = pickle.loads(Path(self._path).read_bytes()) if stamp else None
+        return self._saboteur
+
+
+def this_side() -> VerifyWorker:
+    """Return the plugin of the worker that runs the current task."""
+    plugin = get_worker().plugins.get(NAME)
+    if plugin is None:
+        raise InputError(
+            "expected a worker that belongs to a domain, got one without the dask-verify plugin;"
+            " start workers with LocalDomainCluster or with VerifyWorker among their plugins"
+        )
+    side: VerifyWorker = plugin
+    return side

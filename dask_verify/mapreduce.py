@@ -1,0 +1,319 @@
+"""`verified_map_reduce`: checks what it is given, fixes what the job is, and starts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cloudpickle
+import dask.bag
+import dask.dataframe as dd
+import pandas as pd
+from dask.dataframe.utils import meta_nonempty
+from distributed import Client, get_client
+
+from dask_verify.config import Policy, setting
+from dask_verify.core.canonical import encode, encode_frame, registered_types
+from dask_verify.core.keys import frame_buckets
+from dask_verify.core.seal import digest
+from dask_verify.engine.driver import Driver
+from dask_verify.engine.enrolment import enrolled
+from dask_verify.engine.graphs import Upstream, source_digest, upstream
+from dask_verify.engine.handle import Job
+from dask_verify.engine.pool import open_pool
+from dask_verify.engine.work import Shipped, Work, ship
+from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
+from dask_verify.protocol.board import Plan
+from dask_verify.protocol.domain import Domain, environment
+
+__all__ = ["Job", "verified_map_reduce"]
+
+_UNIT_RECORDS = 1024  #: records in one unit of a bag
+_BUCKETS = 8  #: key buckets in one reduce partition of a bag
+_FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say
+
+
+def verified_map_reduce(
+    collection: dask.bag.Bag | dd.DataFrame,
+    mapper: Callable[..., Any],
+    reducer: Callable[..., Any],
+    *,
+    by: str | Sequence[str] | None = None,
+    combiner: Callable[..., Any] | None = None,
+    map_meta: pd.DataFrame | None = None,
+    meta: pd.DataFrame | None = None,
+    sort: bool = False,
+    policy: Policy | None = None,
+    npartitions: int | None = None,
+    client: Client | Mapping[str, Client] | None = None,
+) -> Job:
+    """Run a map-reduce in several administrative domains and accept only what they agree on.
+
+    Parameters
+    ----------
+    collection : dask.bag.Bag or dask.dataframe.DataFrame
+        The input. Its whole graph is executed in each domain by itself.
+    mapper : callable
+        Bag: ``mapper(record)`` gives an iterable of ``(key, value)`` tuples. DataFrame:
+        ``mapper(df)`` gives a DataFrame.
+    reducer : callable
+        Bag: ``reducer(key, [values])`` gives a value. DataFrame: ``reducer(df)`` gets all rows
+        of some keys and gives a DataFrame; it is not called where there are no rows.
+    by : str or list of str
+        DataFrame only: key columns or index levels of what the mapper gives.
+    combiner : callable, optional
+        Applied inside each map unit: ``combiner(key, [values])`` gives a value, or
+        ``combiner(df)`` gives a DataFrame like the mapper's.
+    map_meta, meta : pandas.DataFrame, optional
+        DataFrame only: empty frames like what mapper and reducer give; inferred if not given.
+    sort : bool
+        DataFrame only: sort the result by its keys. Otherwise the order is fixed, but unspecified.
+    policy : Policy, optional
+        What must hold for an answer; default: ``Policy()``, from the configuration.
+    npartitions : int, optional
+        Reduce partitions; default: one for every eight input partitions.
+    client : distributed.Client or dict of str to distributed.Client, optional
+        One client of a scheduler with `DomainPlugin`, or one client for each domain; default:
+        the current client.
+
+    Returns
+    -------
+    Job
+        Already running; ``job.result()`` waits for the verified answer.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used; nothing has been started then.
+    MetaError
+        If no meta can be inferred, or the keys are not in it.
+    PolicyError
+        If the domains at hand cannot satisfy the policy.
+
+    Examples
+    --------
+    >>> from dask_verify import LocalDomainCluster, Policy  # doctest: +SKIP
+    >>> with LocalDomainCluster(["alice", "bob"]) as cluster:  # doctest: +SKIP
+    ...     client = cluster.get_client()
+    ...     words = dask.bag.from_sequence(["to be or not to be"])
+    ...     job = verified_map_reduce(
+    ...         words, lambda line: [(word, 1) for word in line.split()],
+    ...         lambda word, ones: sum(ones))
+    ...     sorted(job.result())
+    [('be', 2), ('not', 1), ('or', 1), ('to', 2)]
+    """
+    policy = Policy() if policy is None else policy
+    if not isinstance(policy, Policy):
+        raise InputError(f"policy: expected a dask_verify.Policy, got {type(policy).__name__}")
+    _check_functions(mapper, reducer, combiner)
+    source = upstream(collection, trust_input=policy.trust_input)
+    work = _work(collection, source, mapper, reducer, combiner, by, map_meta, meta, sort, policy,
+                 _partitions(npartitions, len(source.keys)))  # fmt: skip
+    shipped = _shipped(work)
+    client, domains = _domains(client)
+    policy = _checked_policy(policy, domains, source, client)
+    pool = open_pool(client, domains)
+    driver = Driver(
+        _plan(policy, domains, source, work, shipped),
+        work,
+        shipped,
+        source,
+        pool,
+        float(setting("deadline-floor")),
+    )
+    driver.start()
+    return Job(driver, list(work.by) if sort else [])
+
+
+# --- what is to be computed -----------------------------------------------------------------
+
+
+def _check_functions(mapper: Any, reducer: Any, combiner: Any) -> None:
+    for role, function in (("mapper", mapper), ("reducer", reducer), ("combiner", combiner)):
+        if role == "combiner" and function is None:
+            continue
+        if not callable(function):
+            raise InputError(f"{role}: expected a function, got {type(function).__name__}")
+        try:
+            cloudpickle.dumps(function)
+        except Exception as error:
+            raise InputError(
+                f"{role}: expected a function that can be pickled, got one that cannot"
+                f" ({type(error).__name__}: {error}); open files, locks and connections inside"
+                " the function, not outside"
+            ) from error
+
+
+def _partitions(npartitions: Any, maps: int) -> int:
+    if npartitions is None:
+        return max(1, -(-maps // _FAN_IN))
+    if isinstance(npartitions, bool) or not isinstance(npartitions, int) or npartitions < 1:
+        raise InputError(f"npartitions: expected a whole number of at least 1, got {npartitions!r}")
+    return npartitions
+
+
+def _work(
+    collection: Any,
+    source: Upstream,
+    mapper: Any,
+    reducer: Any,
+    combiner: Any,
+    by: Any,
+    map_meta: Any,
+    meta: Any,
+    sort: bool,
+    policy: Policy,
+    partitions: int,
+) -> Work:
+    common = {
+        "mapper": mapper,
+        "reducer": reducer,
+        "combiner": combiner,
+        "partitions": partitions,
+        "types": tuple(registered_types()),
+    }
+    if isinstance(collection, dask.bag.Bag):
+        given = {"by": by, "map_meta": map_meta, "meta": meta, "sort": sort or None}
+        unfit = [name for name, value in given.items() if value is not None]
+        if unfit:
+            raise InputError(
+                f"{one_of(unfit)}: expected only for a DataFrame, got a Bag; leave them out"
+            )
+        return Work(
+            kind="bag",
+            buckets=partitions * (policy.buckets or _BUCKETS),
+            unit_records=policy.unit_records or _UNIT_RECORDS,
+            **common,
+        )
+    map_meta = _meta("mapper", "map_meta", mapper, collection._meta, map_meta)
+    keys = _keys(by, map_meta)
+    meta = _meta("reducer", "meta", reducer, map_meta, meta)
+    if sort and not set(keys) <= {*meta.columns, *meta.index.names}:
+        raise InputError(f"sort=True: expected the keys {keys} in the result, got {list(meta)}")
+    return Work(
+        kind="frame",
+        buckets=partitions * (policy.buckets or 1),
+        unit_records=policy.unit_records,
+        by=tuple(keys),
+        map_meta=map_meta,
+        meta=meta,
+        **common,
+    )
+
+
+def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:
+    """Return the empty frame that a function's output is cast to."""
+    if given is not None:
+        meta = given
+    else:
+        try:
+            meta = function(meta_nonempty(before))
+        except Exception as error:
+            raise MetaError(
+                f"{role}: could not infer its meta by calling it on a small frame of the right"
+                f" dtypes ({type(error).__name__}: {error}); pass {name}="
+            ) from error
+    if not isinstance(meta, pd.DataFrame):
+        raise MetaError(f"{name}: expected a pandas DataFrame, got {type(meta).__name__}")
+    meta = meta.iloc[:0]
+    try:
+        encode_frame(meta)
+    except EncodingError as error:
+        raise InputError(f"{name}: the {role} gives what cannot be verified: {error}") from error
+    return meta
+
+
+def _keys(by: Any, map_meta: pd.DataFrame) -> list[str]:
+    keys = [by] if isinstance(by, str) else list(by or [])
+    there = [*map_meta.columns, *(n for n in map_meta.index.names if n is not None)]
+    missing = [key for key in keys if key not in there]
+    if not keys or missing:
+        raise InputError(
+            f"by: expected key columns or index levels among {there}, got"
+            f" {missing if keys else by!r}; name columns of what the mapper gives"
+        )
+    frame_buckets(map_meta, keys, 2)
+    return keys
+
+
+def _shipped(work: Work) -> Shipped:
+    try:
+        return ship(work)
+    except Exception as error:
+        raise InputError(f"the functions cannot be pickled together: {error}") from error
+
+
+# --- who computes it ------------------------------------------------------------------------
+
+
+def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
+    if client is None:
+        try:
+            client = get_client()
+        except ValueError as error:
+            raise InputError(
+                "client: expected a current Dask client, got none; start a LocalDomainCluster"
+                " and call get_client(), or pass client="
+            ) from error
+    clients = list(client.values()) if isinstance(client, Mapping) else [client]
+    found: dict[str, Domain] = {}
+    for one in clients:
+        if not isinstance(one, Client):
+            raise InputError(
+                f"client: expected a distributed.Client, or a dict of them,"
+                f" got {type(one).__name__}"
+            )
+        for domain in enrolled(one) or ():
+            found[domain.name] = domain
+    if not found:
+        raise InputError(
+            "client: expected one with enrolled domains, got one that nobody enrolled; use the"
+            " client of a LocalDomainCluster, or dask_verify.engine.enrolment.enrol(client, ...)"
+        )
+    return client, tuple(found.values())
+
+
+def _checked_policy(
+    policy: Policy, domains: tuple[Domain, ...], source: Upstream, client: Any
+) -> Policy:
+    if len(domains) < policy.replicas:
+        raise PolicyError(
+            f"replicas={policy.replicas}: expected at least as many domains, got {len(domains)}"
+            f" ({one_of(d.name for d in domains)}); enrol more domains or lower replicas"
+        )
+    if not source.external:
+        return policy
+    if isinstance(client, Mapping):
+        raise InputError(
+            "collection: expected one that every domain can compute, got one that holds data of"
+            " a single cluster; pass it as it was before persist()"
+        )
+    # Held data live on the cluster only, so the coordinator cannot compute from them.
+    return dataclasses.replace(policy, stand_in=False)
+
+
+def _plan(
+    policy: Policy, domains: tuple[Domain, ...], source: Upstream, work: Work, shipped: Shipped
+) -> Plan:
+    """Fix the job's identity: nothing can be replayed into it, and its seed is bound by hash."""
+    seed = os.urandom(32)
+    parts = (
+        os.urandom(32),
+        digest("seed", seed),
+        dataclasses.astuple(policy),
+        tuple((d.name, d.public_key) for d in domains),
+        shipped.digest,
+        source_digest(source),
+        len(source.keys),
+        work.partitions,
+    )
+    return Plan(
+        job=digest("job", encode(parts)),
+        policy=policy,
+        domains=domains,
+        maps=len(source.keys),
+        reduces=work.partitions,
+        environment=environment(),
+    )

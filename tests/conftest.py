@@ -1,0 +1,39 @@
+"""Clusters that the tests of one session share: starting processes is what takes the time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cloudpickle
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dask_verify.engine.cluster import LocalDomainCluster
+
+NAMES = ("alice", "bob", "carol")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Send functions of test modules by value: workers cannot import those modules."""
+    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+        cloudpickle.register_pickle_by_value(module)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[LocalDomainCluster]:
+    """Three domains on one scheduler; leave its workers running and unsabotaged."""
+    from dask_verify.engine.cluster import LocalDomainCluster
+
+    with LocalDomainCluster(NAMES, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def separate_cluster() -> Iterator[LocalDomainCluster]:
+    """Three domains on three schedulers; leave their workers running and unsabotaged."""
+    from dask_verify.engine.cluster import LocalDomainCluster
+
+    with LocalDomainCluster(NAMES, shared=False, dashboard_address=None) as cluster:
+        yield cluster

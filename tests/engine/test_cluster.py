@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+from distributed import Client
+
+from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.enrolment import enrolled
+from dask_verify.errors import InputError
+
+
+def seed_and_hash():
+    return os.environ["PYTHONHASHSEED"], hash("dask_verify")
+
+
+def private_keys(dask_worker):
+    return {p.domain: p._private_key for p in dask_worker.plugins.values() if hasattr(p, "domain")}
+
+
+def saboteur(dask_worker):
+    return repr(dask_worker.plugins["dask-verify"].saboteur)
+
+
+def names_and_domains(client):
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return {(w["name"], *w["resources"]) for w in workers}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"domains": []}, "at least one"),
+        ({"domains": "alice"}, "list of domain names"),
+        ({"domains": ["alice", ""]}, "non-empty"),
+        ({"domains": ["alice", 3]}, "non-empty"),
+        ({"domains": ["alice", "alice"]}, "must differ"),
+        ({"domains": ["alice"], "saboteurs": {"bob": object()}}, "saboteur for 'bob'"),
+        ({"domains": ["alice"], "n_workers": 0}, "n_workers"),
+        ({"domains": ["alice"], "n_workers": True}, "n_workers"),
+        ({"domains": ["alice"], "threads_per_worker": 0}, "threads_per_worker"),
+    ],
+)
+def test_bad_input_starts_nothing(arguments, message):
+    before = multiprocessing.active_children()
+    with pytest.raises(InputError, match=message):
+        LocalDomainCluster(**arguments)
+    assert multiprocessing.active_children() == before
+
+
+@pytest.mark.cluster
+class TestShared:
+    def test_client_is_one_and_enrolled(self, shared_cluster):
+        client = shared_cluster.get_client()
+        assert client is shared_cluster.get_client() is Client.current()
+        assert enrolled(client) == shared_cluster.domains
+        assert [d.name for d in shared_cluster.domains] == ["alice", "bob", "carol"]
+        assert all(d.environment for d in shared_cluster.domains)
+
+    def test_workers_are_named_and_tagged(self, shared_cluster):
+        assert names_and_domains(shared_cluster.get_client()) == {
+            (f"{name}-0", f"domain:{name}") for name in ("alice", "bob", "carol")
+        }
+
+    def test_every_domain_hashes_differently(self, shared_cluster):
+        before = os.environ.get("PYTHONHASHSEED")
+        seen = shared_cluster.get_client().run(seed_and_hash).values()
+        assert len({seed for seed, _ in seen}) == 3
+        assert len({value for _, value in seen}) == 3
+        assert os.environ.get("PYTHONHASHSEED") == before
+
+    def test_a_worker_has_only_its_own_domains_key(self, shared_cluster):
+        found = shared_cluster.get_client().run(private_keys).values()
+        assert sorted(name for keys in found for name in keys) == ["alice", "bob", "carol"]
+        assert len({key for keys in found for key in keys.values()}) == 3
+
+    def test_no_key_reaches_the_scheduler(self, shared_cluster):
+        client = shared_cluster.get_client()
+        keys = [k for keys in client.run(private_keys).values() for k in keys.values()]
+        known = client.run_on_scheduler(lambda dask_scheduler: repr(dask_scheduler.worker_plugins))
+        told = repr(client.scheduler_info(n_workers=-1)) + known
+        assert keys
+        assert not any(repr(key)[2:-1] in told or key.hex() in told for key in keys)
+
+
+@pytest.mark.cluster
+def test_separate_clients_are_enrolled_one_by_one(separate_cluster):
+    clients = separate_cluster.get_client()
+    assert list(clients) == ["alice", "bob", "carol"]
+    assert len({client.scheduler.address for client in clients.values()}) == 3
+    for domain in separate_cluster.domains:
+        assert enrolled(clients[domain.name]) == (domain,)
+        assert names_and_domains(clients[domain.name]) == {
+            (f"{domain.name}-0", f"domain:{domain.name}")
+        }
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("error")
+def test_a_cluster_from_start_to_end():
+    class Tamper:  # known to no module that a worker could import
+        def __repr__(self):
+            return "tampering"
+
+    with LocalDomainCluster(
+        ["alice", "bob"], saboteurs={"bob": Tamper()}, dashboard_address=None
+    ) as cluster:
+        client = cluster.get_client()
+        folder = cluster._folder
+
+        def saboteurs():
+            return sorted(client.run(saboteur).values())
+
+        assert saboteurs() == ["None", "tampering"]
+        cluster.sabotage("bob", None)
+        cluster.sabotage("bob", None)
+        assert saboteurs() == ["None", "None"]
+        cluster.sabotage("alice", Tamper())
+        assert saboteurs() == ["None", "tampering"]
+        with pytest.raises(InputError, match="no domain 'carol'"):
+            cluster.sabotage("carol", None)
+        with pytest.raises(InputError, match="cannot be pickled"):
+            cluster.sabotage("alice", (item for item in ()))
+        assert saboteurs() == ["None", "tampering"]
+
+        assert cluster.add_worker("alice") == "alice-1"
+        client.wait_for_workers(3)
+        assert ("alice-1", "domain:alice") in names_and_domains(client)
+        seeds = client.run(seed_and_hash)
+        assert len(seeds) == 3
+        assert len(set(seeds.values())) == 2
+
+        cluster.stop_domain("alice")
+        assert names_and_domains(client) == {("bob-0", "domain:bob")}
+        with pytest.raises(InputError, match="no running worker"):
+            cluster.kill_worker("alice")
+    cluster.close()
+    assert client.status == "closed"
+    assert not folder.exists()
+
+
+@pytest.mark.cluster
+def test_a_failed_start_leaves_nothing(monkeypatch):
+    children = set(multiprocessing.active_children())
+    monkeypatch.setattr(LocalDomainCluster, "_scheduler_options", lambda self: {"port": "no port"})
+    with pytest.raises(RuntimeError, match="did not start"):
+        LocalDomainCluster(["alice"], dashboard_address=None)
+    assert set(multiprocessing.active_children()) == children
+
+
+def test_kill_means_sigkill(monkeypatch):
+    """The process gets no chance to hand anything over."""
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+
+    class Nanny:
+        pid, worker_address = 7, "tcp://there"
+
+    monkeypatch.setattr(LocalDomainCluster, "_nannies", lambda self, domain: {"alice-0": Nanny()})
+    cluster = object.__new__(LocalDomainCluster)
+    assert cluster.kill_worker("alice") == "tcp://there"
+    assert killed == [(7, signal.SIGKILL)]

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import dask
+import pytest
+from distributed import Event, wait
+
+from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.plugin import NOWHERE, DomainPlugin, claimed_domain
+
+
+class Scheduler(SimpleNamespace):
+    """As much of a scheduler as the plugin touches."""
+
+    def __init__(self, **workers):
+        super().__init__(
+            workers={
+                address: SimpleNamespace(resources=resources)
+                for address, resources in workers.items()
+            },
+            tasks={},
+            handlers={},
+        )
+
+    def add(self, plugin, address, *hints):
+        self.workers[address] = SimpleNamespace(resources=dict.fromkeys(hints, 1))
+        plugin.add_worker(self, address)
+
+    def task(self, key, **annotations):
+        self.tasks[key] = SimpleNamespace(
+            annotations=annotations,
+            worker_restrictions=None,
+            host_restrictions={"anywhere"},
+            loose_restrictions=True,
+        )
+        return self.tasks[key]
+
+
+@pytest.fixture
+def plugin():
+    return DomainPlugin()
+
+
+@pytest.fixture
+def scheduler(plugin):
+    scheduler = Scheduler()
+    asyncio.run(plugin.start(scheduler))
+    return scheduler
+
+
+@pytest.mark.parametrize(
+    ("hints", "domain"),
+    [
+        (["domain:alice"], "alice"),
+        (["GPU", "domain:alice", "domains:bob"], "alice"),
+        (["domain:domain:x"], "domain:x"),
+        ([], None),
+        (["GPU"], None),
+        (["domain:"], None),
+        (["domain:alice", "domain:bob"], None),
+    ],
+)
+def test_claimed_domain(hints, domain):
+    assert claimed_domain(dict.fromkeys(hints, 1)) == domain
+
+
+def test_workers_that_came_before_the_plugin_count(plugin):
+    asyncio.run(plugin.start(Scheduler(w1={"domain:alice": 1}, w2={"GPU": 1})))
+    assert plugin.domains() == {"alice": ["w1"]}
+
+
+def test_lost_workers_leave_an_empty_domain(plugin, scheduler):
+    scheduler.add(plugin, "w1", "domain:alice")
+    plugin.remove_worker(scheduler, "w1", stimulus_id="x")
+    plugin.remove_worker(scheduler, "never seen", stimulus_id="x")
+    assert plugin.domains() == {"alice": []}
+
+
+def test_restrictions_follow_the_domain_and_are_never_empty(plugin, scheduler):
+    task = scheduler.task("x")
+    plugin.update_graph(scheduler, annotations={"verify_domain": {"x": "alice"}}, keys={"x"})
+    assert task.worker_restrictions == {NOWHERE}
+    assert task.loose_restrictions is False
+    assert task.host_restrictions is None
+    scheduler.add(plugin, "w1", "domain:alice")
+    scheduler.add(plugin, "w2", "domain:bob")
+    scheduler.add(plugin, "w3", "domain:alice", "domain:bob")
+    assert task.worker_restrictions == {NOWHERE, "w1"}
+    plugin.remove_worker(scheduler, "w1", stimulus_id="x")
+    assert task.worker_restrictions == {NOWHERE}
+
+
+@pytest.mark.parametrize("name", [None, 3, ["alice"], {"alice"}, "nobody"])
+def test_a_strange_annotation_leads_nowhere(plugin, scheduler, name):
+    scheduler.add(plugin, "w1", "domain:alice")
+    task = scheduler.task("x")
+    plugin.update_graph(scheduler, annotations={"verify_domain": {"x": name}})
+    assert task.worker_restrictions == {NOWHERE}
+    assert plugin.domains() == {"alice": ["w1"]}
+
+
+def test_other_tasks_are_left_alone(plugin, scheduler):
+    task = scheduler.task("x")
+    plugin.update_graph(scheduler, annotations={"priority": {"x": 1}})
+    assert task.worker_restrictions is None
+
+
+def test_provenance_is_bounded_and_about_finished_annotated_tasks(scheduler):
+    plugin = DomainPlugin(history=2)
+    asyncio.run(plugin.start(scheduler))
+    scheduler.add(plugin, "w1", "domain:alice")
+    for key in ("a", "b", "c"):
+        scheduler.task(key, verify_domain="alice")
+        plugin.transition(key, "processing", "memory", worker="w1")
+    scheduler.task("other")
+    plugin.transition("other", "processing", "memory", worker="w1")
+    scheduler.task("erred", verify_domain="alice")
+    plugin.transition("erred", "processing", "erred", worker="w1")
+    plugin.transition("unknown", "processing", "memory", worker="w1")
+    found = plugin.provenance(["a", "b", "c", "other", "erred", "unknown"])
+    assert found == [None, ("w1", "alice"), ("w1", "alice"), None, None, None]
+
+
+# --- on a real scheduler ----------------------------------------------------------------------
+
+
+def domains_of(client, keys):
+    found = client.sync(client.scheduler.verify_provenance, keys=list(keys))
+    return [entry and entry[1] for entry in found]
+
+
+def run_in(client, domain, graph, keys):
+    with dask.annotate(verify_domain=domain):
+        return client.get(graph, list(keys), sync=False)
+
+
+@pytest.mark.cluster
+def test_every_task_of_a_graph_stays_in_its_domain(shared_cluster):
+    client = shared_cluster.get_client()
+    graph = {("chain", 0): (int, "1")}
+    graph |= {("chain", i): (max, ("chain", i - 1), i) for i in range(1, 20)}
+    graph |= {f"wide-{i}": (max, ("chain", 19), i) for i in range(50)}
+    futures = run_in(client, "bob", graph, [k for k in graph if isinstance(k, str)])
+    assert [future.result() for future in futures] == [max(19, i) for i in range(50)]
+    assert set(domains_of(client, graph)) == {"bob"}
+
+
+@pytest.mark.cluster
+def test_an_idle_domain_steals_nothing(shared_cluster):
+    def busy(i):
+        return sum(range(200_000)) + i
+
+    client = shared_cluster.get_client()
+    graph = {f"steal-{i}": (busy, i) for i in range(100)}
+    wait(run_in(client, "carol", graph, graph))
+    assert set(domains_of(client, graph)) == {"carol"}
+
+
+@pytest.mark.cluster
+def test_a_domain_that_nobody_is_in_keeps_its_task_waiting(shared_cluster):
+    client = shared_cluster.get_client()
+    (lost,) = run_in(client, "mallory", {"lost": (int, "1")}, ["lost"])
+    # Later tasks of every domain finish; this one is not even sent out.
+    for name in ("alice", "bob", "carol"):
+        wait(run_in(client, name, {f"later-{name}": (int, "1")}, [f"later-{name}"]))
+    states = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.tasks["lost"].state)
+    assert states == "no-worker"
+    assert not lost.done()
+
+
+@pytest.mark.cluster
+def test_workers_that_die_and_workers_that_come():
+    def work(name):
+        Event(name).wait()
+        return name
+
+    with LocalDomainCluster(["alice", "bob"], dashboard_address=None) as cluster:
+        client = cluster.get_client()
+        first = run_in(
+            client,
+            "alice",
+            {f"first-{i}": (work, "go") for i in range(4)},
+            [f"first-{i}" for i in range(4)],
+        )
+        killed = cluster.kill_worker("alice")
+        cluster.add_worker("alice")
+        Event("go").set()
+        assert [future.result() for future in first] == ["go"] * 4
+        assert domains_of(client, [future.key for future in first]) == ["alice"] * 4
+        workers = client.sync(client.scheduler.verify_domains)
+        assert killed not in workers["alice"]
+
+        cluster.stop_domain("alice")
+        (late,) = run_in(client, "alice", {"late": (work, "go")}, ["late"])
+        wait(run_in(client, "bob", {"meanwhile": (work, "go")}, ["meanwhile"]))
+        assert not late.done()
+        cluster.add_worker("alice")
+        assert late.result() == "go"
+        assert domains_of(client, ["late", "meanwhile"]) == ["alice", "bob"]

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from distributed import Client, Event, LocalCluster, wait
+
+from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.compat import DataNode, Task, TaskRef
+from dask_verify.engine.plugin import DomainPlugin
+from dask_verify.engine.pool import (
+    DomainPool,
+    SeparatePool,
+    SharedPool,
+    _is_plain,
+    open_pool,
+)
+from dask_verify.errors import InputError
+
+NAMES = ("alice", "bob", "carol")
+
+
+def opened(cluster):
+    return open_pool(cluster.get_client(), cluster.domains)
+
+
+@pytest.fixture(params=["shared", "separate"])
+def cluster(request):
+    return request.getfixturevalue(f"{request.param}_cluster")
+
+
+@pytest.fixture
+def pool(cluster):
+    with opened(cluster) as pool:
+        yield pool
+
+
+def where(dask_worker):
+    """Give a worker a handler that tests can ask, and say whose worker it is."""
+    domain = dask_worker.plugins["dask-verify"].domain
+
+    async def verify_echo(value=None):
+        return {"domain": domain, "value": value}
+
+    async def verify_fail():
+        raise ValueError("not today")
+
+    async def verify_strange():
+        return {"value": {1, 2}}
+
+    for handler in (verify_echo, verify_fail, verify_strange):
+        dask_worker.handlers[handler.__name__] = handler
+    return domain
+
+
+@pytest.fixture
+def answering(cluster, pool):
+    clients = cluster.get_client()
+    for client in clients.values() if isinstance(clients, dict) else [clients]:
+        client.run(where)
+    return pool
+
+
+def location():
+    def domain():
+        from distributed import get_worker
+
+        return get_worker().plugins["dask-verify"].domain
+
+    return domain
+
+
+@pytest.mark.cluster
+class TestContract:
+    def test_names_and_workers(self, pool):
+        assert pool.names == NAMES
+        workers = pool.workers()
+        assert list(workers) == list(NAMES)
+        assert [len(addresses) for addresses in workers.values()] == [1, 1, 1]
+        assert len({address for addresses in workers.values() for address in addresses}) == 3
+
+    def test_tasks_run_in_their_domain(self, pool):
+        for name in NAMES:
+            keys = [(f"where-{name}", i) for i in range(10)]
+            graph = {key: Task(key, location()) for key in keys}
+            futures = pool.submit(name, graph, keys)
+            assert list(futures) == keys
+            assert {future.result() for future in futures.values()} == {name}
+
+    def test_intermediate_tasks_run_in_their_domain(self, pool):
+        graph = {"in": Task("in", location()), "out": Task("out", str.upper, TaskRef("in"))}
+        assert pool.submit("bob", graph, ["out"])["out"].result() == "BOB"
+
+    def test_retries(self, pool):
+        def once(name):
+            event = Event(name)
+            if not event.is_set():
+                event.set()
+                raise ValueError("the first time")
+            return 1
+
+        for retries, failing in ((1, False), (0, True)):
+            key = f"retry-{retries}-{type(pool).__name__}"
+            future = pool.submit("bob", {key: Task(key, once, key)}, [key], retries=retries)[key]
+            wait(future)
+            assert (future.status == "error") is failing
+
+    def test_scattered_bytes_are_in_the_domain_and_usable(self, pool):
+        data = pool.scatter("carol", b"x" * 1000, "relay")
+        assert data.key.startswith("relay-")
+        holders = data.client.who_has([data])[data.key]
+        assert set(holders) <= set(pool.workers()["carol"])
+        graph = {"size": Task("size", len, TaskRef(data.key))}
+        assert pool.submit("carol", graph, ["size"])["size"].result() == 1000
+
+    def test_large_graphs_give_no_warning(self, pool):
+        key = f"large-{type(pool).__name__}"
+        graph = {f"{key}-data": DataNode(f"{key}-data", bytes(12_000_000)),
+                 key: Task(key, len, TaskRef(f"{key}-data"))}  # fmt: skip
+        assert pool.submit("alice", graph, [key])[key].result() == 12_000_000
+
+    def test_call(self, answering):
+        for name, addresses in answering.workers().items():
+            answer = answering.call(addresses[0], name, "verify_echo", value=[b"x", 1, None])
+            assert answer == {"domain": name, "value": (b"x", 1, None)}
+
+    def test_calls_from_many_threads(self, answering):
+        address = answering.workers()["bob"][0]
+
+        def ask(i):
+            return answering.call(address, "bob", "verify_echo", value=i)["value"]
+
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(ask, range(100))) == list(range(100))
+
+    def test_a_failing_handler_is_an_os_error_without_its_exception(self, answering):
+        address = answering.workers()["bob"][0]
+        with pytest.raises(ConnectionError, match=r"verify_fail at .*not today"):
+            answering.call(address, "bob", "verify_fail")
+
+    def test_only_plain_answers_count(self, answering):
+        address = answering.workers()["bob"][0]
+        with pytest.raises(ConnectionError, match="not plain"):
+            answering.call(address, "bob", "verify_strange")
+
+    def test_no_handler_is_no_answer(self, pool):
+        assert pool.call(pool.workers()["bob"][0], "bob", "verify_unheard_of") is None
+
+    def test_a_worker_of_another_domain_is_not_there(self, pool):
+        address = pool.workers()["alice"][0]
+        with pytest.raises(ConnectionError, match="no worker at"):
+            pool.call(address, "bob", "verify_echo")
+
+    def test_late_answers_are_os_errors_and_do_not_answer_the_next_question(self, answering):
+        address = answering.workers()["bob"][0]
+        with pytest.raises(OSError, match="no answer"):
+            answering.call(address, "bob", "verify_echo", value=1, timeout=1e-9)
+        assert answering.call(address, "bob", "verify_echo", value=2)["value"] == 2
+
+    def test_broadcast(self, answering):
+        answers = answering.broadcast("verify_echo", value=7)
+        expected = {a: name for name, addresses in answering.workers().items() for a in addresses}
+        assert {address: answer["domain"] for address, answer in answers.items()} == expected
+        assert answering.broadcast("verify_fail") == {}
+
+    def test_cancel(self, pool):
+        gate = f"gate-{type(pool).__name__}"
+
+        def blocked():
+            Event(gate).wait()
+
+        keys = [f"{gate}-{i}" for i in range(3)]
+        futures = pool.submit("bob", {key: Task(key, blocked) for key in keys}, keys)
+        pool.cancel(futures.values())
+        assert all(future.status == "cancelled" for future in futures.values())
+        Event(gate, client=futures[keys[0]].client).set()
+        pool.cancel([])
+
+    def test_unknown_domains(self, pool):
+        for ask in (
+            lambda: pool.submit("mallory", {}, []),
+            lambda: pool.scatter("mallory", b""),
+            lambda: pool.call("tcp://there", "mallory", "verify_open"),
+        ):
+            with pytest.raises(InputError, match="no domain 'mallory'"):
+                ask()
+
+    def test_closing_twice_and_leaving_clients_open(self, cluster):
+        pool = opened(cluster)
+        assert isinstance(pool, DomainPool)
+        pool.close()
+        pool.close()
+        assert pool.workers()["alice"]
+        pool.close()
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_lost_domain(shared):
+    with (
+        LocalDomainCluster(["alice", "bob"], shared=shared, dashboard_address=None) as cluster,
+        opened(cluster) as pool,
+    ):
+        (address,) = pool.workers()["bob"]
+        cluster.stop_domain("bob")
+        assert pool.workers()["bob"] == []
+        # At once, instead of after Dask's 30 s of trying to connect.
+        with pytest.raises(OSError, match="no worker"):
+            pool.call(address, "bob", "verify_open", requests=[])
+        with pytest.raises(OSError, match="no worker"):
+            pool.scatter("bob", b"x")
+        assert list(pool.broadcast("verify_forget", job=b"x")) == pool.workers()["alice"]
+        with pytest.raises(InputError, match="no worker of domain 'bob'"):
+            opened(cluster)
+    closed = pool._client("alice")
+    with pytest.raises(InputError, match="closed"):
+        SharedPool(closed, NAMES)
+    with pytest.raises(OSError, match=r"closed|no worker"):
+        pool.call(address, "alice", "verify_open")
+    pool.cancel([])
+    pool.close()
+
+
+@pytest.mark.cluster
+def test_a_plain_scheduler_is_refused_until_it_keeps_domains_apart():
+    with (
+        LocalCluster(
+            n_workers=1, processes=False, dashboard_address="127.0.0.1:0",
+            resources={"domain:alice": 1},
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="register_plugin"):
+            SharedPool(client, ["alice"])
+        # Even then nothing would run: the pool fails closed.
+        unsafe = object.__new__(SharedPool)
+        unsafe._names, unsafe._only = ("alice",), client
+        stuck = unsafe.submit("alice", {"stuck": Task("stuck", int)}, ["stuck"])["stuck"]
+        assert client.submit(int).result() == 0
+        assert not stuck.done()
+
+        client.register_plugin(DomainPlugin())
+        with SharedPool(client, ["alice"]) as pool:
+            assert pool.submit("alice", {"free": Task("free", int)}, ["free"])["free"].result() == 0
+        with pytest.raises(InputError, match="no worker of domain 'bob'"):
+            SharedPool(client, ["alice", "bob"])
+        with pytest.raises(InputError, match="same scheduler"):
+            SeparatePool({"alice": client, "bob": client})
+
+
+@pytest.mark.cluster
+def test_wrong_clients(separate_cluster):
+    clients = separate_cluster.get_client()
+    with pytest.raises(InputError, match="but the domains are"):
+        open_pool({"alice": clients["alice"]}, NAMES)
+    with pytest.raises(InputError, match="client of domain 'bob' is no"):
+        SeparatePool({"alice": clients["alice"], "bob": "tcp://there"})
+    for bad, message in (({}, "at least one domain"), ("tcp://there", "expected a dict")):
+        with pytest.raises(InputError, match=message):
+            open_pool(bad, NAMES)
+
+
+@pytest.mark.cluster
+def test_an_asynchronous_client_is_refused(shared_cluster):
+    client = shared_cluster.get_client()
+
+    async def inside():
+        with pytest.raises(InputError, match="asynchronous"):
+            SharedPool(client, NAMES)
+
+    client.sync(inside)
+
+
+@pytest.mark.parametrize("domains", [[], ["alice", "alice"]])
+def test_bad_names(domains):
+    with pytest.raises(InputError, match="at least one domain"):
+        SharedPool(None, domains)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (None, True),
+        ({"a": [1, 2.0, True, b"x", ("y", None)]}, True),
+        ([{1: {"deep": object()}}], False),
+        ({("a",): 1}, True),
+        ({1, 2}, False),
+        (bytearray(b"x"), False),
+        (threading.Lock(), False),
+        (type("Sub", (int,), {})(1), False),
+    ],
+)
+def test_plain_values(value, plain):
+    assert _is_plain(value) is plain
