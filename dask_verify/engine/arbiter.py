@@ -136,15 +136,13 @@ class Arbiter:
         if task.stage == MAP:
             return request
         bucket = task.partition * self.work.run + unit
-        cells = [cell for i in range(self.plan.maps) for cell in self._bucket(Task(MAP, i), bucket)]
+        ranges = [
+            (accepted, bucket * accepted.units, (bucket + 1) * accepted.units)
+            for accepted, _, _ in self.ranges(task.partition)
+        ]
+        openings = self.reader.sections(ranges, "openings")
+        cells = [cell for opening in openings for cell in opening.leaves]
         return Request(self.shipped.data, *task, unit=unit, cells=cells)
-
-    def _bucket(self, task: Task, bucket: int) -> list[bytes]:
-        accepted = self.state.accepted(task)
-        if accepted is None:
-            raise LookupError(f"map partition {task.partition} is not accepted any more")
-        units = accepted.units
-        return self.reader.leaves(accepted, bucket * units, (bucket + 1) * units, "openings")
 
     def _outcome(self, task: Task, sealed: SealedPartition, inputs: bytes) -> Outcome:
         commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
@@ -160,8 +158,6 @@ class Arbiter:
         if task.stage == MAP:
             graph, key = self.source.partition(task.partition), self.source.keys[task.partition]
             return Request(self.shipped.data, MAP, task.partition, graph=graph, key=key)
-        sections = [
-            self.reader.leaves(accepted, start, stop, "openings")
-            for accepted, start, stop in self.ranges(task.partition)
-        ]
+        ranges = list(self.ranges(task.partition))
+        sections = [o.leaves for o in self.reader.sections(ranges, "openings")]
         return Request(self.shipped.data, REDUCE, task.partition, sections=sections)

@@ -6,7 +6,7 @@ import contextlib
 import statistics
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from distributed import Future
 from dask_verify.engine.pool import DomainPool
 from dask_verify.protocol.messages import Run
 
+_AHEAD = 0.5  #: seconds of work that a domain is given ahead
+_WIDEST = 64  #: tasks in flight for each worker at the most
 _FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
 _GATHER = 30.0  #: seconds for fetching one small result
 _SLACK = 10  #: times the median duration of a stage after which a task is late
@@ -39,7 +41,7 @@ class Dispatcher:
     ----------
     pool : DomainPool
     window : int
-        Tasks in flight for each worker of a domain.
+        Tasks in flight for each worker of a domain; more where they take only milliseconds.
     deadline : float, optional
         Seconds a task may take; None: derived from what the stage's tasks took.
     floor : float
@@ -56,6 +58,9 @@ class Dispatcher:
     flying: dict[Run, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
+    _pace: dict[str, tuple[int, float]] = field(
+        default_factory=lambda: defaultdict(lambda: (0, time.monotonic()))
+    )
     _took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
 
@@ -69,12 +74,25 @@ class Dispatcher:
         for run in self.flying:
             counts[run.domain] += 1
         for domain, queue in self._waiting.items():
-            room = self.window * self._size(domain) - counts[domain] if queue else 0
+            window = self._window(domain) if queue else 0
+            room = window - counts[domain]
             # Refilling one by one costs a round trip each; wait until a batch fits.
-            if room * 4 < min(len(queue), self.window * self._size(domain)):
+            if room * 4 < min(len(queue), window):
                 continue
             taken = [queue.popleft() for _ in range(min(room, len(queue)))]
             self._start(domain, taken)
+
+    def unqueue(self, domains: Collection[str]) -> None:
+        """Forget what has not been started in some domains."""
+        for domain in domains:
+            self._waiting.pop(domain, None)
+
+    def _window(self, domain: str) -> int:
+        """Return the tasks that a domain may have in flight: about `_AHEAD` seconds of its work."""
+        size = self._size(domain)
+        done, since = self._pace[domain]
+        rate = done / max(time.monotonic() - since, _AHEAD) / size
+        return size * max(self.window, min(round(rate * _AHEAD), _WIDEST))
 
     def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
@@ -90,6 +108,8 @@ class Dispatcher:
         flight = self.flying.pop(run, None)
         if flight is not None:
             self._took[run.task.stage].append(time.monotonic() - flight.started)
+            done, since = self._pace[run.domain]
+            self._pace[run.domain] = (done + 1, since)
         return flight
 
     def give_up(self, run: Run) -> bool:

@@ -58,9 +58,10 @@ class Job:
         self._driver = driver
         self._sort_by = sort_by
         self._cancelled = False
-        # Collections over the result hold the lease too: the last one to go closes the job.
+        # Collections over the result hold the lease too: the last one to go ends the job. It may
+        # go in any thread, so nothing may wait there.
         self._lease = Lease(driver)
-        weakref.finalize(self._lease, driver.close)
+        weakref.finalize(self._lease, driver.cancel)
 
     def __repr__(self) -> str:
         return f"<Job {self._driver.plan.job.hex()[:12]}: {self.status}>"

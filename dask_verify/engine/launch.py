@@ -183,13 +183,13 @@ class Launcher:
     def _relayed(self, run: Run, everything: bool) -> Future | None:
         """Read sections here and put them into the domain's memory."""
         j, domain = run.task.partition, run.domain
-        openings = []
+        wanted = []
         for i, (accepted, start, stop) in enumerate(self.ranges(j)):
             holders = self._driver.reader.where(Task(MAP, i))
             near = any(self._near(holder, domain) for holder in holders)
             if accepted.counts[j] and (everything or not near):
-                opening = self._driver.reader.opening(accepted, start, stop, "relayed")
-                openings.append(opening.to_bytes())
-        if not openings:
+                wanted.append((accepted, start, stop))
+        if not wanted:
             return None
-        return self._driver.pool.scatter(domain, encode(tuple(openings)))
+        openings = self._driver.reader.sections(wanted, "relayed")
+        return self._driver.pool.scatter(domain, encode(tuple(o.to_bytes() for o in openings)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,13 @@ from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import Event, ServedWrong, Task, Unserved
 from dask_verify.protocol.serving import believe, convicts, evidence_of
 
+Range = tuple[Commitment, int, int]
+
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
+
+
+def _task(of: Commitment | Opening) -> Task:
+    return Task(of.stage, of.partition)
 
 
 class UnservedError(VerifyError):
@@ -73,22 +79,49 @@ class Reader:
             leaves.extend(opening.leaves)
         return leaves
 
-    def opening(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
-        """Return one verified opening of an accepted partition, to be relayed."""
-        return self._from_any(commitment, start, stop, what)
+    def sections(self, ranges: Sequence[Range], what: str) -> list[Opening]:
+        """Return verified openings of many accepted partitions, asking each holder once.
+
+        Raises
+        ------
+        UnservedError
+            As `leaves` does.
+        """
+        found: dict[Range, Opening] = {}
+        by_holder: dict[str, list[Range]] = defaultdict(list)
+        for wanted in ranges:
+            holders = self.holders(_task(wanted[0]))
+            by_holder[holders[0] if holders else ""].append(wanted)
+        for domain, group in by_holder.items():
+            found |= self._many(domain, group, what)
+        return [found.get(r) or self._from_any(*r, what) for r in ranges]
+
+    def _many(self, domain: str, ranges: Sequence[Range], what: str) -> dict[Range, Opening]:
+        """Ask one holder for many ranges; what it does not serve is simply not there."""
+        by_address: dict[str | None, list[Range]] = defaultdict(list)
+        for wanted in ranges:
+            by_address[self.addresses.get((_task(wanted[0]), domain))].append(wanted)
+        by_address.pop(None, None)
+        found: dict[Range, Opening] = {}
+        for address, group in by_address.items():
+            waiting = list(group)
+            while waiting:
+                requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
+                wires = self._wires(str(address), requests, what)
+                for wanted, request, wire in zip(waiting, requests, wires, strict=False):
+                    opening = self._believed(wire, request)
+                    if opening is not None:
+                        found[wanted] = opening
+                waiting = waiting[len(wires) :] if wires else []
+        return found
 
     def open(self, request: Opening, what: str) -> Opening | None:
         """Return one domain's verified opening; None if it does not serve it."""
         if request.domain == COORDINATOR:
             return self._own(request)
-        wire = self._ask(request, what)
-        if not wire:
-            return None
-        try:
-            return believe(wire, request)
-        except (DecodingError, ProofError):
-            self._convict(wire, request)
-            return None
+        address = self.addresses.get((_task(request), request.domain))
+        wires = [] if address is None else self._wires(address, [request], what)
+        return self._believed(wires[0], request) if wires else None
 
     def nodes(self, request: Opening, level: int, index: int, depth: int) -> list[bytes] | None:
         """Return hashes of a tree as a domain gives them; the caller checks them."""
@@ -96,7 +129,8 @@ class Reader:
             sealed = self.local[Address(request.job, request.stage, request.partition)]
             return sealed.tree(request.tree)[0].descendants(level, index, depth)
         asking = encode((request.to_bytes(), level, index, depth))
-        reply = self._call(request, "verify_nodes", request_=asking)
+        address = self.addresses.get((_task(request), request.domain), "")
+        reply = self._call(address, request.domain, "verify_nodes", {"request": asking})
         if not isinstance(reply, bytes) or not reply:
             return None
         self.moved["hashes"] += len(reply)
@@ -118,12 +152,12 @@ class Reader:
         for domain in self.domains.values():
             request = asked(commitment, OUTPUT, start, stop, domain.name)
             if convicts(evidence, request, domain):
-                task = Task(commitment.stage, commitment.partition)
+                task = _task(commitment)
                 if domain.name in self.holders(task):
                     self.post(ServedWrong(task, domain.name))
 
     def _from_any(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
-        task = Task(commitment.stage, commitment.partition)
+        task = _task(commitment)
         holders = self.holders(task)
         for domain in holders:
             opening = self.open(asked(commitment, OUTPUT, start, stop, domain), what)
@@ -139,23 +173,28 @@ class Reader:
         except KeyError:
             return None
 
-    def _ask(self, request: Opening, what: str) -> bytes:
-        replies = self._call(request, "verify_open", requests=[request.to_bytes()])
-        if not isinstance(replies, (list, tuple)) or len(replies) != 1:
-            return b""
-        wire = replies[0]
-        if not isinstance(wire, bytes):
-            return b""
-        self.moved[what] += len(wire)
-        return wire
+    def _wires(self, address: str, requests: Sequence[Opening], what: str) -> list[bytes]:
+        """Return what a worker answers to some of the first requests; nothing if it does not."""
+        asking = [request.to_bytes() for request in requests]
+        replies = self._call(address, requests[0].domain, "verify_open", {"requests": asking})
+        if not isinstance(replies, (list, tuple)) or len(replies) > len(requests):
+            return []
+        wires = [wire if isinstance(wire, bytes) else b"" for wire in replies]
+        self.moved[what] += sum(map(len, wires))
+        return wires
 
-    def _call(self, request: Opening, op: str, **message: Any) -> object:
-        address = self.addresses.get((Task(request.stage, request.partition), request.domain))
-        if address is None:
+    def _believed(self, wire: bytes, request: Opening) -> Opening | None:
+        if not wire:
             return None
-        arguments = {name.rstrip("_"): value for name, value in message.items()}
         try:
-            return self.pool.call(address, request.domain, op, **arguments)
+            return believe(wire, request)
+        except (DecodingError, ProofError):
+            self._convict(wire, request)
+            return None
+
+    def _call(self, address: str, domain: str, op: str, message: dict[str, Any]) -> object:
+        try:
+            return self.pool.call(address, domain, op, **message)
         except OSError:
             return None  # not served; the caller goes on to the next holder
 
@@ -163,7 +202,7 @@ class Reader:
         evidence = evidence_of(wire)
         domain = self.domains.get(request.domain)
         if evidence and domain and convicts(evidence, request, domain):
-            self.post(ServedWrong(Task(request.stage, request.partition), domain.name))
+            self.post(ServedWrong(_task(request), domain.name))
 
     @staticmethod
     def _step(commitment: Commitment) -> int:

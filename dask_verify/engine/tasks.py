@@ -25,7 +25,9 @@ from dask_verify.protocol.serving import evidence_of, unwrap
 
 COMMITTED, FAILED, MISSING = "committed", "failed", "missing"
 _TEXT = 20_000  #: characters of a traceback that are sent
+_EVIDENCE = 8  #: wrong openings that a task reports
 Sections = list[Sequence[bytes]]
+Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Order:
 def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
     """Map one partition, keep it sealed, return the signed commitment."""
 
-    def seal(side: VerifyWorker, order: Order, work: Work) -> SealedPartition:
-        return map_partition(work, order.partition, data, side.saboteur)
+    def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
+        return map_partition(work, order.partition, data, side.saboteur), ()
 
     return _executed(MAP, order_bytes, functions, seal)
 
@@ -72,10 +74,12 @@ def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
 def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: bytes) -> bytes:
     """Collect the sections of one reduce partition, check them, reduce, keep, commit."""
 
-    def seal(side: VerifyWorker, order: Order, work: Work) -> SealedPartition:
+    def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
-        sections = _Collector(side, order, work, decode(table), decode(relayed)).collect()
-        return reduce_partition(work, order.partition, sections, side.saboteur)
+        collector = _Collector(side, order, work, decode(table), decode(relayed))
+        sections = collector.collect()
+        sealed = reduce_partition(work, order.partition, sections, side.saboteur)
+        return sealed, collector.evidence
 
     return _executed(REDUCE, order_bytes, functions, seal)
 
@@ -84,18 +88,19 @@ def _executed(
     stage: str,
     order_bytes: bytes,
     functions: bytes,
-    seal: Callable[[VerifyWorker, Order, Work], SealedPartition],
+    seal: Callable[[VerifyWorker, Order, Work], Sealed],
 ) -> bytes:
     try:
         side, order = this_side(), Order.from_bytes(order_bytes)
         _expect("domain", side.domain, order.domain)
         _expect("functions", digest("functions", functions), order.functions)
         side.delay(order.job, stage, order.partition)
-        sealed = seal(side, order, unship(functions))
+        sealed, evidence = seal(side, order, unship(functions))
         commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
-        return encode((COMMITTED, side.address, side.keep(sealed, commitment)))
+        signed = side.keep(sealed, commitment)
+        return encode((COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])))
     except SectionsMissingError as missing:
-        return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence)))
+        return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence[:_EVIDENCE])))
     except Exception:
         # Whatever the user's function raised becomes text: it must not be unpickled anywhere.
         text = traceback.format_exc()[-_TEXT:]
@@ -133,7 +138,7 @@ class _Collector:
         self._work = work
         self._relayed = [Opening.from_bytes(data) for data in relayed]
         self._sections: dict[int, Sequence[bytes]] = {}
-        self._evidence: list[bytes] = []
+        self.evidence: list[bytes] = []
 
     def collect(self) -> Sections:
         """Return the verified leaves of every map partition, in order."""
@@ -144,7 +149,7 @@ class _Collector:
             self._fetch([i for i in wanted if i not in self._sections], rank)
         missing = [i for i in wanted if i not in self._sections]
         if missing:
-            raise SectionsMissingError(missing, self._evidence)
+            raise SectionsMissingError(missing, self.evidence)
         return [self._sections.get(i, ()) for i in range(len(self._accepted))]
 
     def request(self, i: int, domain: str) -> Opening:
@@ -190,7 +195,7 @@ class _Collector:
             return
         evidence = None if accepted else evidence_of(reply)
         if evidence is not None:
-            self._evidence.append(evidence)
+            self.evidence.append(evidence)
 
 
 def _ask(address: str, requests: list[bytes]) -> list[bytes]:
@@ -201,7 +206,7 @@ def _ask(address: str, requests: list[bytes]) -> list[bytes]:
         replies: list[bytes] = []
         while len(replies) < len(requests):
             more = await worker.rpc(address).verify_open(requests=requests[len(replies) :])
-            if not isinstance(more, list) or not more:
+            if not isinstance(more, (list, tuple)) or not more:  # Dask sends lists as tuples
                 break
             replies.extend(r for r in more if isinstance(r, bytes))
         return replies
