@@ -216,7 +216,10 @@ def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.Da
                 f" dtypes ({type(error).__name__}: {error}); pass {name}="
             ) from error
     if not isinstance(meta, pd.DataFrame):
-        raise MetaError(f"{name}: expected a pandas DataFrame, got {type(meta).__name__}")
+        raise MetaError(
+            f"{name}: expected a pandas DataFrame, got {type(meta).__name__}; if that is what the"
+            f" {role} gives, call .to_frame() or .reset_index() on it"
+        )
     meta = meta.iloc[:0]
     try:
         encode_frame(meta)
@@ -226,7 +229,8 @@ def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.Da
 
 
 def _keys(by: Any, map_meta: pd.DataFrame) -> list[str]:
-    keys = [by] if isinstance(by, str) else list(by or [])
+    one = by is not None and not isinstance(by, (list, tuple))
+    keys = [by] if one else list(by or ())
     there = [*map_meta.columns, *(n for n in map_meta.index.names if n is not None)]
     missing = [key for key in keys if key not in there]
     if not keys or missing:
@@ -314,6 +318,7 @@ def _plan(
         policy=policy,
         domains=domains,
         maps=len(source.keys),
+        buckets=work.buckets,
         reduces=work.partitions,
         environment=environment(),
     )

@@ -20,6 +20,7 @@ from dask_verify.core.merkle import BLAKE3, MerkleTree, verify_range
 from dask_verify.errors import DecodingError, ProofError
 
 OUTPUT, INPUT = "output", "input"
+_LARGEST = 2**63 - 1  #: whole numbers in a record; what is computed from one stays finite
 
 
 def digest(context: str, payload: bytes) -> bytes:
@@ -58,9 +59,13 @@ class _Record:
     def _check(self) -> None:
         for name, kind in self._types().items():
             value: Any = getattr(self, name)
-            if type(value) is not kind or (kind is int and int(value) < 0):
+            beyond = isinstance(value, int) and not 0 <= value <= _LARGEST
+            if type(value) is not kind or beyond:
+                # The value itself is not shown: it may be as long as its sender likes.
                 raise DecodingError(
-                    f"{type(self).__name__}.{name}: expected {kind.__name__}, got {value!r:.60}"
+                    f"{type(self).__name__}.{name}: expected {kind.__name__}"
+                    + (f" from 0 to {_LARGEST}" if kind is int else "")
+                    + f", got {type(value).__name__}"
                 )
 
     @classmethod
@@ -151,8 +156,10 @@ class Commitment(_Record):
 
     def _check(self) -> None:
         super()._check()
-        if not all(type(n) is int and n >= 0 for n in self.counts):
+        if not all(type(n) is int and 0 <= n <= _LARGEST for n in self.counts):
             raise DecodingError("Commitment.counts: expected whole numbers")
+        if self.size > _LARGEST:
+            raise DecodingError("Commitment: expected fewer cells than any tree may have leaves")
         if len(self.root) != 32 or len(self.input_root) not in (0, 32):
             raise DecodingError("Commitment: expected roots of 32 bytes")
 

@@ -6,8 +6,9 @@ import contextlib
 import statistics
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from dask.typing import Key
@@ -48,6 +49,8 @@ class Dispatcher:
         Seconds that every task is given, where the deadline is derived.
     launch : callable
         Starts flights of one domain and stage.
+    wanted : callable
+        Whether a queued task still waits for its domain.
     """
 
     pool: DomainPool
@@ -55,6 +58,7 @@ class Dispatcher:
     deadline: float | None
     floor: float
     launch: Callable[[str, str, list[Flight]], None]
+    wanted: Callable[[Run], bool]
     flying: dict[Run, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
@@ -79,13 +83,14 @@ class Dispatcher:
             # Refilling one by one costs a round trip each; wait until a batch fits.
             if room * 4 < min(len(queue), window):
                 continue
-            taken = [queue.popleft() for _ in range(min(room, len(queue)))]
-            self._start(domain, taken)
+            self._start(domain, list(islice(self._taken(queue), room)))
 
-    def unqueue(self, domains: Collection[str]) -> None:
-        """Forget what has not been started in some domains."""
-        for domain in domains:
-            self._waiting.pop(domain, None)
+    def _taken(self, queue: deque[tuple[Run, bool]]) -> Iterator[tuple[Run, bool]]:
+        """Take tasks off a queue, skipping those that went to somebody else meanwhile."""
+        while queue:
+            item = queue.popleft()
+            if self.wanted(item[0]):
+                yield item
 
     def _window(self, domain: str) -> int:
         """Return the tasks that a domain may have in flight: about `_AHEAD` seconds of its work."""

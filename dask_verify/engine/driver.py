@@ -31,6 +31,7 @@ from dask_verify.engine.tasks import COMMITTED, FAILED, MISSING
 from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
+from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState
 from dask_verify.protocol.messages import (
     MAP,
@@ -49,6 +50,7 @@ from dask_verify.protocol.messages import (
     Task,
 )
 
+_EVIDENCE = 8  #: complaints of one task that are looked into
 _TICK = 0.25  #: seconds between looks at deadlines
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _BESIDE = 4  #: blocking operations at the same time
@@ -99,7 +101,7 @@ class Driver:
         )
         self._launcher = Launcher(self, source, shipped)
         self._dispatcher = Dispatcher(
-            pool, plan.policy.window, plan.policy.deadline, floor, self._launch
+            pool, plan.policy.window, plan.policy.deadline, floor, self._launch, self._wanted
         )
         self.arbiter = Arbiter(
             plan, work, shipped, source, self.state, self.reader, self._launcher.ranges, self.post
@@ -242,6 +244,10 @@ class Driver:
 
     # --- tasks ---------------------------------------------------------------------------------
 
+    def _wanted(self, run: Run) -> bool:
+        state = self.state.state(run.task)
+        return run.inputs == state.inputs and run.domain in state.running
+
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         if stage == MAP:
             self._tracked(flights, lambda: self._launcher.maps(domain, [f.run for f in flights]))
@@ -264,6 +270,9 @@ class Driver:
             self.arbiter.stand_in(instruction)
         except UnservedError as error:
             self._when_served(error.task, lambda: self._beside(self._stand_in, instruction))
+        except Exception as error:
+            # Without an answer of its own the coordinator is one executor fewer, no more.
+            self.post(Late(instruction.task, COORDINATOR, instruction.inputs, repr(error)))
 
     def _tracked(self, flights: list[Flight], launch: Callable[[], list[Future]]) -> None:
         """Launch; tasks that cannot even be submitted are unanswered."""
@@ -315,22 +324,29 @@ class Driver:
         except (DecodingError, TypeError, ValueError, IndexError) as error:
             self._apply(Late(run.task, run.domain, run.inputs, f"garbage: {error}"))
 
-    def _committed(self, run: Run, address: str, wires: tuple[bytes, ...]) -> None:
+    def _committed(
+        self, run: Run, address: str, wires: tuple[bytes, ...], evidence: tuple[bytes, ...]
+    ) -> None:
         if isinstance(address, str):
             self.reader.addresses[run.task, run.domain] = address
         for wire in wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
+        self._look_into(run, evidence)
 
     def _missing(
         self, run: Run, relayed: bool, partitions: tuple[int, ...], evidence: tuple[bytes, ...]
     ) -> None:
         """Retry with sections that the coordinator read itself: nobody can complain of those."""
-        for item in evidence:
-            self._beside(self.arbiter.examine, (run.task.partition, item))
+        self._look_into(run, evidence)
         if relayed:
             self._apply(Late(run.task, run.domain, run.inputs, "refused verified sections"))
         else:
             self._dispatcher.add(run, relay=True)
+
+    def _look_into(self, run: Run, evidence: tuple[bytes, ...]) -> None:
+        """Check what a task's executor says that others served; it may be lying."""
+        for item in evidence[:_EVIDENCE]:
+            self._beside(self.arbiter.examine, (run.task.partition, item))
 
 
 def _done(future: Future) -> bool:

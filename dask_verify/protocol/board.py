@@ -1,4 +1,8 @@
-"""What is known about each task, and the arithmetic of how many domains must agree on it."""
+"""What is known about each task, and the arithmetic of how many domains must agree on it.
+
+* A plan has no two domains with one name or one key: each would count twice.
+* A commitment whose shape no honest domain could commit to never becomes a claim.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dask_verify.core.canonical import encode
-from dask_verify.core.seal import digest
+from dask_verify.core.seal import Commitment, digest
+from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import COORDINATOR, Domain
-from dask_verify.protocol.messages import Sample, Task
+from dask_verify.protocol.messages import MAP, Sample, Task
 from dask_verify.protocol.policy import Policy
 from dask_verify.protocol.quorum import Ballot
 
@@ -28,6 +33,13 @@ class Plan:
         Number of map and of reduce partitions.
     environment : mapping of str to str
         The coordinator's own, compared with what domains enrolled.
+    buckets : int, optional
+        Key buckets of the whole job; where it is given, commitments with others are refused.
+
+    Raises
+    ------
+    InputError
+        If two domains share a name or a key, or there is nothing to reduce to.
     """
 
     job: bytes
@@ -36,6 +48,24 @@ class Plan:
     maps: int
     reduces: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    buckets: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.maps < 0 or self.reduces < 1:
+            raise InputError(
+                "plan: expected at least 0 map and 1 reduce partitions,"
+                f" got {self.maps} and {self.reduces}"
+            )
+        for what, values in (
+            ("name", [d.name for d in self.domains]),
+            ("public key", [d.public_key.hex() for d in self.domains]),
+        ):
+            value, times = next(iter(Counter(values).most_common(1)), ("", 0))
+            if times > 1:
+                raise InputError(
+                    f"domains: expected a {what} for each, got {value:.40} {times} times;"
+                    " enrol every domain once, with a key of its own"
+                )
 
     def map_inputs(self, partition: int) -> bytes:
         """Digest of what a map task is assigned."""
@@ -44,6 +74,33 @@ class Plan:
     def reduce_inputs(self, roots: Iterable[bytes]) -> bytes:
         """Digest of what every reduce task is assigned: the accepted commitments of all maps."""
         return digest("reduce inputs", encode((self.job, tuple(roots))))
+
+    def check_shape(self, commitment: Commitment) -> None:
+        """Refuse a commitment whose shape does not belong to this job.
+
+        Raises
+        ------
+        DecodingError
+            If counts, units or buckets are not those of such a partition.
+        """
+        mapping = commitment.stage == MAP
+        counts, least = (self.reduces, self.reduces) if mapping else (1, 1)
+        buckets = self.buckets
+        if buckets is not None and not mapping:
+            buckets //= self.reduces
+        fits = (
+            len(commitment.counts) == counts
+            and (commitment.units >= 1 if mapping else commitment.units == 1)
+            and commitment.buckets >= least
+            and commitment.buckets % least == 0
+            and buckets in (None, commitment.buckets)
+        )
+        if not fits:
+            raise DecodingError(
+                f"commitment to {commitment.stage} partition {commitment.partition}: expected"
+                f" {counts} counts and {buckets or f'a multiple of {least}'} buckets, got"
+                f" {len(commitment.counts)} and {commitment.buckets} of {commitment.units} units"
+            )
 
     def rotation(self, task: Task) -> list[str]:
         """Domains in the order in which they are asked to run a task."""
@@ -73,7 +130,27 @@ def required(policy: Policy, exposed: int, trusted: int) -> int:
 
 @dataclass
 class TaskState:
-    """Everything known about one task under its present inputs."""
+    """Everything known about one task under its present inputs.
+
+    Attributes
+    ----------
+    running, late : set of str
+        Who has been asked and has not answered, in time or at all.
+    lost : set of str
+        Who has no copy, whatever it claimed.
+    tried : Counter of str
+        How often each executor was asked.
+    failures : dict of str to str
+        What the function's failures looked like, by executor.
+    accepted : bytes or None
+        The agreed digest.
+    disputed : bool
+        Whether an arbitration is due or under way.
+    voting : str
+        Why votes alone must decide, although the policy names a referee; empty: they need not.
+    blameless : set of bytes
+        Digests that were contradicted without anybody being blamed; not to be disputed again.
+    """
 
     inputs: bytes
     ballot: Ballot = field(default_factory=Ballot)
@@ -85,21 +162,35 @@ class TaskState:
     accepted: bytes | None = None
     disputed: bool = False
     voting: str = ""
+    blameless: set[bytes] = field(default_factory=set)
 
-    def assign(self, domain: str) -> None:
-        """Note that a domain (or the coordinator) has been asked."""
-        self.running.add(domain)
-        self.tried[domain] += 1
-
-    def answered(self, domain: str) -> None:
-        """Note that a domain has said something, whatever it is."""
+    def answered(self, domain: str) -> bool:
+        """Note that a domain has said something; False if nothing was expected of it."""
+        expected = domain in self.running or domain in self.late
         self.running.discard(domain)
         self.late.discard(domain)
+        return expected
+
+    def votes(self, excluded: Collection[str]) -> int:
+        """Return how many domains count for the accepted digest."""
+        return len(self.ballot.voters(excluded).get(self.accepted or b"", ()))
 
     def strength(self, excluded: Collection[str]) -> int:
         """Return the largest number of domains that may come to agree on what is known."""
         sizes = map(len, self.ballot.voters(excluded).values())
         return max(sizes, default=0) + len(self.running)
+
+    def contested(self, excluded: Collection[str], referee: bool) -> tuple[bytes, bytes] | None:
+        """Return two digests to arbitrate between, the accepted one first; None if there are none.
+
+        Before acceptance only a referee can decide between two digests; votes need more of them.
+        """
+        said = list(self.ballot.voters(excluded))
+        if self.accepted is None:
+            return (said[0], said[1]) if referee and not self.voting and len(said) > 1 else None
+        others = (d for d in said if d != self.accepted and d not in self.blameless)
+        other = next(others, None)
+        return None if other is None else (self.accepted, other)
 
     def holders(self, excluded: Collection[str]) -> list[str]:
         """Return who has committed to the accepted digest and still has its bytes."""
@@ -127,7 +218,7 @@ class Divergence:
         ``"read"``, ``"map"``, ``"reduce"`` or ``"serve"``.
     settled : str
         By what: ``"referee"``, ``"votes"``, ``"exposed elsewhere"``, ``"opening"``, or
-        ``"withheld: ..."`` where nobody could be blamed.
+        ``"withheld: ..."`` where nobody is blamed.
     sample : Sample, optional
         First differing record as each side has it.
     """
@@ -144,10 +235,5 @@ class Divergence:
 
 def same_environment(domain: str, other: str, plan: Plan) -> bool:
     """Whether two executors enrolled the same software and machine."""
-
-    def of(name: str) -> dict[str, str]:
-        if name == COORDINATOR:
-            return dict(plan.environment)
-        return next(dict(d.environment) for d in plan.domains if d.name == name)
-
-    return of(domain) == of(other)
+    enrolled = {d.name: d.environment for d in plan.domains} | {COORDINATOR: plan.environment}
+    return dict(enrolled[domain]) == dict(enrolled[other])

@@ -19,7 +19,7 @@ from typing import Any
 from dask_verify.core.canonical import decode_leaf
 from dask_verify.core.merkle import BLAKE3, Difference, descend, verify_descendants
 from dask_verify.core.seal import INPUT, OUTPUT, Commitment, Opening, asked
-from dask_verify.errors import DecodingError, DescentError, ProofError
+from dask_verify.errors import DescentError, ProofError
 from dask_verify.protocol.messages import MAP, Finding, Sample, Task
 from dask_verify.protocol.quorum import Claim
 
@@ -205,9 +205,11 @@ def compare_leaves(one: bytes, other: bytes) -> Sample | None:
     """
     try:
         rows = [decode_leaf(leaf) for leaf in (one, other)]
-    except DecodingError:
+        texts = [_records(r) for r in rows]
+    except Exception:
+        # A liar chose these values, and a sample is for the reader only: what cannot be decoded
+        # or shown must not keep the arbitration from finding out who lied.
         return None
-    texts = [_records(r) for r in rows]
     length = max(map(len, texts))
     padded = [t + ["(no record)"] * (length - len(t)) for t in texts]
     at = next((i for i, (x, y) in enumerate(zip(*padded, strict=True)) if x != y), None)
@@ -249,6 +251,8 @@ def _judge_unit(
     if not answer.runs:
         return None
     leaf = difference.index // commitment.units if task.stage == MAP else 0
+    if any(leaf >= len(run) for run in answer.runs):
+        return None  # both sides claim more buckets than there are
     hashes = {BLAKE3.leaf(run[leaf]) for run in answer.runs}
     if len(hashes) > 1:
         return replace(finding, stable=False)
@@ -274,9 +278,10 @@ def _judge_partition(
     if not answer.runs:
         return replace(finding, failure=answer.failure or "the referee gave no answer")
     outcomes: list[Outcome] = list(answer.runs)
-    finding = replace(finding, read=task.stage == MAP)
+    finding = replace(finding, read=task.stage == MAP, source_ok=answer.source_ok)
     if len({o.commitment.digest for o in outcomes}) > 1:
-        return replace(finding, stable=False)
+        reads = {(o.commitment.records_in, o.input_hashes) for o in outcomes}
+        return replace(finding, stable=False, cause="read" if len(reads) > 1 else task.stage)
     truth = outcomes[0]
     wrong = [c for c in sides if c.digest != truth.commitment.digest]
     misread = any(_read_differently(task, c.commitment, truth.commitment) for c in wrong)
@@ -287,7 +292,6 @@ def _judge_partition(
         finding,
         cause="read" if misread else task.stage,
         wrong=frozenset(c.digest for c in wrong),
-        source_ok=answer.source_ok,
     )
 
 

@@ -90,14 +90,17 @@ class Ballot:
 
     claims: list[Claim] = field(default_factory=list)
 
-    def add(self, claim: Claim) -> bool:
-        """Add a claim; False if the domain had made the very same one before."""
-        if any(c.domain == claim.domain and c.digest == claim.digest for c in self.claims):
-            return False
-        self.claims.append(claim)
-        return True
+    def add(self, claim: Claim) -> None:
+        """Add a claim, unless it says nothing new.
 
-    def of(self, digest: bytes) -> Claim | None:
+        A repetition adds nothing, nor does a third claim of a domain: after two different ones it
+        counts for none, and what is kept of it must stay bounded.
+        """
+        said = {c.digest for c in self.claims if c.domain == claim.domain}
+        if claim.digest not in said and len(said) < 2:
+            self.claims.append(claim)
+
+    def of(self, digest: bytes | None) -> Claim | None:
         """Return the first claim with a digest."""
         return next((c for c in self.claims if c.digest == digest), None)
 
@@ -108,6 +111,10 @@ class Ballot:
     def live(self, excluded: Collection[str]) -> list[Claim]:
         """Return the claims of domains that are not excluded."""
         return [c for c in self.claims if c.domain not in excluded]
+
+    def domains(self, excluded: Collection[str] = ()) -> list[str]:
+        """Return who has made a claim, each once."""
+        return list(dict.fromkeys(c.domain for c in self.live(excluded)))
 
     def voters(self, excluded: Collection[str]) -> dict[bytes, list[str]]:
         """Return, for each digest, the distinct domains that count for it."""

@@ -1,0 +1,123 @@
+"""Who is to blame for a divergence: one function for each rule, over plain values.
+
+1. A referee whose own runs differ, or contradict the coordinator itself or more domains than may
+   be faulty, has found non-determinism: nobody is to blame.
+2. An arbitration that could not be made blames nobody.
+3. Where nobody recomputed, only the signatures of ``faults + 1`` other domains blame.
+4. A source that changed, or was not pinned, makes a misread suspicious at most.
+5. Nobody is blamed by the recomputation or the votes of another environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from dask_verify.protocol.board import Plan, TaskState, same_environment
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.messages import Finding
+from dask_verify.protocol.quorum import honest_disagree
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What follows from one finding.
+
+    Parameters
+    ----------
+    settled : str
+        By what, as the report says it.
+    culprits : tuple of str
+        Domains to be exposed.
+    suspects : tuple of str
+        Domains to be suspected.
+    voting : str
+        Why the referee decides no more about this task; empty if it still may.
+    nondeterministic : bool
+        Whether the job ends here.
+    """
+
+    settled: str
+    culprits: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
+    voting: str = ""
+    nondeterministic: bool = False
+
+
+def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
+    """Apply the rules, in order, to what an arbitration found."""
+    if not finding.stable:
+        return _unstable(finding)
+    if finding.failure:
+        return _withheld("referee")
+    if not finding.wrong:
+        return _by_votes(outvoted(state, plan, exposed))
+    return _by_referee(finding, state, plan, exposed)
+
+
+def _withheld(why: str, suspects: Iterable[str] = ()) -> Ruling:
+    return Ruling(f"withheld: {why}", suspects=tuple(suspects), voting=why)
+
+
+def _unstable(finding: Finding) -> Ruling:
+    """Rule 1; but runs that read differently from a source that changed prove nothing."""
+    if finding.cause == "read" and not finding.source_ok:
+        return _withheld("source")
+    return Ruling("withheld: the referee's runs differ", nondeterministic=True)
+
+
+def _by_votes(culprits: list[str]) -> Ruling:
+    """Rule 3."""
+    if culprits:
+        return Ruling("votes", tuple(culprits))
+    return Ruling("withheld: contradicted by too few domains of the same environment")
+
+
+def _by_referee(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
+    """Rules 4, 5 and 1, in this order: the first two may explain what the last would end."""
+    wrong = [d for d in state.ballot.claimants(finding.wrong) if d not in exposed]
+    if finding.read and not finding.source_ok:
+        return _withheld("source", wrong)
+    blamed = [d for d in wrong if same_environment(d, COORDINATOR, plan)]
+    if COORDINATOR in blamed:
+        return Ruling("withheld: the coordinator contradicts itself", nondeterministic=True)
+    if len({*exposed, *blamed}) > plan.policy.faults and blamed:
+        return Ruling("withheld: too many domains contradicted", nondeterministic=True)
+    if wrong and not blamed:
+        return _withheld("environment")
+    voting = "environment" if len(blamed) < len(wrong) else ""
+    return Ruling("referee" if blamed else "exposed elsewhere", tuple(blamed), voting=voting)
+
+
+def outvoted(state: TaskState, plan: Plan, exposed: Collection[str]) -> list[str]:
+    """Return whom ``faults + 1`` other domains of its own environment signed the contrary of.
+
+    The coordinator is no such domain: it signs nothing, and one run of its own proves nothing.
+    """
+    if state.accepted is None:
+        return []
+    agreed = [d for d in state.ballot.voters(exposed).get(state.accepted, ()) if d != COORDINATOR]
+    culprits = []
+    for claim in state.ballot.live(exposed):
+        if claim.digest != state.accepted and claim.domain != COORDINATOR:
+            peers = [d for d in agreed if same_environment(d, claim.domain, plan)]
+            if len(peers) > plan.policy.faults:
+                culprits.append(claim.domain)
+    return list(dict.fromkeys(culprits))
+
+
+def deadlock(state: TaskState, plan: Plan, exposed: Collection[str]) -> str:
+    """Return why a task that nobody can add to any more has no agreed answer.
+
+    ``"nondeterministic"`` only where honest domains of one environment must have differed;
+    ``"error"`` only where the coordinator itself has seen the function fail.
+    """
+    sizes = [len(names) for names in state.ballot.voters(exposed).values()]
+    claimants = state.ballot.domains(exposed)
+    differ = honest_disagree(sizes, len(claimants), plan.policy.faults - len(exposed))
+    if differ and not state.voting:
+        alike = all(same_environment(d, claimants[0], plan) for d in claimants)
+        return "nondeterministic" if alike else "environment"
+    if COORDINATOR in state.failures:
+        return "error"
+    return state.voting or ("unanswered" if state.late else "domains")

@@ -1,0 +1,55 @@
+"""Divergences that wait for arbitration.
+
+* One is arbitrated at a time: one proven unit settles the rest of what a cheat did.
+* An answer to anything but the current question is ignored.
+* A task that was started anew takes its old divergences with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from dask_verify.protocol.board import TaskState
+from dask_verify.protocol.messages import Arbitrate, Finding, Task
+
+
+class Docket:
+    """A queue of disputed tasks and the one that is being arbitrated."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Task, TaskState]] = deque()
+        self._current: tuple[Arbitrate, TaskState] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being arbitrated."""
+        return self._current is None and not self._waiting
+
+    def add(self, task: Task, state: TaskState) -> None:
+        """Queue a disputed task."""
+        state.disputed = True
+        self._waiting.append((task, state))
+
+    def next(self, tasks: Mapping[Task, TaskState]) -> tuple[Task, TaskState] | None:
+        """Take the next task that is still as it was; None while an arbitration runs."""
+        while self._waiting and self._current is None:
+            task, state = self._waiting.popleft()
+            if tasks.get(task) is state:
+                return task, state
+        return None
+
+    def open(self, arbitrate: Arbitrate, state: TaskState) -> None:
+        """Note which question has been asked."""
+        self._current = arbitrate, state
+
+    def close(self, finding: Finding) -> tuple[Arbitrate, TaskState] | None:
+        """Take the answer to the current question; None if it answers another one."""
+        if self._current is None:
+            return None
+        asked, state = self._current
+        if (asked.task, asked.inputs) != (finding.task, finding.inputs):
+            return None
+        self._current = None
+        state.disputed = False
+        return asked, state

@@ -1,0 +1,107 @@
+"""The domains of one job: how they stand, how many must agree, and who executes a task next.
+
+* Trusted domains come first, in the order of the plan's rotation, each once.
+* The coordinator may stand in for a missing domain, once; suspected domains come last.
+* A partition that everybody has lost is made again: by those who signed it, then by others.
+* Exposed domains are asked for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dask_verify.protocol.board import Plan, TaskState, required
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.messages import Instruction, Run, StandIn, Standing, Task
+
+_ATTEMPTS = 2  #: times that one domain is asked for the same partition when its store was lost
+
+
+class Crew:
+    """Who may execute tasks.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Attributes
+    ----------
+    standing : dict of str to Standing
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.standing = {d.name: Standing.TRUSTED for d in plan.domains}
+
+    @property
+    def exposed(self) -> frozenset[str]:
+        """Domains that are proven to have signed something wrong."""
+        return frozenset(d for d, s in self.standing.items() if s is Standing.EXPOSED)
+
+    @property
+    def quorum(self) -> int:
+        """How many distinct domains must agree as things stand."""
+        trusted = sum(s is Standing.TRUSTED for s in self.standing.values())
+        return required(self._plan.policy, len(self.exposed), trusted)
+
+    def suspect(self, domains: Iterable[str]) -> None:
+        """Note that domains were late, silent or failing; worse standings stay."""
+        for domain in domains:
+            if self.standing.get(domain) is Standing.TRUSTED:
+                self.standing[domain] = Standing.SUSPECTED
+
+    def expose(self, domains: Iterable[str]) -> None:
+        """Note that domains were proven wrong."""
+        self.standing |= dict.fromkeys(domains, Standing.EXPOSED)
+
+    def acquit(self) -> None:
+        """Take back every proof: it rested on what turned out to be false."""
+        self.standing |= dict.fromkeys(self.exposed, Standing.SUSPECTED)
+
+    def strengthen(self, task: Task, state: TaskState, wanted: int) -> list[Instruction]:
+        """Ask trusted domains until ``wanted`` executors may agree, or none is left."""
+        asked = []
+        while state.strength(self.exposed) < wanted:
+            domain = next(self._untried(task, state, Standing.TRUSTED), None)
+            if domain is None:
+                break
+            asked.append(_ask(task, state, domain))
+        return asked
+
+    def staff(self, task: Task, state: TaskState) -> list[Instruction]:
+        """Ask whoever is left until the quorum may be reached; trusted domains first."""
+        asked = self.strengthen(task, state, self.quorum)
+        while state.strength(self.exposed) < self.quorum:
+            suspected = self._untried(task, state, Standing.SUSPECTED)
+            executor = COORDINATOR if self._may_stand_in(state) else next(suspected, None)
+            if executor is None:
+                break
+            asked.append(_ask(task, state, executor))
+        return asked
+
+    def restore(self, task: Task, state: TaskState) -> list[Instruction]:
+        """Have an accepted partition made again whose last copy is lost; empty: by nobody."""
+        for domain in (
+            *state.ballot.claimants([state.accepted or b""]),
+            *self._plan.rotation(task),
+        ):
+            usable = domain in self.standing and domain not in self.exposed
+            if usable and state.tried[domain] < _ATTEMPTS:
+                return [_ask(task, state, domain)]
+        return [_ask(task, state, COORDINATOR)] if self._may_stand_in(state) else []
+
+    def _untried(self, task: Task, state: TaskState, wanted: Standing) -> Iterator[str]:
+        for domain in self._plan.rotation(task):
+            if self.standing[domain] is wanted and not state.tried[domain]:
+                yield domain
+
+    def _may_stand_in(self, state: TaskState) -> bool:
+        return self._plan.policy.stand_in and not state.tried[COORDINATOR]
+
+
+def _ask(task: Task, state: TaskState, executor: str) -> Instruction:
+    state.running.add(executor)
+    state.tried[executor] += 1
+    if executor == COORDINATOR:
+        return StandIn(task, state.inputs)
+    return Run(task, executor, state.inputs)

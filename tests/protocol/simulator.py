@@ -1,0 +1,286 @@
+"""A whole job in memory: seeded domains that misbehave by name, a referee, and no threads.
+
+The carrier's part is played in the simplest way: every instruction becomes a pending event, and a
+seeded generator picks which one happens next. Partitions are real sealed partitions of tiny bags.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from dask_verify.core.canonical import encode_records
+from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.protocol.board import Plan
+from dask_verify.protocol.dispute import (
+    AskLeaves,
+    AskNodes,
+    Outcome,
+    Recompute,
+    Recomputed,
+    arbitrate,
+)
+from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
+from dask_verify.protocol.job import JobState
+from dask_verify.protocol.messages import (
+    MAP,
+    REDUCE,
+    Arbitrate,
+    Committed,
+    Event,
+    Failed,
+    Finding,
+    Instruction,
+    Late,
+    Run,
+    ServedWrong,
+    StandIn,
+    StoodIn,
+    Task,
+    Unserved,
+    Verdict,
+)
+from dask_verify.protocol.policy import Policy
+from dask_verify.protocol.quorum import sign
+
+UNITS, BUCKETS, RECORDS = 2, 2, 2
+HONEST = "honest"
+FAULTS = (
+    "wrong",
+    "colluding",
+    "misread",
+    "misshapen",
+    "equivocating",
+    "silent",
+    "slow",
+    "failing",
+    "refusing",
+    "forged_root",
+    "lost_store",
+    "garbage",
+    "serves_wrong",
+    "flaky",
+)
+LIES = ("wrong", "colluding", "misread", "misshapen", "refusing", "forged_root")
+_LIMIT = 5_000
+
+
+@lru_cache(maxsize=64)
+def identity(name: str) -> Identity:
+    """A key that is the same in every run."""
+    return Identity(name, name.encode().ljust(32, b"."))
+
+
+def enrol(*names: str, environment: dict[str, str] | None = None) -> tuple[Domain, ...]:
+    return tuple(Domain(n, identity(n).public_key, environment or {}) for n in names)
+
+
+def make_plan(
+    *names: str, maps: int = 2, reduces: int = 2, domains: tuple[Domain, ...] = (), **policy: Any
+) -> Plan:
+    return Plan(b"job", Policy(**policy), domains or enrol(*names), maps, reduces)
+
+
+@lru_cache(maxsize=4096)
+def _sealed(reduces: int, task: Task, salt: str, lie: str) -> SealedPartition:
+    mapping = task.stage == MAP
+    units, buckets = (UNITS, BUCKETS * reduces) if mapping else (1, BUCKETS)
+    units += lie == "misshapen" and mapping
+    size = buckets * units
+    cells = [
+        [(f"k{leaf}", f"{task} {salt if leaf == size // 2 else ''} {r}") for r in range(RECORDS)]
+        for leaf in range(size)
+    ]
+    inputs = [
+        [f"{task} {unit} {salt if lie == 'misread' and unit else ''}"]
+        for unit in range(units if mapping else 0)
+    ]
+    counts = (BUCKETS * units * RECORDS,) * reduces if mapping else (size * RECORDS,)
+    return SealedPartition(
+        buckets,
+        units,
+        7,
+        counts,
+        tuple(map(encode_records, cells)),
+        tuple(map(encode_records, inputs)),
+    )
+
+
+def partition(plan: Plan, task: Task, salt: str = "", lie: str = "") -> SealedPartition:
+    """What a task computes; ``salt`` makes it a lie, of the kind that ``lie`` names."""
+    return _sealed(plan.reduces, task, salt, lie)
+
+
+def commit(
+    plan: Plan, task: Task, domain: str, inputs: bytes, salt: str = "", lie: str = ""
+) -> Commitment:
+    return partition(plan, task, salt, lie).commit(plan.job, *task, domain, inputs)
+
+
+def truth(plan: Plan, task: Task, inputs: bytes) -> bytes:
+    return commit(plan, task, COORDINATOR, inputs).digest
+
+
+@dataclass
+class Simulation:
+    """One job with domains that behave as they are told.
+
+    ``behaviours`` maps a domain to how it misbehaves; those not named are honest. The seed decides
+    the order of events, which are also repeated now and then.
+    """
+
+    plan: Plan
+    behaviours: dict[str, str]
+    seed: int
+    losses: float = 0.0
+    asked: Counter[str] = field(default_factory=Counter)
+    recomputed: list[int | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.job = JobState(self.plan)
+        self.pending: list[Event] = []
+        self.stores: dict[tuple[Task, str], SealedPartition] = {}
+        self.steps = 0
+
+    def run(self) -> Verdict | None:
+        """Play until the verdict; None if nothing is left that could bring one."""
+        self._carry_out(self.job.start())
+        while self.pending and self.job.finished is None:
+            self.steps += 1
+            if self.steps > _LIMIT:
+                raise AssertionError(f"no end after {_LIMIT} events: {self.job.progress}")
+            self._happen(self._take())
+            if self.random.random() < self.losses:
+                self._lose()
+        return self.job.finished.verdict if self.job.finished else None
+
+    def wrong(self) -> list[Task]:
+        """Accepted tasks whose commitment is not the truth."""
+        tasks = [Task(MAP, i) for i in range(self.plan.maps)]
+        tasks += [Task(REDUCE, j) for j in range(self.plan.reduces)]
+        found = [(t, self.job.accepted(t)) for t in tasks]
+        return [t for t, c in found if c is not None and c.digest != truth(self.plan, t, b"")]
+
+    # --- events --------------------------------------------------------------------------------
+
+    def _take(self) -> Event:
+        at = self.random.randrange(len(self.pending))
+        event = self.pending[at]
+        if self.random.random() > 0.1:  # else it happens once more
+            self.pending[at] = self.pending[-1]
+            self.pending.pop()
+        return event
+
+    def _happen(self, event: Event) -> None:
+        self._carry_out(self.job.handle(event))
+
+    def _lose(self) -> None:
+        """Lose a copy of an accepted partition, as the next reader finds out."""
+        held = [(t, d) for t, d in self.stores if self.job.accepted(t) and d in self.job.holders(t)]
+        if held:
+            self.pending.append(Unserved(*self.random.choice(held)))
+
+    def _carry_out(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Run):
+                self.asked[instruction.domain] += 1
+                self.pending += self._behave(instruction)
+            elif isinstance(instruction, StandIn):
+                self.pending.append(self._stand_in(instruction))
+            elif isinstance(instruction, Arbitrate):
+                self.pending.append(self._arbitrate(instruction))
+
+    def _stand_in(self, instruction: StandIn) -> StoodIn:
+        task, inputs = instruction.task, instruction.inputs
+        self.stores[task, COORDINATOR] = partition(self.plan, task)
+        own = commit(self.plan, task, COORDINATOR, inputs)
+        return StoodIn(task, inputs, own.to_bytes())
+
+    # --- domains -------------------------------------------------------------------------------
+
+    def _behave(self, run: Run) -> list[Event]:
+        behaviour = self.behaviours.get(run.domain, HONEST)
+        late = Late(run.task, run.domain, run.inputs, "late")
+        if behaviour == "silent":
+            return [late]
+        if behaviour == "failing":
+            return [Failed(run.task, run.domain, run.inputs, "it raised")]
+        if behaviour == "garbage":
+            return [self._committed(run, self.random.randbytes(40))]
+        if behaviour == "flaky":
+            behaviour = self.random.choice(["wrong", "silent", "failing", HONEST, "garbage"])
+            return [late] if behaviour == "silent" else [self._claim(run, behaviour)]
+        if behaviour == "equivocating":
+            return [self._claim(run, "wrong", str(n)) for n in range(3)] + [self._claim(run)]
+        if behaviour == "slow":
+            return [late, self._claim(run)]
+        if behaviour == "lost_store":
+            return [self._claim(run), Unserved(run.task, run.domain)]
+        if behaviour == "serves_wrong":
+            return [self._claim(run), ServedWrong(run.task, run.domain)]
+        return [self._claim(run, behaviour)]
+
+    def _claim(self, run: Run, behaviour: str = HONEST, salt: str = "") -> Committed:
+        lying = behaviour in LIES
+        if lying and not salt:
+            # Colluders tell one lie; every other liar has a lie of its own.
+            salt = "lie" if behaviour in ("colluding", "refusing") else run.domain
+        lie = behaviour if behaviour in ("misread", "misshapen") else ""
+        claim = commit(self.plan, run.task, run.domain, run.inputs, salt, lie)
+        if behaviour == "forged_root":
+            claim = replace(claim, root=bytes(32))
+        self.stores[run.task, run.domain] = partition(self.plan, run.task, salt, lie)
+        return self._committed(run, sign(identity(run.domain), claim))
+
+    def _committed(self, run: Run, wire: bytes) -> Committed:
+        return Committed(run.task, run.domain, run.inputs, wire)
+
+    # --- the referee ---------------------------------------------------------------------------
+
+    def _arbitrate(self, instruction: Arbitrate) -> Finding:
+        ballot = self.job.state(instruction.task).ballot
+        one, other = ballot.of(instruction.one), ballot.of(instruction.other)
+        assert one is not None
+        assert other is not None
+        steps = arbitrate(instruction.task, one, other, instruction.recompute)
+        answer: Any = None
+        try:
+            while True:
+                answer = self._answer(steps.send(answer), instruction.inputs)
+        except StopIteration as stop:
+            finding: Finding = stop.value
+            return finding
+
+    def _answer(self, query: Any, inputs: bytes) -> Any:
+        if isinstance(query, Recompute):
+            self.recomputed.append(query.unit)
+            return Recomputed((recompute(self.plan, query, inputs),) * 2)
+        request = query.request
+        store = self.stores.get((query.task, request.domain))
+        refuses = self.behaviours.get(request.domain) == "refusing"
+        if store is None or refuses or store.tree(request.tree)[0].root != request.root:
+            return None
+        return serve(store, query)
+
+
+def serve(store: SealedPartition, query: AskNodes | AskLeaves) -> Any:
+    """Answer a question as an honest holder does."""
+    if isinstance(query, AskLeaves):
+        return store.open(query.request)
+    return store.tree(query.request.tree)[0].descendants(query.level, query.index, query.depth)
+
+
+def recompute(plan: Plan, query: Recompute, inputs: bytes) -> Any:
+    """Recompute as an ideal referee does: a unit from its own input, or the whole partition."""
+    own = partition(plan, query.task)
+    if query.unit is None:
+        claim = own.commit(plan.job, *query.task, COORDINATOR, inputs)
+        hashes = own.input_tree.leaf_hashes if own.inputs else []
+        return Outcome(claim, tuple(hashes), tuple(own.output_tree.leaf_hashes))
+    if query.task.stage == MAP:
+        return own.leaves[query.unit :: own.units]
+    return (own.leaves[query.unit],)
