@@ -9,7 +9,7 @@ from typing import Any
 from dask_verify.core.canonical import decode_records, encode_records, normalise_records
 from dask_verify.core.keys import KeyBuckets, group_records
 from dask_verify.engine.work import Hooks, Work
-from dask_verify.errors import InputError
+from dask_verify.errors import EncodingError, InputError
 
 Pair = tuple[Any, Any]
 
@@ -42,11 +42,28 @@ def map_unit(
         pairs = [(key, work.combiner(key, values)) for key, values in group_records(pairs)]
     if hooks is not None:
         pairs = hooks.map_output(partition, unit, pairs)
-    cells: list[list[Pair]] = [[] for _ in range(work.buckets)]
-    bucket = KeyBuckets(work.buckets)
-    for pair in pairs:
-        cells[bucket(pair[0])].append(pair)
-    return [encode_records(cell) for cell in cells], list(map(len, cells))
+    cells = _cells(pairs, work.buckets)
+    return [_encoded("mapper", cell) for cell in cells], list(map(len, cells))
+
+
+def _cells(pairs: Iterable[Pair], buckets: int) -> list[list[Pair]]:
+    cells: list[list[Pair]] = [[] for _ in range(buckets)]
+    bucket = KeyBuckets(buckets)
+    try:
+        for pair in pairs:
+            cells[bucket(pair[0])].append(pair)
+    except EncodingError as error:
+        where = f"key{error.path} of pair {sum(map(len, cells))} that the mapper emitted"
+        raise EncodingError(error.type_name, where, error.advice) from None
+    return cells
+
+
+def _encoded(role: str, pairs: Sequence[Pair]) -> bytes:
+    try:
+        return encode_records(pairs)
+    except EncodingError as error:
+        where = f"{error.path} of the pairs that the {role} gave"
+        raise EncodingError(error.type_name, where, error.advice) from None
 
 
 def _emitted(work: Work, record: Any) -> Iterable[Any]:
@@ -77,4 +94,4 @@ def reduce_bucket(
     groups = [(key, work.reducer(key, values)) for key, values in group_records(pairs)]
     if hooks is not None:
         groups = hooks.reduce_output(partition, unit, groups)
-    return encode_records(groups), len(pairs), len(groups)
+    return _encoded("reducer", groups), len(pairs), len(groups)

@@ -112,7 +112,7 @@ def _kin(series: pd.Series, dtype: Any) -> bool:
     if types.is_timedelta64_dtype(have):
         return bool(types.is_timedelta64_dtype(dtype))
     if isinstance(dtype, pd.CategoricalDtype):
-        return True
+        return bool(series.dropna().isin(dtype.categories).all())
     texts = types.is_string_dtype(dtype) and not types.is_object_dtype(dtype)
     return texts and all(isinstance(v, str) for v in series.dropna())
 

@@ -86,7 +86,36 @@ def reduce_bucket(
     rows = concat([decode_frame(cell) for cell in cells], work.map_meta)
     out = work.meta
     if len(rows):
-        out = cast(_frame("reducer", work.reducer(rows)), work.meta, "reducer")
+        out = _owned(work.by, rows, _frame("reducer", work.reducer(rows)))
+        out = cast(out, work.meta, "reducer")
     if hooks is not None:
         out = hooks.reduce_output(partition, unit, out)
     return encode_frame(out), len(rows), len(out)
+
+
+def _owned(by: Sequence[str], rows: pd.DataFrame, out: pd.DataFrame) -> pd.DataFrame:
+    """Drop groups of categories that have no rows here, as ``observed=False`` makes them.
+
+    If they have rows at all, another bucket owns these; if every bucket kept its own idea of what
+    is empty, the answer would depend on the number of buckets.
+    """
+    if not set(by) <= {*out.columns, *out.index.names}:
+        return out
+    given, made = _keys(by, rows), _keys(by, out)
+    categorical = (
+        isinstance(m.dtype, pd.CategoricalDtype) and m.dtype == g.dtype
+        for g, m in zip(given, made, strict=True)
+    )
+    if not any(categorical):
+        return out
+    return out[_tuples(made).isin(_tuples(given))]
+
+
+def _keys(by: Sequence[str], frame: pd.DataFrame) -> list[pd.Index]:
+    levels = frame.index.get_level_values
+    return [pd.Index(frame[k]) if k in frame.columns else levels(k) for k in by]
+
+
+def _tuples(keys: Sequence[pd.Index]) -> pd.MultiIndex:
+    plain = [k.astype(object) if isinstance(k.dtype, pd.CategoricalDtype) else k for k in keys]
+    return pd.MultiIndex.from_arrays(plain)

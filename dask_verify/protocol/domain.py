@@ -35,7 +35,14 @@ def environment() -> dict[str, str]:
     >>> sorted(environment())[:2]
     ['dask', 'distributed']
     """
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    import pyarrow as pa
+
+    found = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        # What vectorised kernels, and so the last bits of a float sum, depend on.
+        "simd": str(pa.runtime_info().detected_simd_level),
+    }
     return found | {name: metadata.version(name) for name in _LIBRARIES}
 
 

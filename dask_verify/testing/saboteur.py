@@ -1,0 +1,190 @@
+"""What a saboteur may interfere with, and the bases that the shipped ones build on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_verify.core.seal import Commitment
+from dask_verify.errors import InputError
+from dask_verify.protocol.messages import MAP, REDUCE
+
+
+class Saboteur:
+    """Does nothing; subclasses override what they corrupt.
+
+    Its hooks run in the worker processes of its domain, before the domain signs. It is sent there
+    with cloudpickle, so it may be defined in a script or a notebook. A worker loads it once, so
+    what a hook keeps on ``self`` is there when the next hook of the same worker runs.
+
+    Examples
+    --------
+    >>> class Shout(Saboteur):
+    ...     def map_output(self, partition, unit, records):
+    ...         return [(key.upper(), value) for key, value in records]
+    >>> Shout().map_output(0, 0, [("be", 1)])
+    [('BE', 1)]
+    >>> Shout().reduce_output(0, 0, [("be", 1)])
+    [('be', 1)]
+    """
+
+    def read_input(self, partition: int, records: Any) -> Any:
+        """Return what is mapped instead of the records that were read.
+
+        Parameters
+        ----------
+        partition : int
+        records : list or pandas.DataFrame
+            Input records.
+        """
+        return records
+
+    def map_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Return what is committed to instead of what the mapper gave.
+
+        Parameters
+        ----------
+        partition, unit : int
+            Unit within the partition.
+        records : list of (key, value), or pandas.DataFrame
+        """
+        return records
+
+    def reduce_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Return what is committed to instead of what the reducer gave.
+
+        Parameters
+        ----------
+        partition, unit : int
+            Bucket within the partition.
+        records : list of (key, value), or pandas.DataFrame
+        """
+        return records
+
+    def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
+        """Return what is signed instead of a commitment: another one, or several."""
+        return commitment
+
+    def serve(self, partition: int, data: bytes) -> bytes | None:
+        """Return what is served instead of a leaf, or of hashes of a tree; None: nothing."""
+        return data
+
+    def audit(self, answer: Any) -> Any:
+        """Return what is signed instead of an audit's recomputed leaves."""
+        return answer
+
+    def delay(self, stage: str, partition: int) -> float:
+        """Return for how many seconds a task is held up before it starts."""
+        return 0
+
+
+@dataclass
+class Lie(Saboteur):
+    """Base of saboteurs that corrupt the output of one stage; override `lie`.
+
+    Parameters
+    ----------
+    stage : {"map", "reduce"}
+        Whose output.
+    partition, unit : int, optional
+        Corrupt only this partition, or only this unit of each; default: every one.
+
+    Examples
+    --------
+    >>> class Forget(Lie):
+    ...     def lie(self, partition, unit, records):
+    ...         return records[:0]
+    >>> Forget(stage="reduce").reduce_output(0, 0, [("be", 1)])
+    []
+    >>> Forget("output")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.InputError: stage: expected 'map' or 'reduce', got 'output'
+    """
+
+    stage: str = MAP
+    partition: int | None = None
+    unit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.stage not in (MAP, REDUCE):
+            raise InputError(f"stage: expected 'map' or 'reduce', got {self.stage!r}")
+
+    def lie(self, partition: int, unit: int, records: Any) -> Any:
+        """Return the corrupted output."""
+        return records
+
+    def map_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Corrupt what the mapper gave."""
+        return self._lie(MAP, partition, unit, records)
+
+    def reduce_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Corrupt what the reducer gave."""
+        return self._lie(REDUCE, partition, unit, records)
+
+    def concerns(self, stage: str, partition: int) -> bool:
+        """Whether this saboteur means a partition."""
+        return self.stage == stage and self.partition in (None, partition)
+
+    def _lie(self, stage: str, partition: int, unit: int, records: Any) -> Any:
+        if self.concerns(stage, partition) and self.unit in (None, unit):
+            return self.lie(partition, unit, records)
+        return records
+
+
+@dataclass
+class Collude(Saboteur):
+    """The same lie from every domain that has it.
+
+    Every hook works on a fresh copy of the saboteur within, so that what one domain has seen
+    before cannot make its lie differ from its accomplices'.
+
+    Parameters
+    ----------
+    saboteur : Saboteur
+        The lie; one that draws random numbers is no conspiracy.
+
+    Examples
+    --------
+    >>> from dask_verify.testing import Collude, Pretend
+    >>> alice, bob = Collude(Pretend()), Collude(Pretend())
+    >>> alice.map_output(7, 0, [("be", 2)]), alice.map_output(0, 0, [("be", 2)])
+    ([('be', 3)], [('be', 3)])
+    >>> bob.map_output(0, 0, [("be", 2)])
+    [('be', 3)]
+    """
+
+    saboteur: Saboteur
+
+    def read_input(self, partition: int, records: Any) -> Any:
+        """Ask the saboteur within."""
+        return self._fresh().read_input(partition, records)
+
+    def map_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Ask the saboteur within."""
+        return self._fresh().map_output(partition, unit, records)
+
+    def reduce_output(self, partition: int, unit: int, records: Any) -> Any:
+        """Ask the saboteur within."""
+        return self._fresh().reduce_output(partition, unit, records)
+
+    def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
+        """Ask the saboteur within."""
+        return self._fresh().commit(commitment)
+
+    def serve(self, partition: int, data: bytes) -> bytes | None:
+        """Ask the saboteur within."""
+        return self._fresh().serve(partition, data)
+
+    def audit(self, answer: Any) -> Any:
+        """Ask the saboteur within."""
+        return self._fresh().audit(answer)
+
+    def delay(self, stage: str, partition: int) -> float:
+        """Ask the saboteur within."""
+        return self._fresh().delay(stage, partition)
+
+    def _fresh(self) -> Saboteur:
+        return copy.deepcopy(self.saboteur)
