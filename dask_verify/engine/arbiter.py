@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.core.seal import Commitment, Opening, SealedPartition
 from dask_verify.engine.graphs import Upstream, changed
 from dask_verify.engine.reader import Reader
 from dask_verify.engine.referee import Failure, Referee, Request
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Shipped, Work
+from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.dispute import (
     AskLeaves,
@@ -36,6 +37,7 @@ from dask_verify.protocol.messages import (
     StoodIn,
     Task,
 )
+from dask_verify.protocol.serving import unwrap
 
 _RUNS = 2  #: fresh processes that a referee compares
 
@@ -93,22 +95,37 @@ class Arbiter:
     def examine(self, item: tuple[int, bytes]) -> None:
         """Look for the holder that evidence, brought by a reducer, convicts."""
         partition, evidence = item
+        try:
+            named = Opening.from_bytes(unwrap(evidence)[0]).partition
+        except DecodingError:
+            return
         for accepted, start, stop in self.ranges(partition):
-            self.reader.convict(evidence, accepted, start, stop)
+            # One look each: made-up evidence must not cost a signature check for every partition.
+            if accepted.partition == named:
+                self.reader.convict(evidence, accepted, start, stop)
 
     def _arbitrated(self, instruction: Arbitrate) -> Finding:
         task, ballot = instruction.task, self.state.state(instruction.task).ballot
         one, other = ballot.of(instruction.one), ballot.of(instruction.other)
         if one is None or other is None:
             raise LookupError("a claim is gone")
-        steps = arbitrate(task, one, other, instruction.recompute)
+        steps = arbitrate(task, one, other, instruction.recompute, instruction.vouched)
         answer: Any = None
         try:
             while True:
                 answer = self._answer(steps.send(answer), instruction.inputs)
         except StopIteration as stop:
             finding: Finding = stop.value
+            return self._with_source(finding, instruction, one.commitment, other.commitment)
+
+    def _with_source(
+        self, finding: Finding, asked: Arbitrate, one: Commitment, other: Commitment
+    ) -> Finding:
+        """Let votes blame nobody for what may have been a misread of a source that changed."""
+        same = one.input_root and one.input_root == other.input_root
+        if asked.recompute or same or self._source_ok(asked.task):
             return finding
+        return replace(finding, failure="the source changed, or could not be pinned")
 
     def _answer(self, query: Query, inputs: bytes) -> Any:
         if isinstance(query, AskNodes):

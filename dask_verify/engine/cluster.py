@@ -29,11 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, Scheduler
-from distributed.deploy.spec import SpecCluster
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import silence_logging_cmgr
 
-from dask_verify.engine.compat import DomainNanny, correct_state
+from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
 from dask_verify.engine.enrolment import enrol
 from dask_verify.engine.plugin import HINT, DomainPlugin
 from dask_verify.errors import InputError, one_of
@@ -104,7 +103,7 @@ class LocalDomainCluster:
         self._threads, self._dashboard = threads_per_worker, dashboard_address
         self._memory = _memory(memory_limit, len(names) * n_workers)
         self.domains = _domains(self._identities)
-        self._clusters: dict[str, SpecCluster] = {}
+        self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
         with ExitStack() as stack:
             # Once around everything: schedulers that close one by one would each undo it.
@@ -216,11 +215,11 @@ class LocalDomainCluster:
         names = list(self._identities)
         return {_SHARED: names} if self._shared else {name: [name] for name in names}
 
-    def _start_group(self, names: list[str], n_workers: int) -> SpecCluster:
+    def _start_group(self, names: list[str], n_workers: int) -> DomainCluster:
         workers = {f"{name}-{i}": self._worker(name) for name in names for i in range(n_workers)}
         scheduler = {"cls": Scheduler, "options": self._scheduler_options()}
         try:
-            return SpecCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
+            return DomainCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
         except RuntimeError as error:
             raise RuntimeError(
                 f"the workers of {one_of(names)} did not start; what they printed says why. "
@@ -257,12 +256,12 @@ class LocalDomainCluster:
         }
         return {"cls": DomainNanny, "options": options}
 
-    def _connect(self, group: str, cluster: SpecCluster) -> Client:
+    def _connect(self, group: str, cluster: DomainCluster) -> Client:
         client = Client(cluster, set_as_default=self._shared)
         enrol(client, [d for d in self.domains if group in (_SHARED, d.name)])
         return client
 
-    def _cluster(self, domain: str) -> SpecCluster:
+    def _cluster(self, domain: str) -> DomainCluster:
         self._check_known(domain)
         return self._clusters[_SHARED if self._shared else domain]
 

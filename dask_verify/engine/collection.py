@@ -16,6 +16,7 @@ from distributed.core import rpc
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
 from dask_verify.engine.compute import kind
+from dask_verify.engine.pool import TIMEOUT
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Work, unship
 from dask_verify.errors import DecodingError, InconclusiveError, ProofError
@@ -110,8 +111,12 @@ def _from(commitment: Commitment, domain: str, address: str) -> Sequence[bytes] 
 
 def _ask(address: str, request: bytes) -> Any:
     async def ask() -> Any:
-        async with rpc(address, connection_args=_security(address)) as worker:
-            return await worker.verify_open(requests=[request])
+        # Whoever computes the collection, perhaps the coordinator, must not unpickle the answer.
+        holder = rpc(
+            address, timeout=TIMEOUT, deserialize=False, connection_args=_security(address)
+        )
+        async with holder as worker:
+            return await asyncio.wait_for(worker.verify_open(requests=[request]), TIMEOUT)
 
     # A thread of its own, since the calling one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:

@@ -6,6 +6,7 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
 * ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
+* ``Cluster._update_worker_status``: keep workers that their nannies are just starting again;
 * ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
   read without unpickling anything in it.
 """
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Alias",
     "DataNode",
+    "DomainCluster",
     "DomainNanny",
     "GraphNode",
     "List",
@@ -84,6 +86,18 @@ def scheduler_address(client: Client) -> str:
 async def correct_state(cluster: SpecCluster) -> None:
     """Start the workers that were added to the specification of a cluster."""
     await cluster._correct_state()
+
+
+class DomainCluster(SpecCluster):  # type: ignore[misc]
+    """A cluster that never gives a worker up.
+
+    ``SpecCluster`` closes a nanny for good if, 15 seconds after its worker died, there is no
+    worker at that moment: for one that is killed again and again, that is a matter of chance.
+    """
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        # Past SpecCluster's own method, straight to what keeps the list of workers.
+        super(SpecCluster, self)._update_worker_status(op, msg)
 
 
 class DomainNanny(Nanny):  # type: ignore[misc]

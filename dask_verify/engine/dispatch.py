@@ -8,6 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,10 +18,12 @@ from distributed import Future
 from dask_verify.engine.pool import DomainPool
 from dask_verify.protocol.messages import Run
 
+Landing = tuple[Run, Future]
+
 _AHEAD = 0.5  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
-_GATHER = 30.0  #: seconds for fetching one small result
+_GATHER = 10.0  #: seconds for fetching small results
 _SLACK = 10  #: times the median duration of a stage after which a task is late
 
 
@@ -153,30 +156,52 @@ class Dispatcher:
         return max(1, len(workers.get(domain, ())))
 
 
-def results(futures: Sequence[Future]) -> list[bytes | BaseException]:
-    """Return what finished futures hold: bytes, or why there are none."""
-    by_client: dict[Any, list[Future]] = defaultdict(list)
-    for future in futures:
-        by_client[future.client].append(future)
-    found: dict[Key, bytes | BaseException] = {}
-    for client, group in by_client.items():
-        ready = [f for f in group if f.status == "finished"]
+def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
+    """Return what finished futures hold: bytes, or why there are none.
+
+    Everything is fetched at once; if that fails, or somebody does not hand over what it said it
+    had, then domain by domain, so that no domain stands in another's way.
+    """
+    found: dict[Key, Any] = {}
+    ready = [(run, future) for run, future in landings if future.status == "finished"]
+    for together in _groups(ready, lambda run, future: future.client):
         try:
-            values = client.gather(ready) if ready else []
-            found |= {f.key: v for f, v in zip(ready, values, strict=True)}
+            found |= _fetched(together)
         except Exception:
-            # One lost result fails the whole batch: ask for each by itself.
-            found |= {f.key: _single(f) for f in ready}
-    return [found[f.key] if f.key in found else _failure(f) for f in futures]
+            for own in _groups(together, lambda run, future: run.domain):
+                found |= _singly(own)
+    return [found[f.key] if f.key in found else _failure(f) for _, f in landings]
 
 
-def _single(future: Future) -> bytes | BaseException:
+def _groups(
+    landings: Sequence[Landing], by: Callable[[Run, Future], Any]
+) -> Iterable[list[Landing]]:
+    groups: dict[Any, list[Landing]] = defaultdict(list)
+    for landing in landings:
+        groups[by(*landing)].append(landing)
+    return groups.values()
+
+
+def _fetched(landings: list[Landing]) -> dict[Key, Any]:
+    futures = [future for _, future in landings]
+    client = futures[0].client
+    # Dask sets no limit to a worker that has a result and does not send it.
+    gather = partial(client.gather, futures, asynchronous=True)
+    values = client.sync(gather, callback_timeout=_GATHER)
+    return {f.key: v for f, v in zip(futures, values, strict=True)}
+
+
+def _singly(landings: list[Landing]) -> dict[Key, Any]:
+    """Fetch the results of one domain; one by one if some of them are lost."""
     try:
-        value: bytes = future.result(timeout=_GATHER)
-        return value
+        return _fetched(landings)
+    except TimeoutError as error:
+        return {future.key: error for _, future in landings}
     except Exception as error:
         # Whatever went wrong on the way is a task without an answer, never a crash here.
-        return error
+        if len(landings) == 1:
+            return {landings[0][1].key: error}
+    return {key: v for landing in landings for key, v in _singly([landing]).items()}
 
 
 def _failure(future: Future) -> BaseException:

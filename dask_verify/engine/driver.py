@@ -21,7 +21,7 @@ from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode
 from dask_verify.engine.arbiter import Arbiter
-from dask_verify.engine.dispatch import Dispatcher, Flight, results
+from dask_verify.engine.dispatch import Dispatcher, Flight, Landing, results
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import DomainPool
@@ -56,7 +56,6 @@ _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in 
 _BESIDE = 4  #: blocking operations at the same time
 
 Action = Callable[[], None]
-Landing = tuple[Run, Future]
 
 
 class Driver:
@@ -302,10 +301,13 @@ class Driver:
     def _landed(self, landings: Sequence[Landing]) -> None:
         """Fetch all answers that are there in one go, then take them one by one."""
         wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or _done(f)]
-        for (run, future), answer in zip(wanted, results([f for _, f in wanted]), strict=True):
+        for (run, future), answer in zip(wanted, results(wanted), strict=True):
             flight = self._dispatcher.landed(run)
             if isinstance(answer, bytes):
                 self._answered(run, answer, flight is not None and flight.relay)
+            elif not isinstance(answer, BaseException):
+                what = f"garbage: {type(answer).__name__}"
+                self._apply(Late(run.task, run.domain, run.inputs, what))
             elif flight is not None:
                 self._apply(_event_of(run, answer, future))
 
@@ -327,8 +329,10 @@ class Driver:
     def _committed(
         self, run: Run, address: str, wires: tuple[bytes, ...], evidence: tuple[bytes, ...]
     ) -> None:
-        if isinstance(address, str):
-            self.reader.addresses[run.task, run.domain] = address
+        # An answer without a commitment would leave the task neither running nor unanswered.
+        if not isinstance(address, str) or not wires or not type(wires) is type(evidence) is tuple:
+            raise DecodingError("expected an address, at least one commitment, and evidence")
+        self.reader.addresses[run.task, run.domain] = address
         for wire in wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
         self._look_into(run, evidence)

@@ -214,9 +214,10 @@ class Job:
     def _refusal(self, verdict: Verdict) -> Exception:
         report = self.report
         if report.cause == "error":
+            lines = report.failure.strip().splitlines() or ["no traceback"]
             return TaskError(
-                "the functions failed in more domains than may be faulty, so this is their own"
-                " error; the first traceback that was reported:",
+                f"{lines[-1]}\n\nThe functions failed in more domains than may be faulty, so this"
+                " is their own error. A traceback as a worker reported it:",
                 report.failure,
             )
         if verdict is Verdict.NONDETERMINISTIC:

@@ -168,11 +168,17 @@ class Launcher:
         return accepted
 
     def _table(self, domain: str) -> bytes:
-        """Return the accepted commitments with the holders that a domain's workers can reach."""
+        """Return the accepted commitments with the holders that a domain's workers can reach.
+
+        An address is a claim of whoever answered: only those of its domain's workers are told.
+        """
+        workers = self._driver.pool.workers()
         rows = []
         for i in range(self._driver.plan.maps):
             reachable = [
-                h for h in self._driver.reader.where(Task(MAP, i)) if self._near(h, domain)
+                h
+                for h in self._driver.reader.where(Task(MAP, i))
+                if self._near(h, domain) and h[1] in workers[h[0]]
             ]
             rows.append((self._accepted(i).to_bytes(), tuple(reachable)))
         return encode(tuple(rows))

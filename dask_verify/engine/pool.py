@@ -12,9 +12,12 @@ What holds:
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -23,6 +26,7 @@ from dask.typing import Key
 from distributed import Client, Future
 
 from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address
+from dask_verify.engine.plain import plain
 from dask_verify.engine.plugin import ANNOTATION, NOWHERE
 from dask_verify.errors import InputError, one_of
 
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
 
 #: Seconds that a worker has for an answer.
 TIMEOUT = 30.0
+#: Seconds that a scheduler has to say which workers it knows.
+_GREETING = 5.0
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"
-_PLAIN = (bytes, str, int, float, bool, type(None))
 _CONFIGURING = threading.Lock()
 
 
@@ -110,7 +115,10 @@ class DomainPool(ABC):
         if not workers:
             raise ConnectionError(f"domain {domain!r} has no worker to hold data")
         key = f"{hint}-{uuid.uuid4().hex}"
-        placed = self._client(domain).scatter({key: data}, workers=workers, hash=False)
+        client, put = self._client(domain), {"workers": workers, "hash": False}
+        # Dask sets no limit: a scheduler that never answers would hold the caller forever.
+        scatter = partial(client.scatter, {key: data}, asynchronous=True, **put)
+        placed = client.sync(scatter, callback_timeout=TIMEOUT)
         future: Future[Any] = placed[key]
         return future
 
@@ -154,11 +162,10 @@ class DomainPool(ABC):
                 "op": "broadcast", "msg": {"op": op, **msg},
                 "workers": workers, "on_error": "ignore",
             }  # fmt: skip
-            try:
-                answers |= self._ask(domain, request, timeout)
-            except OSError:
-                # Best effort: a domain out of reach has not answered.
-                continue
+            # Best effort: a domain out of reach, or talking nonsense, has not answered.
+            with suppress(OSError):
+                answer = self._ask(domain, request, timeout)
+                answers |= answer if isinstance(answer, dict) else {}
         return answers
 
     def cancel(self, futures: Iterable[Future[Any]]) -> None:
@@ -185,7 +192,7 @@ class DomainPool(ABC):
         if client.status != "running":
             raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
         answer = client.sync(self._connections(domain).ask, request, timeout)
-        return _plain(answer, request)
+        return plain(answer, request)
 
     def _known(self, domain: str) -> str:
         if domain not in self.names:
@@ -279,6 +286,7 @@ class SeparatePool(DomainPool):
             name: _checked_client(client, f"the client of domain {name!r}")
             for name, client in clients.items()
         }
+        self._silent_until: dict[str, float] = {}
         self._check_distinct()
         self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
         _check_workers(self.workers())
@@ -307,11 +315,16 @@ class SeparatePool(DomainPool):
         return {}
 
     def _workers(self, domain: str) -> list[str]:
-        try:
-            return sorted(self._ask(domain, {"op": "ncores"}, TIMEOUT))
-        except OSError:
-            # A domain whose scheduler is gone has no workers; the others go on.
+        # A domain whose scheduler is gone, or talks nonsense, has no workers; the others go on,
+        # and do not wait for it again and again.
+        if time.monotonic() < self._silent_until.get(domain, 0):
             return []
+        try:
+            found = self._ask(domain, {"op": "ncores"}, _GREETING)
+        except OSError:
+            self._silent_until[domain] = time.monotonic() + TIMEOUT
+            return []
+        return sorted(a for a in found if isinstance(a, str)) if type(found) is dict else []
 
     def _check_distinct(self) -> None:
         at: dict[str, str] = {}
@@ -367,33 +380,6 @@ def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
             f"no worker of domain {one_of(empty)}: start one, on a shared scheduler with "
             "resources={'domain:NAME': 1}, and wait for it"
         )
-
-
-def _plain(answer: Any, request: Mapping[str, Any]) -> Any:
-    if isinstance(answer, dict) and answer.get("status") == "uncaught-error":
-        text = str(answer.get("exception_text", "no reason given"))
-        raise ConnectionError(f"{_what(request)} failed: {text}")
-    if not _is_plain(answer):
-        raise ConnectionError(f"{_what(request)} was answered with something that is not plain")
-    return answer
-
-
-def _is_plain(value: Any) -> bool:
-    stack = [value]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, (list, tuple)):
-            stack += value
-        elif isinstance(value, dict):
-            stack += [*value.keys(), *value.values()]
-        elif type(value) not in _PLAIN:
-            return False
-    return True
-
-
-def _what(request: Mapping[str, Any]) -> str:
-    op = request.get("msg", request)["op"]
-    return f"{op} at {request['worker']}" if "worker" in request else str(op)
 
 
 def _close(client: Client, raw: RawConnections) -> None:

@@ -5,12 +5,14 @@ An exception of a user function travels as text: the coordinator unpickles nothi
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from distributed import get_worker
+from distributed import Worker, get_worker
+from distributed.core import send_recv
 from distributed.utils import sync
 
 from dask_verify.core.canonical import decode, encode
@@ -26,6 +28,8 @@ from dask_verify.protocol.serving import evidence_of, unwrap
 COMMITTED, FAILED, MISSING = "committed", "failed", "missing"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
+_CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
+_PATIENCE = 20.0  #: seconds that a holder has for one reply
 Sections = list[Sequence[bytes]]
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
@@ -205,13 +209,26 @@ def _ask(address: str, requests: list[bytes]) -> list[bytes]:
     async def ask() -> list[bytes]:
         replies: list[bytes] = []
         while len(replies) < len(requests):
-            more = await worker.rpc(address).verify_open(requests=requests[len(replies) :])
-            if not isinstance(more, (list, tuple)) or not more:  # Dask sends lists as tuples
+            asking = _opened(worker, address, requests[len(replies) :])
+            more = await asyncio.wait_for(asking, _PATIENCE)
+            if not more:
                 break
-            replies.extend(r for r in more if isinstance(r, bytes))
+            replies.extend(more)
         return replies
 
     try:
         return list(sync(worker.loop, ask))
-    except (OSError, TimeoutError):
-        return []  # a holder that cannot be reached is one that does not serve
+    except Exception:
+        # Whatever a holder does, an exception of its own making included, it does not serve; that
+        # must not look like a failure of the user's function here.
+        return []
+
+
+async def _opened(worker: Worker, address: str, requests: list[bytes]) -> list[bytes]:
+    comm = await worker.rpc.connect(address, timeout=_CONNECT)
+    try:
+        answer = await send_recv(comm, op="verify_open", requests=requests)
+    finally:
+        worker.rpc.reuse(address, comm)
+    plain = isinstance(answer, (list, tuple))  # Dask sends lists as tuples
+    return [reply for reply in answer if isinstance(reply, bytes)] if plain else []

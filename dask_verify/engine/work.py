@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -99,6 +98,5 @@ class Hooks(Protocol):
 
 
 def search_path() -> list[str]:
-    """Return where a fresh process must look for modules that functions refer to by name."""
-    own = sysconfig.get_paths()["stdlib"]
-    return [os.path.abspath(p or ".") for p in sys.path if not p.startswith(own)]
+    """Return where a fresh process must look for modules, in this process's own order."""
+    return [os.path.abspath(p or ".") for p in sys.path]

@@ -154,6 +154,8 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         return encode((opening.to_bytes(), self.identity.sign(CONTEXT, opening.statement())))
 
     def _sealed(self, wanted: Opening) -> SealedPartition:
+        if wanted.domain != self.domain:
+            raise KeyError(wanted.domain)  # nothing is signed in another domain's name
         sealed = self.store[Address(wanted.job, wanted.stage, wanted.partition)]
         tree, leaves = sealed.tree(wanted.tree)
         if not leaves or (tree.root != wanted.root and self.saboteur is None):
@@ -186,20 +188,26 @@ class _Rehearsal:
         self._path = path
         self._stamp: tuple[int, int] | None = None
         self._saboteur: Any = None
+        self._lock = threading.Lock()
 
     def current(self) -> Any:
         if self._path is None:
             return None
-        try:
-            found = Path(self._path).stat()
-            stamp = (found.st_mtime_ns, found.st_ino)
-        except FileNotFoundError:
-            stamp = None
+        # Tasks and handlers ask from different threads: none may see a new stamp with an old one.
+        with self._lock:
+            try:
+                self._refresh(Path(self._path))
+            except FileNotFoundError:
+                self._stamp = self._saboteur = None
+            return self._saboteur
+
+    def _refresh(self, path: Path) -> None:
+        found = path.stat()
+        stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
-            self._stamp = stamp
             # The file was written by the user's own process, for a rehearsal.
-            self._saboteur = pickle.loads(Path(self._path).read_bytes()) if stamp else None
-        return self._saboteur
+            self._saboteur = pickle.loads(path.read_bytes())
+            self._stamp = stamp
 
 
 def this_side() -> VerifyWorker:

@@ -192,6 +192,16 @@ class TaskState:
         other = next(others, None)
         return None if other is None else (self.accepted, other)
 
+    def vouched(self, digest: bytes, excluded: Collection[str], faults: int) -> bool:
+        """Whether an honest domain must be among those who signed the inputs of a claim."""
+        claim = self.ballot.of(digest)
+        if claim is None:
+            return False
+        root = claim.commitment.input_root
+        live = self.ballot.live(excluded)
+        signers = {c.domain for c in live if c.commitment.input_root == root}
+        return COORDINATOR in signers or len(signers) > faults
+
     def holders(self, excluded: Collection[str]) -> list[str]:
         """Return who has committed to the accepted digest and still has its bytes."""
         if self.accepted is None:

@@ -24,6 +24,7 @@ from dask_verify.protocol.messages import MAP, Finding, Sample, Task
 from dask_verify.protocol.quorum import Claim
 
 _TEXT = 2000  #: characters of a record that a report keeps
+_READABLE = 4 << 20  #: bytes, or rows, of a leaf that is decoded to show a record of it
 _WIDEST = 1 << 16  #: leaves whose hashes are asked for at once where shapes differ
 
 
@@ -87,13 +88,16 @@ Query = AskNodes | AskLeaves | Recompute
 Arbitration = Generator[Query, Any, Finding]
 
 
-def arbitrate(task: Task, one: Claim, other: Claim, recompute: bool) -> Arbitration:
+def arbitrate(
+    task: Task, one: Claim, other: Claim, recompute: bool, vouched: bool = True
+) -> Arbitration:
     """Settle one divergence.
 
     1. Find out whether the inputs or only the outputs differ.
     2. Descend that tree to the first differing leaf: this names the unit.
     3. Open that leaf on both sides, for the report.
-    4. Where the inputs agree, recompute the one unit from its opened input.
+    4. Where the inputs agree, and an honest domain signed them, recompute the one unit from its
+       opened input.
     5. Otherwise, or where a side would not answer, recompute the partition.
 
     Parameters
@@ -104,6 +108,9 @@ def arbitrate(task: Task, one: Claim, other: Claim, recompute: bool) -> Arbitrat
         Two claims with different digests.
     recompute : bool
         Whether the coordinator is the referee; without it the divergence is only located.
+    vouched : bool
+        Whether an honest domain must be among those who signed the input root of the claims;
+        without it a liar could have the referee map what it made up.
 
     Returns
     -------
@@ -123,7 +130,7 @@ def arbitrate(task: Task, one: Claim, other: Claim, recompute: bool) -> Arbitrat
         finding = replace(finding, sample=(yield from _sample(task, sides, tree, difference)))
     if not recompute:
         return finding
-    if difference is not None and tree == OUTPUT:
+    if difference is not None and tree == OUTPUT and (vouched or task.stage != MAP):
         settled = yield from _judge_unit(task, sides, difference, finding)
         if settled is not None:
             return settled
@@ -203,9 +210,14 @@ def compare_leaves(one: bytes, other: bytes) -> Sample | None:
     >>> compare_leaves(encode_records(["a", "b"]), encode_records(["a", "c"]))
     Sample(record=1, one="'b'", other="'c'")
     """
+    if max(len(one), len(other)) > _READABLE:
+        return None
     try:
         rows = [decode_leaf(leaf) for leaf in (one, other)]
-        texts = [_records(r) for r in rows]
+        # An index is cheap to make as long as a liar likes.
+        texts = [_records(r) for r in rows if len(r) <= _READABLE]
+        if len(texts) < len(rows):
+            return None
     except Exception:
         # A liar chose these values, and a sample is for the reader only: what cannot be decoded
         # or shown must not keep the arbitration from finding out who lied.

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -40,6 +41,7 @@ def environment() -> dict[str, str]:
     found = {
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "timezone": "/".join(time.tzname),
         # What vectorised kernels, and so the last bits of a float sum, depend on.
         "simd": str(pa.runtime_info().detected_simd_level),
     }

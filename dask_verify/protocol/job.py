@@ -317,7 +317,9 @@ class JobState:
             outvoted = blame.outvoted(state, self.plan, self.exposed)
             decided = any(d in outvoted for d in state.ballot.claimants(pair[1:]))
             referee = self.plan.policy.referee == "coordinator" and not state.voting
-            arbitrate = Arbitrate(task, state.inputs, *pair, recompute=referee and not decided)
+            faults = self.plan.policy.faults - len(self.exposed)
+            vouched = state.vouched(pair[0], self.exposed, faults)
+            arbitrate = Arbitrate(task, state.inputs, *pair, referee and not decided, vouched)
             self._docket.open(arbitrate, state)
             self._out.append(arbitrate)
 

@@ -185,13 +185,17 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Arbitrate:
-    """Find where two claims on a task differ and, if ``recompute``, which one is wrong."""
+    """Find where two claims on a task differ and, if ``recompute``, which one is wrong.
+
+    ``vouched`` says whether an honest domain must be among those who signed their inputs.
+    """
 
     task: Task
     inputs: bytes
     one: bytes
     other: bytes
     recompute: bool
+    vouched: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import sys
 import tracemalloc
+from typing import Any
 
 import cbor2
 import numpy as np
@@ -375,3 +377,16 @@ def test_mutations_are_refused_or_another_value(kind, data):
 def test_noise_is_refused_or_a_value(noise, kind):
     first = {"value": b"\x11", "records": b"\x21", "table": b"\x31", "frame": b"\x41"}[kind]
     _check(kind, first + noise)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, lambda keys: dict.fromkeys(keys, 0)])
+def test_members_made_to_have_equal_hashes_are_refused(kind: Any) -> None:
+    prime = sys.hash_info.modulus
+    crowd = encode(kind(prime * i for i in range(1, 2001)))
+    with pytest.raises(DecodingError, match="share a few hashes"):
+        decode(crowd)
+
+
+def test_many_members_with_hashes_of_their_own_are_fine() -> None:
+    members = set(range(5000))
+    assert decode(encode(members)) == members

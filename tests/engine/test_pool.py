@@ -8,12 +8,12 @@ from distributed import Client, Event, LocalCluster, wait
 
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import DataNode, Task, TaskRef
+from dask_verify.engine.plain import _is_plain
 from dask_verify.engine.plugin import DomainPlugin
 from dask_verify.engine.pool import (
     DomainPool,
     SeparatePool,
     SharedPool,
-    _is_plain,
     open_pool,
 )
 from dask_verify.errors import InputError

@@ -246,7 +246,7 @@ class Simulation:
         one, other = ballot.of(instruction.one), ballot.of(instruction.other)
         assert one is not None
         assert other is not None
-        steps = arbitrate(instruction.task, one, other, instruction.recompute)
+        steps = arbitrate(instruction.task, one, other, instruction.recompute, instruction.vouched)
         answer: Any = None
         try:
             while True:

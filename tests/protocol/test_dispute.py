@@ -46,8 +46,10 @@ class Court:
     log: list[Query] = field(default_factory=list)
     hashes: int = 0
 
-    def settle(self, one: Claim, other: Claim, may_recompute: bool = True) -> Finding:
-        steps = arbitrate(self.task, one, other, may_recompute)
+    def settle(
+        self, one: Claim, other: Claim, may_recompute: bool = True, vouched: bool = True
+    ) -> Finding:
+        steps = arbitrate(self.task, one, other, may_recompute, vouched)
         answer: Any = None
         try:
             while True:
@@ -109,6 +111,18 @@ def test_the_sample_shows_the_record_of_each_side_in_their_order(swapped: bool) 
     texts = (sample.one, sample.other)
     assert ["lie" in text for text in texts] == [s is wrong for s in sides]
     assert sample.record == 0
+
+
+def test_inputs_that_nobody_vouches_for_are_not_given_to_the_referee() -> None:
+    bench, right, wrong = court(M0)
+    finding = bench.settle(right, wrong, vouched=False)
+    assert bench.recomputed == [None]
+    assert finding.wrong == {wrong.digest}
+
+
+def test_a_leaf_of_more_rows_than_anybody_can_read_has_no_sample() -> None:
+    endless = encode_frame(pd.DataFrame(index=pd.RangeIndex(2**40)))
+    assert compare_leaves(endless, encode_frame(pd.DataFrame({"x": [1]}))) is None
 
 
 def test_without_recomputation_a_divergence_is_only_located() -> None:

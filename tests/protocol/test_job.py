@@ -164,6 +164,24 @@ def test_a_domain_that_is_late_twice_loses_all_that_it_has_not_answered() -> Non
     assert all("b" in script.job.state(task).late for task in owed)
 
 
+def arbitrations(script: Script) -> list[Arbitrate]:
+    return [i for i in script.log if isinstance(i, Arbitrate)]
+
+
+def test_inputs_that_two_domains_signed_are_vouched_for() -> None:
+    script = Script("a", "b")
+    script.says(M0, "a", input_root=b"r" * 32)
+    script.says(M0, "b", "lie", input_root=b"r" * 32)
+    assert [i.vouched for i in arbitrations(script)] == [True]
+
+
+def test_inputs_that_one_liar_signed_twice_are_not() -> None:
+    script = Script("a", "b")
+    script.says(M0, "b", "lie", input_root=b"r" * 32)
+    script.says(M0, "b", "other lie", input_root=b"r" * 32)
+    assert [i.vouched for i in arbitrations(script)] == [False]
+
+
 def test_the_coordinator_stands_in_before_suspected_domains_are_asked() -> None:
     script = Script("a", "b", "c", maps=2)
     script.late(M1, "c")  # suspected, though never asked for M0

@@ -3,8 +3,8 @@
 Guarantees
 * Anything else is a ``DecodingError``, or an error that ``wire.decoded`` turns into one.
 * Where only the encoder knows the canonical form, ``Reader.recheck`` asks the caller to compare.
-* Nothing is allocated for a count that the remaining bytes cannot pay for. What Python's own sets
-  and dicts cost on keys with equal hashes is not bounded here.
+* Nothing is allocated for a count that the remaining bytes cannot pay for.
+* Members of a set or dict that were made to have equal hashes are refused.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from dask_verify.core.canonical.writing import Registered
 
+_CROWD = 256  #: members that may share a hash, about
 READERS: dict[int, Callable[[Any, int], Any]] = {}
 """Tag -> function of payload and depth; what it builds is encoded again to check it."""
 
@@ -114,6 +115,12 @@ def _ascending(reader: Reader, last: bytes | None, start: int) -> bytes:
     return piece
 
 
+def _spread(keys: list[Any]) -> None:
+    """Refuse keys made to have equal hashes: a set or dict of them costs quadratic time."""
+    if len(keys) > _CROWD and len(set(map(hash, keys))) * _CROWD < len(keys) * 2:
+        raise DecodingError(f"{len(keys)} members of a set or dict share a few hashes")
+
+
 def _read_set(reader: Reader, depth: int) -> set[Any]:
     _nest(reader, depth)
     major, count = reader.head()
@@ -124,6 +131,7 @@ def _read_set(reader: Reader, depth: int) -> set[Any]:
         start = reader.pos
         items.append(read(reader, depth + 1))
         last = _ascending(reader, last, start)
+    _spread(items)
     result = set(items)
     if len(result) != count:
         raise DecodingError("a set with elements that the language calls equal")
@@ -132,12 +140,16 @@ def _read_set(reader: Reader, depth: int) -> set[Any]:
 
 def _read_dict(reader: Reader, count: int, depth: int) -> dict[Any, Any]:
     _nest(reader, depth)
-    result, last = {}, None
+    keys: list[Any] = []
+    values: list[Any] = []
+    last = None
     for _ in range(reader.afford(count, 2)):
         start = reader.pos
-        key = read(reader, depth + 1)
+        keys.append(read(reader, depth + 1))
         last = _ascending(reader, last, start)
-        result[key] = read(reader, depth + 1)
+        values.append(read(reader, depth + 1))
+    _spread(keys)
+    result = dict(zip(keys, values, strict=True))
     if len(result) != count:
         raise DecodingError("a dict with keys that the language calls equal")
     return result

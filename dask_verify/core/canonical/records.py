@@ -341,7 +341,8 @@ def _normalise(records: list[Any], split: int) -> list[Any]:
     if kind == FLOAT:
         bad = np.isnan(np.fromiter(records, "<f8", len(records)))
         return (
-            [math.nan if is_bad else x for x, is_bad in zip(records, bad, strict=True)]
+            # As decoding does: each NaN an object of its own, since sets compare identity first.
+            [float("nan") if is_bad else x for x, is_bad in zip(records, bad, strict=True)]
             if (bad.any())
             else records
         )
