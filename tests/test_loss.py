@@ -104,6 +104,8 @@ def test_lost_results_are_made_again(cluster):
     assert job.wait(60) is Verdict.AGREED
     for name in NAMES:
         cluster.kill_worker(name)
+    # A scheduler that has not noticed yet tries for half a minute to reach the dead ones.
+    ready(cluster)
     right_and_nobody_blamed(job)
 
 

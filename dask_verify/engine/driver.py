@@ -125,6 +125,13 @@ class Driver:
         with self.changed:
             return self.state.holders(task)
 
+    def catch_up(self, timeout: float) -> None:
+        """Wait until the protocol has heard everything that was posted before."""
+        reached = threading.Event()
+        self._events.put(reached.set)
+        if self._thread.is_alive():
+            reached.wait(timeout)
+
     def cancel(self) -> None:
         """End the job without a verdict and forget everything about it."""
         self._events.put(None)

@@ -23,6 +23,7 @@ from dask_verify.errors import (
 )
 from dask_verify.protocol.messages import REDUCE, Task, Verdict
 
+_CATCH_UP = 5.0  #: seconds
 _ADVICE = {
     "unchecked": "replicas=1 without an audit checks nothing; use replicas=2 or more",
     "unanswered": "too few domains answered in time; raise the deadline, or add domains",
@@ -150,6 +151,8 @@ class Job:
             for commitment in self._outputs()
             for leaf in self._leaves(commitment, end)
         ]
+        # What reading brought to light about a holder belongs into the report from here on.
+        self._driver.catch_up(_CATCH_UP)
         if work.kind == "bag":
             return [pair for part in parts for pair in part]
         return self._sorted(of.concat(parts, work.meta))
