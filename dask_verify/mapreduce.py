@@ -267,7 +267,7 @@ def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
         if not isinstance(one, Client):
             raise InputError(
                 f"client: expected a distributed.Client, or a dict of them,"
-                f" got {type(one).__name__}"
+                f" got {type(one).__name__}; of a cluster, pass cluster.get_client()"
             )
         for domain in enrolled(one) or ():
             found[domain.name] = domain

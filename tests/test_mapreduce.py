@@ -193,6 +193,7 @@ def test_a_cancelled_job_has_no_result(client, gate):
     with pytest.raises(JobCancelledError):
         job.result(timeout=60)
     assert job.wait(0) is None
+    assert str(job.report).startswith("verdict      cancelled")
 
 
 def test_ctrl_c_cancels(client, gate, monkeypatch):

@@ -135,8 +135,13 @@ class LocalDomainCluster:
         Raises
         ------
         InputError
-            If there is no such domain, or the saboteur cannot be pickled.
+            If there is no such domain, or the saboteur is a class, or cannot be pickled.
         """
+        if isinstance(saboteur, type):
+            raise InputError(
+                f"saboteur of {domain!r}: expected an instance, got the class; write"
+                f" {saboteur.__name__}()"
+            )
         path = self._saboteur_path(domain)
         if saboteur is None:
             path.unlink(missing_ok=True)

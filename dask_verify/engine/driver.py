@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import shutil
 import tempfile
 import threading
 import traceback
@@ -87,8 +86,10 @@ class Driver:
         self.decided = threading.Event()
         self.changed = threading.Condition()
         self.shipped = shipped
-        self._directory = tempfile.mkdtemp(prefix="dask-verify-")
-        self.local = Store(self._directory, _LOCAL_MEMORY)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="dask-verify-job-", ignore_cleanup_errors=True
+        )
+        self.local = Store(self._folder.name, _LOCAL_MEMORY)
         self._events: queue.SimpleQueue[Action | Landing | None] = queue.SimpleQueue()
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
         self.reader = Reader(
@@ -243,7 +244,7 @@ class Driver:
             self._launcher.close()
             self.pool.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.cleanup()
         self.decided.set()
         with self.changed:
             self.changed.notify_all()

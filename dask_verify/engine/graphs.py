@@ -270,7 +270,8 @@ def _materialised(collection: Any) -> tuple[dict[Key, Any], list[Key]]:
         raise InputError(
             "expected a dask.bag.Bag or a dask.dataframe.DataFrame, got "
             f"{type(collection).__module__}.{type(collection).__qualname__}: convert it, with "
-            "Series.to_frame(), dask.bag.from_delayed() or dask.dataframe.from_dask_array()"
+            "dask.bag.from_sequence(), dask.dataframe.from_pandas(), Series.to_frame(), "
+            "dask.bag.from_delayed() or dask.dataframe.from_dask_array()"
         )
     return graph, list(flatten(collection.__dask_keys__()))
 

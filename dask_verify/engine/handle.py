@@ -21,7 +21,7 @@ from dask_verify.errors import (
     NondeterministicError,
     TaskError,
 )
-from dask_verify.protocol.messages import REDUCE, Task, Verdict
+from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
 
 _CATCH_UP = 5.0  #: seconds
 _ADVICE = {
@@ -113,7 +113,10 @@ class Job:
         return self.verdict
 
     def cancel(self) -> None:
-        """Stop the job's tasks and forget what workers keep of it."""
+        """Stop the job's tasks and forget what workers keep of it.
+
+        Functions that already run go on until they return, as always in Dask.
+        """
         self._cancelled = True
         self._driver.close()
 
@@ -180,6 +183,7 @@ class Job:
                 standing,
                 sum(c.domain == name for c in claims),
                 sum(c.commitment.nbytes for c in claims if c.domain == name),
+                state.reasons.get(name, "") if standing is Standing.SUSPECTED else "",
             )
             for name, standing in state.standing.items()
         }
@@ -196,6 +200,7 @@ class Job:
             recomputed=tuple((*task, unit) for task, unit in driver.arbiter.recomputed),
             progress=state.progress,
             trust_input=driver.plan.policy.trust_input,
+            status=self.status,
             failure=finished.text if finished else driver.crash,
         )
 
@@ -205,7 +210,10 @@ class Job:
         """Return once there is an answer that may be trusted, or raise."""
         verdict = self.wait(timeout)
         if self._cancelled:
-            raise JobCancelledError("the job was cancelled before its result was read")
+            raise JobCancelledError(
+                "the job was cancelled, and what it computed is released; run it again, and read"
+                " result() before cancel()"
+            )
         if verdict is None:
             raise TimeoutError(
                 f"expected a verdict within {timeout} s, but the job still runs;"
@@ -231,7 +239,8 @@ class Job:
                 report,
             )
         advice = _ADVICE.get(report.cause, report.cause)
-        text = f"\n\n{report.failure}" if report.failure else ""
+        why = [f"{n}: {d.reason}" for n, d in report.domains.items() if d.reason]
+        text = "".join(f"\n\n{part}" for part in ("; ".join(why), report.failure) if part)
         return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
 
     def _outputs(self) -> Iterator[Commitment]:

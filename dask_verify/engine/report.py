@@ -22,11 +22,14 @@ class DomainReport:
         Partitions that it signed for.
     nbytes : int
         Canonical bytes of those partitions.
+    reason : str
+        Why it is suspected; empty otherwise. It proves nothing.
     """
 
     standing: Standing
     commitments: int
     nbytes: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Report:
         Each with ``stage``, ``partition``, ``units``, ``domains``, ``culprits`` and ``cause``.
     audits : tuple
         Recomputed units after commitment; empty without audits.
+    status : str
+        ``"running"``, ``"cancelled"``, or the name of the verdict.
     odds : None
         Chance of an undetected corruption; None without audits.
     bytes_moved : mapping of str to int
@@ -76,6 +81,7 @@ class Report:
     trust_input: bool
     audits: tuple[Any, ...] = ()
     odds: None = None
+    status: str = "running"
     failure: str = field(default="", repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,12 +96,13 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
-        verdict = self.verdict.name if self.verdict is not None else "running"
+        verdict = self.verdict.name if self.verdict is not None else self.status
         lines = [f"verdict      {verdict}" + (f" ({self.cause})" if self.cause else "")]
         for name, domain in self.domains.items():
             lines.append(
                 f"domain       {name}: {domain.standing.name},"
                 f" {domain.commitments} partitions, {domain.nbytes:,} bytes"
+                + (f" ({domain.reason:.200})" if domain.reason else "")
             )
         lines += [f"divergence   {describe(d)}" for d in self.divergences]
         lines.append(

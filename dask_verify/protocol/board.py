@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment, digest
@@ -241,6 +241,12 @@ class Divergence:
     cause: str
     settled: str
     sample: Sample | None = None
+
+    def without_blame(self) -> Divergence:
+        """Return the record as it stands once the function is known not to be deterministic."""
+        if not self.culprits:
+            return self
+        return replace(self, culprits=(), settled="withheld: not deterministic")
 
 
 def same_environment(domain: str, other: str, plan: Plan) -> bool:

@@ -45,6 +45,7 @@ from dask_verify.protocol.messages import (
 from dask_verify.protocol.quorum import Claim, admit
 from dask_verify.protocol.staffing import Crew
 
+_FAILED = "its functions failed where those of others did not"
 _SILENT = 2  #: unanswered tasks after which a domain loses all that it has not answered
 
 
@@ -122,6 +123,11 @@ class JobState:
         return self._crew.standing
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """Why domains are suspected."""
+        return self._crew.reasons
+
+    @property
     def exposed(self) -> frozenset[str]:
         """Domains that are proven to have signed something wrong."""
         return self._crew.exposed
@@ -153,7 +159,7 @@ class JobState:
             case Failed():
                 self._failed(event, state)
             case Late():
-                self._lost(event.task, state, event.domain)
+                self._lost(event.task, state, event.domain, event.reason)
             case Unserved():
                 state.lost.add(event.domain)
                 self._settle(event.task)
@@ -172,9 +178,9 @@ class JobState:
         try:
             claim = admit(event.wire, event.task, self.plan.job, state.inputs, domain)
             self.plan.check_shape(claim.commitment)
-        except (DecodingError, SignatureError):
+        except (DecodingError, SignatureError) as error:
             # Anybody could have sent it, so it proves nothing: the task is merely unanswered.
-            self._lost(event.task, state, event.domain)
+            self._lost(event.task, state, event.domain, str(error))
             return
         self._claimed(event.task, state, claim)
 
@@ -196,18 +202,18 @@ class JobState:
         state.failures[event.domain] = event.text
         credible = set(state.failures) - self.exposed
         if state.accepted is not None:
-            self._crew.suspect([event.domain])
+            self._crew.suspect([event.domain], _FAILED)
         elif len(credible) > self.plan.policy.faults - len(self.exposed):
             self._finish(Verdict.INCONCLUSIVE, "error", event.text)
             return
         self._settle(event.task)
 
-    def _lost(self, task: Task, state: TaskState, domain: str) -> None:
+    def _lost(self, task: Task, state: TaskState, domain: str, reason: str) -> None:
         if domain not in state.running:
             return
         state.running.discard(domain)
         state.late.add(domain)
-        self._crew.suspect([domain])
+        self._crew.suspect([domain], f"{task.stage} partition {task.partition}: {reason}")
         self._settle(task)
         self._late[domain] += 1
         if self._late[domain] == _SILENT:
@@ -217,7 +223,7 @@ class JobState:
         """Give all that a silent domain has not answered to others; answers stay welcome."""
         for task, state in list(self._tasks.items()):
             if self.finished is None and self._tasks[task] is state:
-                self._lost(task, state, domain)
+                self._lost(task, state, domain, "given to others")
 
     def _served_wrong(self, event: ServedWrong) -> None:
         served = Finding(event.task, b"", "serve")
@@ -247,7 +253,7 @@ class JobState:
         state.accepted = winner
         self._open[task.stage] -= 1
         self._out.append(Accepted(task))
-        self._crew.suspect(state.failures)
+        self._crew.suspect(state.failures, _FAILED)
         if task.stage == MAP:
             self._maybe_reduce()
 
@@ -341,7 +347,7 @@ class JobState:
             self._nondeterministic(asked.task)
             return
         state.voting = state.voting or ruling.voting
-        self._crew.suspect(ruling.suspects)
+        self._crew.suspect(ruling.suspects, ruling.settled)
         self._expose(ruling.culprits)
         if not ruling.culprits and state.accepted is not None:
             state.blameless |= {asked.one, asked.other} - {state.accepted}
@@ -381,10 +387,7 @@ class JobState:
     def _nondeterministic(self, task: Task) -> None:
         """End the job with nobody exposed: earlier blame rested on determinism too."""
         self._crew.acquit()
-        self.divergences = [
-            replace(d, culprits=(), settled="withheld: not deterministic") if d.culprits else d
-            for d in self.divergences
-        ]
+        self.divergences = [d.without_blame() for d in self.divergences]
         where = f"{task.stage} partition {task.partition}"
         self._finish(Verdict.NONDETERMINISTIC, "nondeterministic", where)
 

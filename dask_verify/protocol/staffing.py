@@ -27,11 +27,14 @@ class Crew:
     Attributes
     ----------
     standing : dict of str to Standing
+    reasons : dict of str to str
+        Why a domain is not trusted any more: what was noted first.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.standing = {d.name: Standing.TRUSTED for d in plan.domains}
+        self.reasons: dict[str, str] = {}
 
     @property
     def exposed(self) -> frozenset[str]:
@@ -44,11 +47,12 @@ class Crew:
         trusted = sum(s is Standing.TRUSTED for s in self.standing.values())
         return required(self._plan.policy, len(self.exposed), trusted)
 
-    def suspect(self, domains: Iterable[str]) -> None:
+    def suspect(self, domains: Iterable[str], reason: str) -> None:
         """Note that domains were late, silent or failing; worse standings stay."""
         for domain in domains:
             if self.standing.get(domain) is Standing.TRUSTED:
                 self.standing[domain] = Standing.SUSPECTED
+                self.reasons[domain] = reason
 
     def expose(self, domains: Iterable[str]) -> None:
         """Note that domains were proven wrong."""

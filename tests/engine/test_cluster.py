@@ -121,6 +121,8 @@ def test_a_cluster_from_start_to_end():
         assert saboteurs() == ["None", "tampering"]
         with pytest.raises(InputError, match="no domain 'carol'"):
             cluster.sabotage("carol", None)
+        with pytest.raises(InputError, match=r"got the class; write dict\(\)"):
+            cluster.sabotage("alice", dict)
         with pytest.raises(InputError, match="cannot be pickled"):
             cluster.sabotage("alice", (item for item in ()))
         assert saboteurs() == ["None", "tampering"]

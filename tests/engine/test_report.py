@@ -42,7 +42,12 @@ def test_to_dict_survives_json():
     plain = REPORT.to_dict()
     again = json.loads(json.dumps(plain))
     assert again["verdict"] == "corrected"
-    assert again["domains"]["<b>"] == {"standing": "exposed", "commitments": 2, "nbytes": 1}
+    assert again["domains"]["<b>"] == {
+        "standing": "exposed",
+        "commitments": 2,
+        "nbytes": 1,
+        "reason": "",
+    }
     assert again["divergences"][0]["units"] == [7]
     assert again["divergences"][0]["sample"] == {
         "record": 2,

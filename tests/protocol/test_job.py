@@ -151,6 +151,7 @@ def test_a_late_domain_is_suspected_and_a_trusted_one_asked() -> None:
     script = Script("a", "b", "c")
     assert runs(script.late(M0, "a")) == [(M0, "c")]
     assert script.job.standing["a"] is Standing.SUSPECTED
+    assert script.job.reasons == {"a": "map partition 0: late"}
 
 
 def test_a_domain_that_is_late_twice_loses_all_that_it_has_not_answered() -> None:
