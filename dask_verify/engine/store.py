@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,15 +70,11 @@ class Store:
             if sealed.inputs:
                 self._data[_name(address)] = sealed.without_inputs()
 
-    def forget(self, job: bytes, stage: str | None = None) -> None:
-        """Drop everything of a job, or of one of its stages."""
+    def forget(self, job: bytes) -> None:
+        """Drop everything of a job."""
         with self._lock:
-            for name in list(self._of(job, stage)):
+            for name in [n for n in self._data if n.startswith(f"{job.hex()}-")]:
                 del self._data[name]
-
-    def _of(self, job: bytes, stage: str | None) -> Iterator[str]:
-        prefix = f"{job.hex()}-" + (f"{stage}-" if stage else "")
-        return (name for name in self._data if name.startswith(prefix))
 
 
 def _name(address: Address) -> str:

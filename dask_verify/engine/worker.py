@@ -130,11 +130,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         for partition in partitions:
             self.store.release_inputs(Address(job, stage, partition))
 
-    def forget(self, job: bytes, stage: str | None = None) -> None:
+    def forget(self, job: bytes) -> None:
         """Drop what is kept of a job."""
-        if stage is None:
-            self.closed.add(job)
-        self.store.forget(job, stage)
+        self.closed.add(job)
+        self.store.forget(job)
 
     def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
         try:
