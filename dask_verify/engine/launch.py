@@ -45,7 +45,8 @@ class Launcher:
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph; return their futures."""
         functions = self._constant(domain, "functions", self._shipped.data)
-        graph, shared = self._shared(domain)
+        graph: dict[Key, Any] = {}
+        shared = self._shared(domain)
         keys: list[Key] = []
         for run in runs:
             part = self._source.partition(run.task.partition)
@@ -130,11 +131,11 @@ class Launcher:
             self._held |= self._driver.pool.submit(domain, graph, [key])
         return key
 
-    def _shared(self, domain: str) -> tuple[dict[Key, Any], set[Key]]:
-        """Submit what several partitions need, once a domain, and hold it."""
+    def _shared(self, domain: str) -> frozenset[Key]:
+        """Submit what several partitions need, once a domain, and hold it; return its keys."""
         shared = self._source.shared
         if not shared:
-            return {}, set()
+            return shared
         below: dict[Key, Any] = {}
         stack = list(shared)
         while stack:
@@ -145,7 +146,7 @@ class Launcher:
         names = [renamed(key, self._prefix(domain)) for key in shared]
         if names[0] not in self._held:
             self._held |= self._driver.pool.submit(domain, self._copy(below, domain), names)
-        return {}, set(shared)
+        return shared
 
     def _copy(self, graph: dict[Key, Any], domain: str) -> dict[Key, Any]:
         inner = {renamed(k, self._prefix(domain)) for k in self._source.shared}

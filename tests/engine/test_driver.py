@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import dask.bag
+import dask.dataframe
+import pandas as pd
 import pytest
 
 from dask_verify import verified_map_reduce
@@ -36,3 +38,25 @@ def test_workers_of_one_scheduler_fetch_sections_from_each_other(
 
 def test_sections_are_relayed_between_clusters(separate_cluster: LocalDomainCluster) -> None:
     assert count_words(separate_cluster)["relayed"] > 0
+
+
+def test_what_partitions_share_upstream_is_computed_in_each_domain(
+    shared_cluster: LocalDomainCluster,
+) -> None:
+    frame = pd.DataFrame({"key": [i % 5 for i in range(60)], "n": range(60)})
+    names = pd.DataFrame({"key": range(5), "name": list("abcde")})
+    left = dask.dataframe.from_pandas(frame, npartitions=4)
+    right = dask.dataframe.from_pandas(names, npartitions=3)
+    job = verified_map_reduce(
+        left.merge(right, on="key", shuffle_method="tasks", broadcast=False),
+        lambda part: part[["name", "n"]],
+        lambda rows: rows.groupby("name", as_index=False).n.sum(),
+        by="name",
+        sort=True,
+        client=shared_cluster.get_client(),
+    )
+    result = job.result(timeout=60)
+    whole = frame.merge(names, on="key").groupby("name", as_index=False).n.sum()
+    # Dask itself reads text as string[pyarrow].
+    pd.testing.assert_frame_equal(result, whole.astype({"name": result.name.dtype}))
+    assert job._driver._launcher._source.shared
