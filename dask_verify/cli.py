@@ -6,6 +6,8 @@ inside a command.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
@@ -39,3 +41,44 @@ def demo(cheat: str | None, separate: bool, domains: str) -> None:
     except VerifyError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(0 if good else 1)
+
+
+@verify.command()
+@click.option("--units", type=int, help="Units in all.  [default: ten billion records' worth]")
+@click.option("--unit-records", type=int, default=1, show_default=True, help="Records in a unit.")
+@click.option("--corrupt-units", type=int, help="How many units are corrupt.")
+@click.option("--corrupt-records", type=int, help="How many records are corrupt.")
+@click.option(
+    "--layout",
+    type=click.Choice(["packed", "spread", "both"]),
+    default="both",
+    show_default=True,
+    help="Corrupt records fill the fewest units, or lie in a unit each.",
+)
+@click.option("--rate", "rates", type=float, multiple=True, help="Audit rate; may be repeated.")
+@click.option("--confidence", type=float, default=0.99, show_default=True, help="To catch it with.")
+@click.option(
+    "--domains",
+    type=int,
+    default=1,
+    help="Domains that audit each other.  [default: the coordinator audits]",
+)
+@click.option("--faults", type=int, default=1, show_default=True, help="Faulty ones among them.")
+@click.option("--gain", type=float, help="What cheating on one unit brings: prints the fine.")
+@click.option("--json", "machine", is_flag=True, help="Print the same figures as JSON.")
+def odds(machine: bool, layout: str, **asked: Any) -> None:
+    """Print what a sampled audit catches, and what escapes it.
+
+    Without any option: the chance that corruption of a table of ten billion records escapes a
+    sample of 0.1 % and of 1 %. With --corrupt-units or --corrupt-records and no --rate: the rate
+    that catches it. A rate is a share: --rate 0.01 is 1 %.
+    """
+    from dask_verify.errors import VerifyError
+    from dask_verify.odds_table import LAYOUTS, Question, answer, as_json, as_text
+
+    layouts = LAYOUTS if layout == "both" else (layout,)
+    try:
+        figures = answer(Question(layouts=layouts, **asked))
+    except VerifyError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(as_json(figures) if machine else as_text(figures))

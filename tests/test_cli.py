@@ -1,7 +1,8 @@
-"""`dask verify demo`: what it prints, when it fails, and that Dask's command line finds it."""
+"""`dask verify demo` and `dask verify odds`: what they print, and when they fail."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -131,3 +132,112 @@ def test_the_demo_catches_a_cheat(options):
     assert "of bob:" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert "\x1b" not in done.stdout
+
+
+# --- odds -----------------------------------------------------------------------------------
+
+
+def odds(*arguments):
+    return CliRunner().invoke(verify, ["odds", *arguments])
+
+
+def figures(*arguments):
+    done = odds(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    return json.loads(done.output, parse_constant=refuse)
+
+
+def test_odds_without_options_prints_the_table_of_ten_billion_records():
+    done = odds()
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.output.splitlines()]
+    assert "10,000,000,000 records" in done.output
+    assert ["records", "at", "0.1", "%", "at", "1", "%"] in lines
+    assert ["5,000", "0.672", "%", "1.5e-20", "%"] in lines
+    assert ["694", "49.9", "%", "0.0935", "%"] in lines
+    assert "a single corrupt unit has a 1 % chance to be caught" in done.output
+    assert "459 corrupt units are caught with 99 %" in done.output
+    assert "4,603 corrupt units are caught with 99 %" in done.output
+
+
+def test_odds_of_packed_and_spread_records():
+    shown = figures("--unit-records", "1000", "--corrupt-records", "1000", "--rate", "0.01")
+    escapes = {row["layout"]: row["odds"][0]["escape"] for row in shown["corruption"]}
+    assert escapes == {
+        "packed": pytest.approx(0.99),
+        "spread": pytest.approx(0.99**1000),
+    }
+    only = figures("--unit-records", "1000", "--layout", "packed", "--rate", "0.01")
+    assert {row["layout"] for row in only["corruption"]} == {"packed"}
+    assert only["rates"][0]["smallest_records_packed"] == 458_001
+
+
+def test_odds_with_a_corruption_prints_the_rate_that_catches_it():
+    (needed,) = figures("--corrupt-units", "100", "--confidence", "0.999")["required"]
+    assert needed["rate"] == pytest.approx(1 - 0.001**0.01)
+    assert needed["sample"] == pytest.approx(needed["rate"] * 10**10, rel=1e-3)
+    done = odds("--corrupt-units", "100", "--confidence", "0.999")
+    assert "To catch 100 corrupt units with 99.9 %" in done.output
+    assert "audit at a rate of 0.0668" in done.output
+
+
+def test_odds_count_faulty_auditors():
+    (rate,) = figures("--domains", "5", "--faults", "2", "--rate", "0.01")["rates"]
+    assert rate["effective"] == pytest.approx(0.0075)
+    assert rate["smallest_units"] == 612
+    (needed,) = figures("--domains", "5", "--faults", "2", "--corrupt-units", "9")["required"]
+    assert needed["rate"] == pytest.approx(needed["effective"] / 0.75)
+    hopeless = ["--domains", "5", "--faults", "4", "--corrupt-units", "1", "--gain", "1"]
+    assert figures(*hopeless)["required"][0]["rate"] is None
+    assert "no rate is enough" in odds(*hopeless).output
+
+
+def test_odds_print_fines_and_null_for_infinity():
+    (rate,) = figures("--gain", "3", "--rate", "0.01")["rates"]
+    assert rate["penalty_per_unit"] == pytest.approx(300)
+    assert "a fine of 300 a corrupt unit" in odds("--gain", "3", "--rate", "0.01").output
+    (never,) = figures("--gain", "3", "--rate", "0")["rates"]
+    assert never["penalty_per_unit"] is None
+    assert never["smallest_units"] is None
+    said = odds("--gain", "3", "--rate", "0").output
+    assert "no fine: nothing is caught" in said
+    assert "no corruption is caught with 99 %, however large" in said
+
+
+def test_odds_of_a_small_job():
+    shown = figures("--units", "80")
+    assert max(row["units"] for row in shown["corruption"]) == 69
+    assert [rate["smallest_units"] for rate in shown["rates"]] == [None, None]
+    assert "1 corrupt unit is caught with 99 %" in odds("--units", "80", "--rate", "1").output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rate", "1.5"], "rate: expected a share from 0 to 1"),
+        (["--rate", "nan"], "got nan"),
+        (["--rate", "-0.1"], "got -0.1"),
+        (["--confidence", "1"], "confidence: expected a chance above 0 and below 1"),
+        (["--units", "0"], "units: expected at least 1 unit, got 0"),
+        (["--unit-records", "0"], "unit_records: expected at least 1 record, got 0"),
+        (["--corrupt-units", "0"], "corrupt: expected a whole number from 1"),
+        (["--units", "10", "--corrupt-units", "11", "--rate", "0.1"], "all 10 units, got 11"),
+        (["--corrupt-units", "-1", "--rate", "0.1"], "got -1"),
+        (["--units", "10", "--corrupt-records", "11"], "records: expected at most 10"),
+        (["--corrupt-units", "1", "--corrupt-records", "1"], "got both"),
+        (["--domains", "3", "--faults", "3"], "faults: expected at most 2 of 3 domains, got 3"),
+        (["--faults", "2"], "faults: expected at most 1 of 1 domains, got 2"),
+        (["--gain", "-1"], "gain: expected a finite amount of at least 0"),
+        (["--gain", "inf"], "gain: expected a finite amount of at least 0"),
+        (["--units", "9" * 30], "units: expected a whole number"),
+        (["--layout", "heap"], "'heap' is not one of"),
+    ],
+)
+def test_odds_refuse_bad_values(options, words):
+    done = odds(*options)
+    assert done.exit_code == 2
+    assert words in done.output
