@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from dask.dataframe import methods
 
-from dask_verify.core.canonical import decode_frame, encode_frame, encode_frames, normalise_frame
+from dask_verify.core.canonical import (
+    decode_frame,
+    decode_frames,
+    encode_frame,
+    encode_frames,
+    normalise_frame,
+)
 from dask_verify.core.keys import frame_buckets
 from dask_verify.engine.cast import cast
 from dask_verify.engine.work import Hooks, Work
@@ -83,7 +89,7 @@ def reduce_bucket(
     The reducer is not called for a bucket without rows, so that the answer does not depend on the
     number of buckets.
     """
-    rows = concat([decode_frame(cell) for cell in cells], work.map_meta)
+    rows = concat(decode_frames(list(cells)), work.map_meta)
     out = work.meta
     if len(rows):
         out = _owned(work.by, rows, _frame("reducer", work.reducer(rows)))

@@ -9,12 +9,14 @@ from dask_verify.core.canonical.frames import (
 from dask_verify.core.canonical.leaf import decode_leaf
 from dask_verify.core.canonical.records import decode_records, encode_records, normalise_records
 from dask_verify.core.canonical.registry import install_types, register_type, registered_types
+from dask_verify.core.canonical.splicing import decode_frames
 from dask_verify.core.canonical.table import decode_table, encode_table
 from dask_verify.core.canonical.values import decode, encode
 
 __all__ = [
     "decode",
     "decode_frame",
+    "decode_frames",
     "decode_leaf",
     "decode_records",
     "decode_table",

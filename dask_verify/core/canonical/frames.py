@@ -193,6 +193,14 @@ def decode_frame_at(data: bytes, depth: int) -> pd.DataFrame:
     return frame
 
 
+def decode_unchecked(data: bytes) -> pd.DataFrame:
+    """Decode a frame without seeing whether its bytes are canonical: that is left to the caller."""
+    reader = open_reader(data, FRAME, "an encoded frame")
+    frame = _decode(reader, 0)
+    reader.finish()
+    return frame
+
+
 def _frame_again(df: pd.DataFrame, depth: int) -> bytes:
     return refused(partial(frame_bytes, df, depth))
 
