@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix lint format clean
+.PHONY: help venv demo test matrix benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
 	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
 	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
+	@echo "make benchmark  measure what audits cost (ARGS=... are passed on)"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
@@ -30,6 +31,9 @@ test: $(STAMP)
 
 matrix: $(STAMP)
 	$(BIN)/python -m pytest -m matrix $(ARGS)
+
+benchmark: $(STAMP)
+	$(BIN)/python benchmarks/audit_cost.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

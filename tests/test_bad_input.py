@@ -127,7 +127,6 @@ def test_something_else_than_a_policy(client):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"audit": 0.01}, ["audit: expected 0", "0.01", "replicas=2"]),
         ({"audit": 2}, ["audit: expected a rate", "2"]),
         ({"replicas": 0}, ["replicas", "at least 1", "0"]),
         ({"replicas": 2, "faults": 2}, ["faults + 1 = 3", "got 2"]),

@@ -24,6 +24,7 @@ def imported_by(statement):
 
 def test_the_public_names():
     assert dask_verify.__all__ == [
+        "Detect",
         "DomainPlugin",
         "LocalDomainCluster",
         "Policy",

@@ -19,12 +19,16 @@ from dask_verify.testing import (
     Collude,
     Drop,
     Duplicate,
+    Echo,
     Flaky,
     ForgeRoot,
+    Frame,
     Insert,
+    Mute,
     Pretend,
     ReadOther,
     RefuseDescent,
+    Relapse,
     Reorder,
     Saboteur,
     ServeOther,
@@ -47,7 +51,7 @@ RECORDS = {
     "categories": pd.DataFrame({"k": pd.Categorical(["a", "b", "a"])}),
     "small": pd.DataFrame({"x": np.array([127, 0, -128], "int8")}),
 }
-DETERMINISTIC = [Tamper, Drop, Insert, Duplicate, Reorder, RefuseDescent]
+DETERMINISTIC = [Tamper, Drop, Insert, Duplicate, Reorder, RefuseDescent, Mute, Relapse]
 
 
 def commitment(**changes):
@@ -75,7 +79,7 @@ def test_the_base_does_nothing():
     assert idle.reduce_output(0, 0, records) is records
     assert idle.commit(commitment()) == commitment()
     assert idle.serve(0, b"leaf") == b"leaf"
-    assert idle.audit("answer") == "answer"
+    assert idle.audit((b"hash",)) == (b"hash",)
     assert idle.delay("map", 0) == 0
 
 
@@ -179,7 +183,17 @@ def test_colluders_forget():
 
 
 @pytest.mark.parametrize(
-    "within", [ReadOther(), Tamper("reduce"), ForgeRoot(), ServeOther(), Slow(3), Saboteur()]
+    "within",
+    [
+        ReadOther(),
+        Tamper("reduce"),
+        ForgeRoot(),
+        ServeOther(),
+        Slow(3),
+        Saboteur(),
+        Frame(),
+        Echo(),
+    ],
 )
 def test_colluders_do_what_is_within(within):
     collude = Collude(within)
@@ -188,7 +202,7 @@ def test_colluders_do_what_is_within(within):
     assert collude.reduce_output(0, 0, records) == within.reduce_output(0, 0, records)
     assert collude.commit(commitment()) == within.commit(commitment())
     assert collude.serve(0, b"x") == within.serve(0, b"x")
-    assert collude.audit("x") == within.audit("x")
+    assert collude.audit((b"x",)) == within.audit((b"x",))
     assert collude.delay("map", 0) == within.delay("map", 0)
 
 
@@ -205,6 +219,50 @@ def test_what_is_served():
     assert ServeOther().serve(0, b"leaf") not in (b"leaf", None)
     assert RefuseDescent().serve(0, b"leaf") is None
     assert Silent().serve(0, b"leaf") is None
+
+
+def test_one_that_is_silent_where_it_lied():
+    mute = loaded(Mute("reduce", unit=1))
+    records = RECORDS["pairs"]
+    assert mute.reduce_output(2, 0, records) == records
+    assert mute.map_output(2, 1, records) == records
+    assert mute.serve(2, b"leaf") == b"leaf"
+    assert mute.reduce_output(2, 1, records) != records
+    assert mute.serve(2, b"leaf") is None
+    assert mute.serve(1, b"leaf") == b"leaf"
+
+
+def test_one_that_loses_its_lie_and_computes_again():
+    relapse = loaded(Relapse(partition=1))
+    records, other = RECORDS["pairs"], commitment(partition=2)
+    for unit in (0, 1):
+        assert relapse.map_output(1, unit, records) != records
+    assert relapse.commit(commitment()) == commitment()
+    assert relapse.serve(1, b"leaf") is None
+    assert relapse.map_output(1, 0, records) == records
+    assert relapse.serve(1, b"leaf") is None  # the lie is still what it committed to
+    assert relapse.commit(commitment()) == commitment()
+    assert relapse.serve(1, b"leaf") == b"leaf"
+    assert relapse.map_output(2, 0, records) == records
+    assert relapse.commit(other) == other
+    assert relapse.serve(2, b"leaf") == b"leaf"
+    assert relapse.commit(commitment(stage="reduce")).stage == "reduce"
+
+
+@pytest.mark.parametrize("kind", [Frame, Echo])
+def test_auditors_that_contradict_every_hash(kind):
+    auditor = loaded(kind())
+    truth = tuple(bytes([i]) * 32 for i in range(1, 6))
+    said = auditor.audit(truth)
+    assert said == auditor.audit(truth)
+    assert [len(value) for value in said] == [32] * 5
+    assert not set(said) & set(truth)
+    assert auditor.map_output(0, 0, RECORDS["pairs"]) == RECORDS["pairs"]
+    assert auditor.commit(commitment()) == commitment()
+
+
+def test_a_lazy_auditor_does_not_depend_on_what_is_asked():
+    assert Echo().audit((b"x" * 32,)) == Echo().audit((b"y" * 32,))
 
 
 def test_who_holds_what_up():

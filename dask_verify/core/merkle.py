@@ -3,9 +3,9 @@
 What this module guarantees: a root binds every leaf and their order, and beside the size their
 number (a root alone does not bind the size: whoever signs a root signs the size too).
 
-The checks of :mod:`~dask_verify.core.proofs`, the hashes of :mod:`~dask_verify.core.hashers` and
-the comparison of remote trees of :mod:`~dask_verify.core.descent` are part of this module's
-interface.
+The checks of :mod:`~dask_verify.core.proofs` and :mod:`~dask_verify.core.multiproof`, the hashes
+of :mod:`~dask_verify.core.hashers` and the comparison of remote trees of
+:mod:`~dask_verify.core.descent` are part of this module's interface.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from dask_verify.core.descent import Ask, Difference, descend, first_difference
 from dask_verify.core.hashers import BLAKE3, SHA256, Hasher
+from dask_verify.core.multiproof import missing_siblings, require_indices, verify_leaves
 from dask_verify.core.proofs import (
     parents,
     require_hashes,
@@ -42,6 +43,7 @@ __all__ = [
     "first_difference",
     "verify_descendants",
     "verify_inclusion",
+    "verify_leaves",
     "verify_range",
 ]
 
@@ -214,6 +216,35 @@ class MerkleTree:
         for level, (left, right) in enumerate(siblings(start, stop, self.size)):
             proof.extend(self._levels[level][at] for at in (left, right) if at is not None)
         return proof
+
+    def multi_proof(self, indices: Sequence[int]) -> list[bytes]:
+        """Return the fewest hashes that link any leaves to the root.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Positions of the leaves, at least one, strictly increasing.
+
+        Returns
+        -------
+        list of bytes
+            Level by level upwards, left to right: the roots of the largest subtrees without any
+            of the leaves.
+
+        Raises
+        ------
+        ProofError
+            If there is no index, they do not increase, or one leaves the tree.
+
+        Examples
+        --------
+        >>> tree = MerkleTree([b"one", b"two", b"three", b"four"])
+        >>> tree.multi_proof([0, 3]) == [tree.node(0, 1), tree.node(0, 2)]
+        True
+        """
+        require_indices(indices, self.size)
+        missing = missing_siblings(indices, self.size)
+        return [self._levels[level][at] for level, absent in enumerate(missing) for at in absent]
 
     def descendants(self, level: int, index: int, depth: int) -> list[bytes]:
         """Return the hashes some levels below a node, or its leaves if those are nearer.

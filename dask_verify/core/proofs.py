@@ -106,7 +106,7 @@ def verify_range(
         before = [] if left is None else [next(rest)]
         after = [] if right is None else [next(rest)]
         nodes = parents(hasher, before + nodes + after)
-    _require_equal("Merkle root", root, nodes[0])
+    require_equal("Merkle root", root, nodes[0])
 
 
 def verify_descendants(
@@ -151,7 +151,7 @@ def verify_descendants(
     nodes = list(hashes)
     for _ in range(level - below):
         nodes = parents(hasher, nodes)
-    _require_equal(f"hash of node ({level}, {index})", expected, nodes[0])
+    require_equal(f"hash of node ({level}, {index})", expected, nodes[0])
 
 
 def parents(hasher: Hasher, nodes: list[bytes]) -> list[bytes]:
@@ -216,6 +216,7 @@ def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None 
             raise ProofError(what, f"hashes of {hasher.size} bytes", value)
 
 
-def _require_equal(what: str, expected: bytes, got: bytes) -> None:
+def require_equal(what: str, expected: bytes, got: bytes) -> None:
+    """Raise ProofError unless two hashes are the same."""
     if expected != got:
         raise ProofError(what, expected, got)

@@ -5,76 +5,50 @@
   partition reads is a contiguous range.
 * The digest of a commitment covers shape, counts and roots, and nothing that differs between
   honest domains; it is what replicas are compared by.
+
+The records of :mod:`~dask_verify.core.audits` are part of this module's interface.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-import blake3
-
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.audits import (
+    ANSWER_CONTEXT,
+    Answer,
+    Columns,
+    asked_columns,
+    map_question,
+    reduce_question,
+)
+from dask_verify.core.canonical import encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree, verify_range
+from dask_verify.core.record import LARGEST, Record, digest
 from dask_verify.errors import DecodingError, ProofError
 
+__all__ = [
+    "ANSWER_CONTEXT",
+    "INPUT",
+    "OUTPUT",
+    "Answer",
+    "Columns",
+    "Commitment",
+    "Opening",
+    "SealedPartition",
+    "asked",
+    "asked_columns",
+    "digest",
+    "map_question",
+    "reduce_question",
+]
+
 OUTPUT, INPUT = "output", "input"
-_LARGEST = 2**63 - 1  #: whole numbers in a record; what is computed from one stays finite
-
-
-def digest(context: str, payload: bytes) -> bytes:
-    """BLAKE3 of bytes in a context of its own, 32 bytes.
-
-    >>> digest("a", b"") == digest("b", b"")
-    False
-    """
-    return blake3.blake3(payload, derive_key_context=f"dask_verify v1 {context}").digest()
-
-
-class _Record:
-    """A frozen dataclass that crosses the wire as the canonical bytes of its fields."""
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical bytes of the fields, in order."""
-        return encode(tuple(getattr(self, f.name) for f in fields(self)))  # type: ignore[arg-type]
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Return what `to_bytes` encoded.
-
-        Raises
-        ------
-        DecodingError
-            If the bytes are not the canonical encoding of this type.
-        """
-        values = decode(data)
-        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-        if not isinstance(values, tuple) or len(values) != len(names):
-            raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")
-        record = cls(*values)
-        record._check()
-        return record
-
-    def _check(self) -> None:
-        for name, kind in self._types().items():
-            value: Any = getattr(self, name)
-            beyond = isinstance(value, int) and not 0 <= value <= _LARGEST
-            if type(value) is not kind or beyond:
-                # The value itself is not shown: it may be as long as its sender likes.
-                raise DecodingError(
-                    f"{type(self).__name__}.{name}: expected {kind.__name__}"
-                    + (f" from 0 to {_LARGEST}" if kind is int else "")
-                    + f", got {type(value).__name__}"
-                )
-
-    @classmethod
-    def _types(cls) -> dict[str, type]:
-        raise AssertionError("every record states its types")
 
 
 @dataclass(frozen=True)
-class Commitment(_Record):
+class Commitment(Record):
     """What a domain binds itself to for one partition.
 
     Parameters
@@ -156,16 +130,16 @@ class Commitment(_Record):
 
     def _check(self) -> None:
         super()._check()
-        if not all(type(n) is int and 0 <= n <= _LARGEST for n in self.counts):
+        if not all(type(n) is int and 0 <= n <= LARGEST for n in self.counts):
             raise DecodingError("Commitment.counts: expected whole numbers")
-        if self.size > _LARGEST:
+        if self.size > LARGEST:
             raise DecodingError("Commitment: expected fewer cells than any tree may have leaves")
         if len(self.root) != 32 or len(self.input_root) not in (0, 32):
             raise DecodingError("Commitment: expected roots of 32 bytes")
 
 
 @dataclass(frozen=True)
-class Opening(_Record):
+class Opening(Record):
     """Contiguous leaves of one tree of a sealed partition, with the proof that they belong."""
 
     job: bytes
@@ -318,6 +292,24 @@ class SealedPartition:
             request,
             leaves=tuple(leaves[request.start : request.stop]),
             proof=tuple(tree.range_proof(request.start, request.stop)),
+        )
+
+    def columns(self, request: Columns) -> Columns:
+        """Answer a request for whole units with the hashes of their leaves and one proof.
+
+        Raises
+        ------
+        ProofError
+            If the request is about a partition of another shape.
+        """
+        got, have = (request.buckets, request.width), (self.buckets, self.units)
+        if got != have:
+            raise ProofError("columns, shape", have, got)
+        indices, tree = request.indices, self.output_tree
+        return replace(
+            request,
+            hashes=tuple(tree.node(0, index) for index in indices),
+            proof=tuple(tree.multi_proof(indices)),
         )
 
     def without_inputs(self) -> SealedPartition:

@@ -37,7 +37,9 @@ from dask_verify.protocol.messages import (
     StoodIn,
     Task,
 )
+from dask_verify.protocol.quorum import Claim
 from dask_verify.protocol.serving import unwrap
+from dask_verify.protocol.weighing import weigh
 
 _RUNS = 2  #: fresh processes that a referee compares
 
@@ -99,31 +101,37 @@ class Arbiter:
             named = Opening.from_bytes(unwrap(evidence)[0]).partition
         except DecodingError:
             return
-        for accepted, start, stop in self.ranges(partition):
-            # One look each: made-up evidence must not cost a signature check for every partition.
-            if accepted.partition == named:
-                self.reader.convict(evidence, accepted, start, stop)
+        # One look only: made-up evidence must not cost a signature check for every partition, and
+        # others may be withdrawn at this moment.
+        accepted = self.state.accepted(Task(MAP, named))
+        if accepted is not None:
+            start, stop = self.work.bounds(accepted.units)[partition]
+            self.reader.convict(evidence, accepted, start, stop)
 
     def _arbitrated(self, instruction: Arbitrate) -> Finding:
         task, ballot = instruction.task, self.state.state(instruction.task).ballot
         one, other = ballot.of(instruction.one), ballot.of(instruction.other)
-        if one is None or other is None:
+        vouched, answers = instruction.vouched, instruction.answers
+        if one is not None and instruction.objection is not None:
+            steps = weigh(task, one, instruction.objection, vouched, answers)
+        elif one is not None and other is not None:
+            steps = arbitrate(task, one, other, instruction.recompute, vouched, answers)
+        else:
             raise LookupError("a claim is gone")
-        steps = arbitrate(task, one, other, instruction.recompute, instruction.vouched)
         answer: Any = None
         try:
             while True:
                 answer = self._answer(steps.send(answer), instruction.inputs)
         except StopIteration as stop:
             finding: Finding = stop.value
-            return self._with_source(finding, instruction, one.commitment, other.commitment)
+            return self._with_source(finding, instruction, one, other)
 
     def _with_source(
-        self, finding: Finding, asked: Arbitrate, one: Commitment, other: Commitment
+        self, finding: Finding, asked: Arbitrate, one: Claim, other: Claim | None
     ) -> Finding:
         """Let votes blame nobody for what may have been a misread of a source that changed."""
-        same = one.input_root and one.input_root == other.input_root
-        if asked.recompute or same or self._source_ok(asked.task):
+        roots = {c.commitment.input_root for c in (one, other) if c is not None}
+        if asked.recompute or (len(roots) == 1 and b"" not in roots) or self._source_ok(asked.task):
             return finding
         return replace(finding, failure="the source changed, or could not be pinned")
 

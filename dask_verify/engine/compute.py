@@ -33,7 +33,7 @@ def map_partition(
     if hooks is not None:
         data = hooks.read_input(partition, data if work.kind == "frame" else list(data))
     runs = of.units(data, work.unit_records)
-    inputs = () if work.unit_records is None else tuple(of.encode(run) for run in runs)
+    inputs = () if work.unit_records is None else tuple(map(of.encode, runs))
     columns = [
         of.map_unit(work, partition, unit, of.normalise(run), hooks)
         for unit, run in enumerate(runs)
@@ -47,6 +47,13 @@ def map_partition(
         leaves=tuple(cells[c][b] for b in range(work.buckets) for c in range(len(cells))),
         inputs=inputs,
     )
+
+
+def read_partition(work: Work, data: Any) -> tuple[tuple[bytes, ...], int]:
+    """Cut a partition into units and map none; return their canonical inputs and their records."""
+    of = kind(work)
+    runs = of.units(data, work.unit_records)
+    return tuple(map(of.encode, runs)), sum(map(of.count, runs))
 
 
 def _per_partition(work: Work, counts: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -15,10 +15,12 @@ from typing import Any
 from dask.typing import Key
 from distributed import Future
 
+from dask_verify.engine.examiner import Question
 from dask_verify.engine.pool import DomainPool
-from dask_verify.protocol.messages import Run
+from dask_verify.protocol.messages import Challenge, Run
 
-Landing = tuple[Run, Future]
+Errand = Run | Challenge  #: what is submitted for a domain
+Landing = tuple[Errand, Future]
 
 _AHEAD = 0.5  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
@@ -29,12 +31,13 @@ _SLACK = 10  #: times the median duration of a stage after which a task is late
 
 @dataclass
 class Flight:
-    """One task that a domain has been asked to execute."""
+    """One task, or one challenge, that a domain has been asked to execute."""
 
-    run: Run
+    run: Errand
     relay: bool
     started: float
     future: Future | None = None
+    question: Question | None = None
 
 
 @dataclass
@@ -62,7 +65,7 @@ class Dispatcher:
     floor: float
     launch: Callable[[str, str, list[Flight]], None]
     wanted: Callable[[Run], bool]
-    flying: dict[Run, Flight] = field(default_factory=dict)
+    flying: dict[Errand, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
     _pace: dict[str, tuple[int, float]] = field(
@@ -79,7 +82,7 @@ class Dispatcher:
         """Start as many waiting tasks as the windows allow, in batches by domain and stage."""
         counts: dict[str, int] = defaultdict(int)
         for run in self.flying:
-            counts[run.domain] += 1
+            counts[run.domain] += isinstance(run, Run)
         for domain, queue in self._waiting.items():
             window = self._window(domain) if queue else 0
             room = window - counts[domain]
@@ -111,29 +114,35 @@ class Dispatcher:
         for stage, flights in batches.items():
             self.launch(domain, stage, flights)
 
-    def landed(self, run: Run) -> Flight | None:
+    def challenge(self, challenge: Challenge, question: Question) -> Flight:
+        """Note a challenge as in flight: inputs are held for it, so no window holds it up."""
+        flight = Flight(challenge, False, time.monotonic(), question=question)
+        self.flying[challenge] = flight
+        return flight
+
+    def landed(self, run: Errand) -> Flight | None:
         """Take a task out of flight; None if it was given up before."""
         flight = self.flying.pop(run, None)
-        if flight is not None:
+        if flight is not None and isinstance(run, Run):
             self._took[run.task.stage].append(time.monotonic() - flight.started)
             done, since = self._pace[run.domain]
             self._pace[run.domain] = (done + 1, since)
         return flight
 
-    def give_up(self, run: Run) -> bool:
+    def give_up(self, run: Errand) -> bool:
         """Count a task as unanswered; its answer is still welcome. False if it had landed."""
         flight = self.flying.pop(run, None)
         if flight is not None:
             self._given_up.append(flight)
         return flight is not None
 
-    def overdue(self) -> list[Run]:
+    def overdue(self) -> list[Errand]:
         """Return the tasks that should have been answered by now; they stay in flight."""
         now = time.monotonic()
         limits = {stage: self._limit(stage) for stage in {r.task.stage for r in self.flying}}
         return [r for r, f in self.flying.items() if now - f.started > limits[r.task.stage]]
 
-    def drop(self, unwanted: Callable[[Run], bool]) -> list[Flight]:
+    def drop(self, unwanted: Callable[[Errand], bool]) -> list[Flight]:
         """Forget tasks, waiting or in flight; return the flights, to be cancelled."""
         for domain, queue in self._waiting.items():
             self._waiting[domain] = deque(item for item in queue if not unwanted(item[0]))
@@ -174,7 +183,7 @@ def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
 
 
 def _groups(
-    landings: Sequence[Landing], by: Callable[[Run, Future], Any]
+    landings: Sequence[Landing], by: Callable[[Errand, Future], Any]
 ) -> Iterable[list[Landing]]:
     groups: dict[Any, list[Landing]] = defaultdict(list)
     for landing in landings:

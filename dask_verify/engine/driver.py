@@ -6,6 +6,7 @@ computing, relays) runs beside it and posts events back.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import queue
 import tempfile
@@ -13,20 +14,21 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from distributed import Future
-from distributed.scheduler import KilledWorker
 
-from dask_verify.core.canonical import decode
+from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
-from dask_verify.engine.dispatch import Dispatcher, Flight, Landing, results
+from dask_verify.engine.auditing import Auditor
+from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, results
+from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Store
-from dask_verify.engine.tasks import COMMITTED, FAILED, MISSING
 from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
@@ -37,19 +39,21 @@ from dask_verify.protocol.messages import (
     REDUCE,
     Accepted,
     Arbitrate,
+    Challenge,
     Committed,
     Event,
     Failed,
     Finished,
     Instruction,
     Late,
+    Recount,
     Run,
+    Settled,
     StandIn,
     StartReduce,
     Task,
 )
 
-_EVIDENCE = 8  #: complaints of one task that are looked into
 _TICK = 0.25  #: seconds between looks at deadlines
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _BESIDE = 4  #: blocking operations at the same time
@@ -105,6 +109,25 @@ class Driver:
         )
         self.arbiter = Arbiter(
             plan, work, shipped, source, self.state, self.reader, self._launcher.ranges, self.post
+        )
+        self.auditor = Auditor(
+            Examiner(
+                plan,
+                work,
+                shipped,
+                source,
+                self.state,
+                self.reader,
+                self.arbiter.referee,
+                self._launcher.ranges,
+            ),
+            self._dispatcher,
+            self._launcher,
+            post=self.post,
+            later=self._events.put,
+            when_served=self._when_served,
+            beside=self.beside,
+            landing=self._events.put,
         )
         self._parked: list[tuple[Task, Action]] = []
         self._dropped: frozenset[str] = frozenset()
@@ -167,7 +190,8 @@ class Driver:
                 action()
         for run in self._dispatcher.overdue():
             self._dispatcher.give_up(run)
-            self._apply(Late(run.task, run.domain, run.inputs, "not answered in time"))
+            self._apply(answers.late(run, "not answered in time"))
+        self._launcher.flush()
         return True
 
     def _next_events(self) -> list[Action | Landing | None]:
@@ -196,20 +220,25 @@ class Driver:
         if isinstance(instruction, Run):
             self._dispatcher.add(instruction)
         elif isinstance(instruction, StandIn):
-            self._beside(self._stand_in, instruction)
+            self.beside(self._stand_in, instruction)
         elif isinstance(instruction, Arbitrate):
-            self._beside(self.arbiter.settle, instruction)
+            self.beside(self.arbiter.settle, instruction)
+        elif isinstance(instruction, Challenge):
+            self.beside(self.auditor.challenge, instruction)
+        elif isinstance(instruction, Recount):
+            self.beside(self.auditor.recount, instruction)
         elif isinstance(instruction, StartReduce):
             self._drop(lambda run: run.task.stage == REDUCE and run.inputs != instruction.inputs)
         elif isinstance(instruction, Accepted):
             self._accepted(instruction.task)
+        elif isinstance(instruction, Settled):
+            self._launcher.release(instruction.task)
         elif isinstance(instruction, Finished):
             self._drop(lambda run: True)
             self.decided.set()
 
     def _accepted(self, task: Task) -> None:
         if task.stage == MAP:
-            self._launcher.release(task.partition)
             ready = [action for needed, action in self._parked if needed == task]
             self._parked = [item for item in self._parked if item[0] != task]
             for action in ready:
@@ -226,13 +255,20 @@ class Driver:
 
         self._events.put(look)
 
-    def _drop(self, unwanted: Callable[[Run], bool]) -> None:
+    def _drop(self, unwanted: Callable[[Errand], bool]) -> None:
         flights = self._dispatcher.drop(unwanted)
         self.pool.cancel(f.future for f in flights if f.future is not None)
 
-    def _beside(self, function: Callable[[Any], None], argument: Any) -> None:
+    def beside(self, function: Callable[[Any], Any], argument: Any) -> None:
+        """Call a function that blocks, in a thread of its own."""
         if not self._closed:
-            self._executor.submit(function, argument)
+            self._executor.submit(function, argument).add_done_callback(self._look_at)
+
+    def _look_at(self, done: concurrent.futures.Future[Any]) -> None:
+        """Let what failed beside the thread fail in it: nobody would wait for an end otherwise."""
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._events.put(partial(_fail, error))
 
     def _shut_down(self) -> None:
         self._closed = True
@@ -257,15 +293,18 @@ class Driver:
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         if stage == MAP:
-            self._tracked(flights, lambda: self._launcher.maps(domain, [f.run for f in flights]))
+            runs = [f.run for f in flights if isinstance(f.run, Run)]
+            self._tracked(flights, lambda: self._launcher.maps(domain, runs))
         for flight in flights if stage == REDUCE else []:
-            self._beside(self._launch_reduce, flight)
+            self.beside(self._launch_reduce, flight)
 
     def _launch_reduce(self, flight: Flight) -> None:
+        run = flight.run
+        assert isinstance(run, Run)
         try:
-            self._tracked([flight], lambda: [self._launcher.reduce(flight.run, flight.relay)])
+            self._tracked([flight], lambda: [self._launcher.reduce(run, flight.relay)])
         except UnservedError as error:
-            self._when_served(error.task, lambda: self._again(flight.run))
+            self._when_served(error.task, lambda: self._again(run))
 
     def _again(self, run: Run) -> None:
         """Start a task once more, with sections that the coordinator reads itself."""
@@ -276,7 +315,7 @@ class Driver:
         try:
             self.arbiter.stand_in(instruction)
         except UnservedError as error:
-            self._when_served(error.task, lambda: self._beside(self._stand_in, instruction))
+            self._when_served(error.task, lambda: self.beside(self._stand_in, instruction))
         except Exception as error:
             # Without an answer of its own the coordinator is one executor fewer, no more.
             self.post(Late(instruction.task, COORDINATOR, instruction.inputs, repr(error)))
@@ -296,14 +335,14 @@ class Driver:
             flight.future = future
             future.add_done_callback(self._landing(flight.run))
 
-    def _unanswered(self, run: Run, reason: str) -> Callable[[], None]:
+    def _unanswered(self, run: Errand, reason: str) -> Callable[[], None]:
         def act() -> None:
             if self._dispatcher.give_up(run):
-                self._apply(Late(run.task, run.domain, run.inputs, reason))
+                self._apply(answers.late(run, reason))
 
         return act
 
-    def _landing(self, run: Run) -> Callable[[Future], None]:
+    def _landing(self, run: Errand) -> Callable[[Future], None]:
         return lambda future: self._events.put((run, future))
 
     def _landed(self, landings: Sequence[Landing]) -> None:
@@ -311,54 +350,40 @@ class Driver:
         wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or _done(f)]
         for (run, future), answer in zip(wanted, results(wanted), strict=True):
             flight = self._dispatcher.landed(run)
-            if isinstance(answer, bytes):
-                self._answered(run, answer, flight is not None and flight.relay)
+            if isinstance(run, Challenge):
+                if flight is not None:
+                    self._apply(self.auditor.landed(flight, answer))
             elif not isinstance(answer, BaseException):
-                what = f"garbage: {type(answer).__name__}"
-                self._apply(Late(run.task, run.domain, run.inputs, what))
+                self._answered(run, answer, flight is not None and flight.relay)
             elif flight is not None:
-                self._apply(_event_of(run, answer, future))
+                self._apply(answers.failed(run, answer, future))
 
-    def _answered(self, run: Run, answer: bytes, relayed: bool) -> None:
-        self.reader.moved["answers"] += len(answer)
+    def _answered(self, run: Run, answer: object, relayed: bool) -> None:
         try:
-            what, *rest = decode(answer)
-            if what == COMMITTED:
-                self._committed(run, *rest)
-            elif what == FAILED and isinstance(rest[0], str):
-                self._apply(Failed(run.task, run.domain, run.inputs, rest[0]))
-            elif what == MISSING:
-                self._missing(run, relayed, *rest)
-            else:
-                raise DecodingError(f"expected an answer, got {what!r:.40}")
-        except (DecodingError, TypeError, ValueError, IndexError) as error:
-            self._apply(Late(run.task, run.domain, run.inputs, f"garbage: {error}"))
+            if not isinstance(answer, bytes):
+                raise DecodingError(f"expected bytes, got {type(answer).__name__}")
+            self.reader.moved["answers"] += len(answer)
+            reply = answers.read(answer)
+        except DecodingError as error:
+            self._apply(answers.late(run, f"garbage: {error}"))
+            return
+        self._replied(run, reply, relayed)
+        # What a task's executor says that others served is looked at; it may be lying.
+        for item in reply.evidence:
+            self.beside(self.arbiter.examine, (run.task.partition, item))
 
-    def _committed(
-        self, run: Run, address: str, wires: tuple[bytes, ...], evidence: tuple[bytes, ...]
-    ) -> None:
-        # An answer without a commitment would leave the task neither running nor unanswered.
-        if not isinstance(address, str) or not wires or not type(wires) is type(evidence) is tuple:
-            raise DecodingError("expected an address, at least one commitment, and evidence")
-        self.reader.addresses[run.task, run.domain] = address
-        for wire in wires:
+    def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
+        if reply.wires:
+            self.reader.addresses[run.task, run.domain] = reply.address
+        for wire in reply.wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
-        self._look_into(run, evidence)
-
-    def _missing(
-        self, run: Run, relayed: bool, partitions: tuple[int, ...], evidence: tuple[bytes, ...]
-    ) -> None:
-        """Retry with sections that the coordinator read itself: nobody can complain of those."""
-        self._look_into(run, evidence)
-        if relayed:
-            self._apply(Late(run.task, run.domain, run.inputs, "refused verified sections"))
-        else:
+        if reply.failure is not None:
+            self._apply(Failed(run.task, run.domain, run.inputs, reply.failure))
+        elif reply.missing and relayed:
+            self._apply(answers.late(run, "refused verified sections"))
+        elif reply.missing:
+            # Again with sections that the coordinator read itself: nobody can complain of those.
             self._dispatcher.add(run, relay=True)
-
-    def _look_into(self, run: Run, evidence: tuple[bytes, ...]) -> None:
-        """Check what a task's executor says that others served; it may be lying."""
-        for item in evidence[:_EVIDENCE]:
-            self._beside(self.arbiter.examine, (run.task.partition, item))
 
 
 def _done(future: Future) -> bool:
@@ -366,9 +391,5 @@ def _done(future: Future) -> bool:
     return bool(future.status == "finished")
 
 
-def _event_of(run: Run, error: BaseException, future: Future) -> Event:
-    """Tell a function that failed from a worker that was lost."""
-    lost = isinstance(error, (KilledWorker, OSError)) or future.status in ("lost", "cancelled")
-    if lost:
-        return Late(run.task, run.domain, run.inputs, str(error)[:500])
-    return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
+def _fail(error: BaseException) -> None:
+    raise error

@@ -21,11 +21,15 @@ from dask_verify.errors import (
     NondeterministicError,
     TaskError,
 )
+from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
+from dask_verify.protocol.promise import odds_of
 
 _CATCH_UP = 5.0  #: seconds
 _ADVICE = {
-    "unchecked": "replicas=1 without an audit checks nothing; use replicas=2 or more",
+    "unchecked": "replicas=1 without an audit checks nothing; use audit=0.01 or replicas=2",
+    "unaudited": "nobody is left to audit what was committed; add domains, or use"
+    " referee='coordinator'",
     "unanswered": "too few domains answered in time; raise the deadline, or add domains",
     "domains": "too few domains agree; add domains, or allow stand_in=True",
     "environment": "domains differ in software or machine and no faults + 1 of them agree",
@@ -187,7 +191,7 @@ class Job:
             )
             for name, standing in state.standing.items()
         }
-        finished = state.finished
+        finished, audited = state.finished, driver.plan.policy.audited
         return Report(
             job=driver.plan.job.hex(),
             verdict=self.verdict,
@@ -200,9 +204,21 @@ class Job:
             recomputed=tuple((*task, unit) for task, unit in driver.arbiter.recomputed),
             progress=state.progress,
             trust_input=driver.plan.policy.trust_input,
+            audits=tuple(state.audits.made),
+            odds=odds_of(driver.plan, state.audits, self._accepted()),
+            log=tuple(state.minutes.log),
+            seed_digest=seed_digest(driver.plan.seed).hex() if audited else "",
+            # From the verdict on nothing is sampled any more: the seed is no secret then.
+            seed=driver.plan.seed.hex() if audited and finished else "",
             status=self.status,
             failure=finished.text if finished else driver.crash,
         )
+
+    def _accepted(self) -> Iterator[Commitment]:
+        for state in self._driver.state.tasks():
+            claim = state.ballot.of(state.accepted)
+            if claim is not None:
+                yield claim.commitment
 
     # --- reading -------------------------------------------------------------------------------
 

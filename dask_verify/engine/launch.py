@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
@@ -12,16 +15,26 @@ from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment, digest
 from dask_verify.engine import compat
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
-from dask_verify.engine.tasks import Order, run_map, run_reduce
+from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
 from dask_verify.engine.work import Shipped
-from dask_verify.protocol.messages import MAP, Run, Task
+from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
 
+_FLUSH = 0.5  #: seconds between messages to all workers about inputs that they may drop
+_AUDIT_PRIORITY = 1  #: for Dask: above that of what waits in a window
+
+
 def _bytes(data: bytes) -> bytes:
     return data
+
+
+def _priority(audit: bool) -> int:
+    """Return the priority of an audit: inputs are held for it, so it does not queue."""
+    return _AUDIT_PRIORITY if audit else 0
 
 
 class Launcher:
@@ -39,35 +52,55 @@ class Launcher:
         self._driver, self._source, self._shipped = driver, source, shipped
         self._job = driver.plan.job
         self._held: dict[Key, Future] = {}
-        self._attempts = 0
+        self._attempts = count()
         self._released: list[int] = []
+        self._flushed = 0.0
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
-        """Submit map tasks of one domain as one graph; return their futures."""
-        functions = self._constant(domain, "functions", self._shipped.data)
-        graph: dict[Key, Any] = {}
-        shared = self._shared(domain)
+        """Submit map tasks of one domain as one graph, audits as another; return their futures."""
+        functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
+        graphs: dict[bool, dict[Key, Any]] = {}
         keys: list[Key] = []
         for run in runs:
-            part = self._source.partition(run.task.partition)
-            graph |= self._copy({k: n for k, n in part.items() if k not in shared}, domain)
-            key = self._name(run)
-            data = renamed(self._source.keys[run.task.partition], self._prefix(domain))
-            graph[key] = compat.Task(
-                key, run_map, self._order(run), compat.TaskRef(functions), compat.TaskRef(data)
-            )
+            key = self._name(run.domain, *run.task)
+            data, reading = self._reading(domain, run.task.partition)
+            graph = graphs.setdefault(run.audit, {})
+            graph |= reading
+            order = self._order(run, audit=run.audit)
+            graph[key] = compat.Task(key, run_map, order, functions, data)
             keys.append(key)
-        futures = self._driver.pool.submit(domain, graph, keys)
+        futures: dict[Key, Future] = {}
+        for audit, graph in graphs.items():
+            own = [key for key in keys if key in graph]
+            futures |= self._driver.pool.submit(domain, graph, own, priority=_priority(audit))
         return [futures[key] for key in keys]
+
+    def read(self, challenge: Challenge) -> Future:
+        """Submit the reading of one input partition, to be compared with another domain's."""
+        data, graph = self._reading(challenge.domain, challenge.task.partition)
+        return self._audit(challenge, READ, graph, run_read, data)
+
+    def audit(self, challenge: Challenge, asked: bytes) -> Future:
+        """Submit the recomputation of single units.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            Of which partition, and by whom.
+        asked : bytes
+            The units and what they are computed from, as `tasks.run_audit` takes them.
+        """
+        stage = challenge.task.stage
+        return self._audit(challenge, f"audit-{stage}", {}, partial(run_audit, stage), asked)
 
     def reduce(self, run: Run, relay: bool) -> Future:
         """Submit one reduce task; sections out of its domain's reach are relayed to it."""
         functions = self._constant(run.domain, "functions", self._shipped.data)
         data = self._table(run.domain)
         table = self._constant(run.domain, "table", data)
-        key = self._name(run)
+        key = self._name(run.domain, *run.task)
         blob = self._relayed(run, relay)
-        order = self._order(run, digest("table", data))
+        order = self._order(run, digest("table", data), run.audit)
         graph: dict[Key, Any] = {
             key: compat.Task(
                 key,
@@ -78,7 +111,8 @@ class Launcher:
                 compat.TaskRef(blob.key) if blob else encode(()),
             )
         }
-        future = self._driver.pool.submit(run.domain, graph, [key])[key]
+        priority = _priority(run.audit)
+        future = self._driver.pool.submit(run.domain, graph, [key], priority=priority)[key]
         if blob is not None:
             future.add_done_callback(lambda _: blob.release())
         return future
@@ -90,16 +124,21 @@ class Launcher:
             start, stop = self._driver.work.bounds(accepted.units)[partition]
             yield accepted, start, stop
 
-    def release(self, partition: int) -> None:
-        """Let workers drop the inputs of an accepted partition, many at a time."""
-        if self._driver.work.unit_records is None:
-            return
-        self._released.append(partition)
-        last = len(self._released) >= 256 or self._driver.state.reduce_inputs
-        if last and self._released:
+    def release(self, task: Task) -> None:
+        """Note that the unit inputs of a map partition will not be asked for any more."""
+        if task.stage == MAP and self._driver.work.unit_records is not None:
+            self._released.append(task.partition)
+
+    def flush(self) -> None:
+        """Let workers drop the inputs that are not needed any more, many partitions at a time."""
+        if self._released and time.monotonic() - self._flushed > _FLUSH:
+            self._flushed = time.monotonic()
             partitions, self._released = self._released, []
-            self._driver.pool.broadcast(
-                "verify_release", job=self._job, stage=MAP, partitions=partitions
+            self._driver.beside(
+                lambda partitions: self._driver.pool.broadcast(
+                    "verify_release", job=self._job, stage=MAP, partitions=partitions
+                ),
+                partitions,
             )
 
     def close(self) -> None:
@@ -113,15 +152,46 @@ class Launcher:
     def _prefix(self, domain: str) -> str:
         return f"verify-{self._job.hex()[:16]}-{domain}"
 
-    def _name(self, run: Run) -> str:
-        self._attempts += 1
-        stage, partition = run.task
-        return f"{self._prefix(run.domain)}-{stage}-{partition}-{self._attempts}"
+    def _name(self, domain: str, what: str, partition: int) -> str:
+        """Return a key that no other attempt has."""
+        return f"{self._prefix(domain)}-{what}-{partition}-{next(self._attempts)}"
 
-    def _order(self, run: Run, table: bytes = b"") -> bytes:
+    def _order(self, run: Run | Challenge, table: bytes = b"", audit: bool = False) -> bytes:
         return Order(
-            self._job, run.inputs, self._shipped.digest, run.domain, run.task.partition, table
+            job=self._job,
+            inputs=run.inputs,
+            functions=self._shipped.digest,
+            domain=run.domain,
+            partition=run.task.partition,
+            table=table,
+            audit=audit,
         ).to_bytes()
+
+    def _reading(self, domain: str, partition: int) -> tuple[compat.TaskRef, dict[Key, Any]]:
+        """Return where a domain finds an input partition, and its own copy of what produces it.
+
+        The keys are the domain's own: the same for everything that it does with this partition, so
+        that Dask reads once what is wanted twice at a time, and never those of another domain.
+        """
+        shared = self._shared(domain)
+        part = self._source.partition(partition)
+        graph = self._copy({k: n for k, n in part.items() if k not in shared}, domain)
+        return compat.TaskRef(renamed(self._source.keys[partition], self._prefix(domain))), graph
+
+    def _audit(
+        self,
+        challenge: Challenge,
+        what: str,
+        graph: dict[Key, Any],
+        function: Callable[..., bytes],
+        given: Any,
+    ) -> Future:
+        domain = challenge.domain
+        functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
+        key = self._name(domain, what, challenge.task.partition)
+        order = self._order(challenge, audit=True)
+        graph = graph | {key: compat.Task(key, function, order, functions, given)}
+        return self._driver.pool.submit(domain, graph, [key], priority=_priority(True))[key]
 
     def _constant(self, domain: str, what: str, data: bytes) -> Key:
         """Give a domain some bytes once; return the key under which its tasks find them."""
@@ -134,7 +204,8 @@ class Launcher:
     def _shared(self, domain: str) -> frozenset[Key]:
         """Submit what several partitions need, once a domain, and hold it; return its keys."""
         shared = self._source.shared
-        if not shared:
+        names = [renamed(key, self._prefix(domain)) for key in shared]
+        if not names or names[0] in self._held:
             return shared
         below: dict[Key, Any] = {}
         stack = list(shared)
@@ -143,9 +214,7 @@ class Launcher:
             if key in self._source.graph and key not in below:
                 below[key] = self._source.graph[key]
                 stack.extend(below[key].dependencies)
-        names = [renamed(key, self._prefix(domain)) for key in shared]
-        if names[0] not in self._held:
-            self._held |= self._driver.pool.submit(domain, self._copy(below, domain), names)
+        self._held |= self._driver.pool.submit(domain, self._copy(below, domain), names)
         return shared
 
     def _copy(self, graph: dict[Key, Any], domain: str) -> dict[Key, Any]:
@@ -165,7 +234,7 @@ class Launcher:
     def _accepted(self, i: int) -> Commitment:
         accepted = self._driver.state.accepted(Task(MAP, i))
         if accepted is None:
-            raise LookupError(f"map partition {i} is not accepted any more")
+            raise UnservedError(Task(MAP, i))  # withdrawn meanwhile; it will be accepted again
         return accepted
 
     def _table(self, domain: str) -> bytes:
@@ -182,7 +251,12 @@ class Launcher:
                 if self._near(h, domain) and h[1] in workers[h[0]]
             ]
             rows.append((self._accepted(i).to_bytes(), tuple(reachable)))
-        return encode(tuple(rows))
+        return encode((self._trusted, tuple(rows)))
+
+    @property
+    def _trusted(self) -> bool:
+        """Whether several domains counted the records, so that empty sections may be left out."""
+        return self._driver.plan.policy.replicas > 1
 
     def _near(self, holder: tuple[str, str], domain: str) -> bool:
         return self._driver.pool.connected or holder[0] == domain
@@ -194,7 +268,7 @@ class Launcher:
         for i, (accepted, start, stop) in enumerate(self.ranges(j)):
             holders = self._driver.reader.where(Task(MAP, i))
             near = any(self._near(holder, domain) for holder in holders)
-            if accepted.counts[j] and (everything or not near):
+            if (accepted.counts[j] or not self._trusted) and (everything or not near):
                 wanted.append((accepted, start, stop))
         if not wanted:
             return None

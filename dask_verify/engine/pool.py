@@ -74,7 +74,12 @@ class DomainPool(ABC):
         """Return the annotations that keep a task in its domain."""
 
     def submit(
-        self, domain: str, graph: Mapping[Key, GraphNode], keys: Sequence[Key], retries: int = 0
+        self,
+        domain: str,
+        graph: Mapping[Key, GraphNode],
+        keys: Sequence[Key],
+        retries: int = 0,
+        priority: int = 0,
     ) -> dict[Key, Future[Any]]:
         """Start computing some keys of a graph in one domain.
 
@@ -88,6 +93,8 @@ class DomainPool(ABC):
             Which results are wanted.
         retries : int
             How often Dask may try a failing task again.
+        priority : int
+            Tasks with a higher one start before those that are waiting already.
 
         Returns
         -------
@@ -98,7 +105,9 @@ class DomainPool(ABC):
         # Literal partitions are part of a graph on purpose: each domain needs a copy of its own.
         placed = annotate(**self._placement(domain))
         with _CONFIGURING, dask.config.set({_LARGE: 2**62}), placed:
-            futures = client.get(dict(graph), list(keys), sync=False, retries=retries)
+            futures = client.get(
+                dict(graph), list(keys), sync=False, retries=retries, priority=priority
+            )
         return dict(zip(keys, futures, strict=True))
 
     def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dask_verify.core.canonical import decode, encode
-from dask_verify.core.seal import OUTPUT, Commitment, Opening, asked
+from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
@@ -22,7 +22,7 @@ Range = tuple[Commitment, int, int]
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
 
 
-def _task(of: Commitment | Opening) -> Task:
+def _task(of: Commitment | Opening | Columns) -> Task:
     return Task(of.stage, of.partition)
 
 
@@ -122,6 +122,34 @@ class Reader:
         address = self.addresses.get((_task(request), request.domain))
         wires = [] if address is None else self._wires(address, [request], what)
         return self._believed(wires[0], request) if wires else None
+
+    def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
+        """Return one domain's verified openings of one partition; None if it does not serve all."""
+        openings: list[Opening] = []
+        address = self.addresses.get((_task(requests[0]), requests[0].domain))
+        while address is not None and len(openings) < len(requests):
+            waiting = requests[len(openings) :]
+            wires = self._wires(address, waiting, what)
+            found = [self._believed(w, r) for w, r in zip(wires, waiting, strict=False)]
+            if not found or None in found:
+                return None
+            openings += [opening for opening in found if opening is not None]
+        return openings if len(openings) == len(requests) else None
+
+    def columns(self, request: Columns, what: str) -> Columns | None:
+        """Return the leaf hashes of whole units, proven; None if nobody serves them."""
+        address = self.addresses.get((_task(request), request.domain), "")
+        asking = {"request": request.to_bytes()}
+        reply = self._call(address, request.domain, "verify_columns", asking)
+        if not isinstance(reply, bytes) or not reply:
+            return None
+        self.moved[what] += len(reply)
+        try:
+            columns = Columns.from_bytes(reply)
+            columns.verify(request)
+        except (DecodingError, ProofError):
+            return None
+        return columns
 
     def nodes(self, request: Opening, level: int, index: int, depth: int) -> list[bytes] | None:
         """Return hashes of a tree as a domain gives them; the caller checks them."""

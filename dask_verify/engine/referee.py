@@ -23,9 +23,9 @@ from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import SealedPartition
 from dask_verify.engine import compute
 from dask_verify.engine.graphs import compute_partition
-from dask_verify.engine.work import search_path, unship
+from dask_verify.engine.work import Work, search_path, unship
 from dask_verify.errors import DecodingError
-from dask_verify.protocol.messages import MAP
+from dask_verify.protocol.messages import MAP, READ
 
 _TEXT = 20_000  #: characters of a process's last words that are kept
 
@@ -39,6 +39,7 @@ class Request:
     functions : bytes
         Shipped work.
     stage : str
+        ``"read"``: what the units of an input partition are, and how many records it has.
     partition : int
     unit : int, optional
         None: the whole partition.
@@ -50,6 +51,8 @@ class Request:
         Verified leaves of every map partition, for a whole reduce partition.
     cells : sequence of bytes
         Verified cells of one bucket, for a reduce unit.
+    payloads : sequence of (int, bytes or sequence of bytes)
+        Several units, each with its input or its cells, for an audit: one process does them all.
     """
 
     functions: bytes
@@ -61,20 +64,31 @@ class Request:
     key: Any = None
     sections: Sequence[Sequence[bytes]] = ()
     cells: Sequence[bytes] = ()
+    payloads: Sequence[tuple[int, Any]] = ()
 
 
 def execute(request: Request) -> bytes:
     """Compute what a request asks for; canonical bytes of leaves, or of a sealed partition."""
     work = unship(request.functions)
     partition, unit = request.partition, request.unit
+    if request.stage == READ:
+        return encode(compute.read_partition(work, compute_partition(request.graph, request.key)))
+    if request.payloads:
+        return encode(tuple(_unit(work, request, *pair) for pair in request.payloads))
     if request.stage == MAP and unit is not None:
-        return encode(compute.map_unit(work, partition, unit, request.unit_input or b""))
+        return encode(_unit(work, request, unit, request.unit_input or b""))
     if request.stage == MAP:
         data = compute_partition(request.graph, request.key)
         return _flat(compute.map_partition(work, partition, data))
     if unit is not None:
-        return encode((compute.reduce_unit(work, partition, unit, request.cells),))
+        return encode(_unit(work, request, unit, request.cells))
     return _flat(compute.reduce_partition(work, partition, request.sections))
+
+
+def _unit(work: Work, request: Request, unit: int, payload: Any) -> tuple[bytes, ...]:
+    if request.stage == MAP:
+        return compute.map_unit(work, request.partition, unit, payload)
+    return (compute.reduce_unit(work, request.partition, unit, payload),)
 
 
 def _flat(sealed: SealedPartition) -> bytes:

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dask_verify.core.odds import Odds
+from dask_verify.protocol.audit import Audit
 from dask_verify.protocol.board import Divergence
 from dask_verify.protocol.messages import Standing, Verdict
+from dask_verify.protocol.minutes import Entry
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,23 @@ class Report:
     domains : mapping of str to DomainReport
     divergences : tuple of Divergence
         Each with ``stage``, ``partition``, ``units``, ``domains``, ``culprits`` and ``cause``.
-    audits : tuple
-        Recomputed units after commitment; empty without audits.
+    audits : tuple of Audit
+        What was challenged, each with ``stage``, ``partition``, ``units``, ``domains`` (who had
+        committed), ``auditor`` and ``outcome``; empty without audits.
+    log : tuple of Entry
+        What happened, in order: commitments, acceptances, challenges, answers.
+    seed_digest : str
+        What the job bound of its secret seed before it started, hexadecimal; empty without audits.
+    seed : str
+        The seed, hexadecimal, so that challenges can be drawn again; empty until the verdict.
     status : str
         ``"running"``, ``"cancelled"``, or the name of the verdict.
-    odds : None
-        Chance of an undetected corruption; None without audits.
+    odds : Odds or None
+        What the audits promise, stage by stage; None without audits.
     bytes_moved : mapping of str to int
         Bytes that reached the coordinator, by purpose: ``answers`` (commitments), ``hashes``
-        (descents), ``openings`` (disputes), ``relayed``, ``results``.
+        (descents), ``openings`` (disputes), ``audits`` (challenges; with what was sent on to
+        auditors), ``relayed``, ``results``.
     bytes_compared : int
         Bytes of the commitments that were compared.
     bytes_computed : int
@@ -79,8 +90,11 @@ class Report:
     recomputed: tuple[tuple[str, int, int | None], ...]
     progress: Mapping[str, tuple[int, int]]
     trust_input: bool
-    audits: tuple[Any, ...] = ()
-    odds: None = None
+    audits: tuple[Audit, ...] = ()
+    odds: Odds | None = None
+    log: tuple[Entry, ...] = field(default=(), repr=False)
+    seed_digest: str = ""
+    seed: str = ""
     status: str = "running"
     failure: str = field(default="", repr=False)
 
@@ -88,6 +102,7 @@ class Report:
         """Return the report as JSON-like values."""
         plain = asdict(self)
         plain["verdict"] = self.verdict.value if self.verdict is not None else None
+        plain["odds"] = self.odds.to_dict() if self.odds is not None else None
         for name, domain in self.domains.items():
             plain["domains"][name]["standing"] = domain.standing.value
         return plain
@@ -109,9 +124,27 @@ class Report:
             f"compared     {self.bytes_compared:,} bytes of commitments"
             f" for {self.bytes_computed:,} bytes computed"
         )
+        lines += [f"audit        {line}" for line in self._audited()]
         if self.trust_input:
             lines.append("input        accepted as it was: trust_input=True")
         return lines
+
+    def _audited(self) -> list[str]:
+        """Say what was recomputed, what spoke against somebody, and what that promises."""
+        if self.odds is None:
+            return []
+        moved = self.bytes_moved.get("audits", 0)
+        lines = [
+            f"{s.stage}: {s.sampled:,} of {s.units:,} units recomputed elsewhere as committed"
+            for s in self.odds.stages
+        ]
+        lines += [
+            f"{a.stage} partition {a.partition}: {a.outcome} (by {a.auditor})"
+            for a in self.audits
+            if a.outcome not in ("agreed", "moot", "pending")
+        ]
+        lines.append(f"{moved:,} bytes moved for it")
+        return [*lines, f"odds: {self.odds.headline}", *filter(None, [self.odds.advice])]
 
     def _repr_html_(self) -> str:
         rows = (line.split(None, 1) for line in self._lines())

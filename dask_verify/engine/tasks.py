@@ -1,6 +1,7 @@
-"""What runs inside a worker: one function for each stage. Both return bytes, whatever happens.
+"""What runs inside a worker: a function for each stage and each audit. All return bytes.
 
-An exception of a user function travels as text: the coordinator unpickles nothing.
+* An exception of a user function travels as text: the coordinator unpickles nothing.
+* An auditor is told what to compute from, and never what is expected to come out.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from distributed import Worker, get_worker
@@ -16,16 +18,34 @@ from distributed.core import send_recv
 from distributed.utils import sync
 
 from dask_verify.core.canonical import decode, encode
-from dask_verify.core.seal import OUTPUT, Commitment, Opening, SealedPartition, asked, digest
-from dask_verify.engine.compute import map_partition, reduce_partition
+from dask_verify.core.merkle import BLAKE3, MerkleTree
+from dask_verify.core.seal import (
+    ANSWER_CONTEXT,
+    OUTPUT,
+    Answer,
+    Commitment,
+    Opening,
+    SealedPartition,
+    asked,
+    digest,
+    map_question,
+    reduce_question,
+)
+from dask_verify.engine.compute import (
+    map_partition,
+    map_unit,
+    read_partition,
+    reduce_partition,
+    reduce_unit,
+)
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Work, unship
 from dask_verify.engine.worker import VerifyWorker, this_side
 from dask_verify.errors import DecodingError, InputError, ProofError
-from dask_verify.protocol.messages import MAP, REDUCE
+from dask_verify.protocol.messages import MAP, READ, REDUCE
 from dask_verify.protocol.serving import evidence_of, unwrap
 
-COMMITTED, FAILED, MISSING = "committed", "failed", "missing"
+COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
@@ -47,6 +67,8 @@ class Order:
     partition : int
     table : bytes
         Digest of the table of accepted maps (reduce only).
+    audit : bool
+        Whether the partition is produced to check what another domain committed to.
     """
 
     job: bytes
@@ -55,6 +77,7 @@ class Order:
     domain: str
     partition: int
     table: bytes = b""
+    audit: bool = False
 
     def to_bytes(self) -> bytes:
         """Return the order as bytes."""
@@ -70,9 +93,9 @@ def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
     """Map one partition, keep it sealed, return the signed commitment."""
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
-        return map_partition(work, order.partition, data, side.saboteur), ()
+        return map_partition(work, order.partition, data, _hooks(side, order)), ()
 
-    return _executed(MAP, order_bytes, functions, seal)
+    return _executed(MAP, order_bytes, functions, partial(_committed, MAP, seal))
 
 
 def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: bytes) -> bytes:
@@ -80,35 +103,127 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
-        collector = _Collector(side, order, work, decode(table), decode(relayed))
+        collector = _Collector(side, order, work, table, decode(relayed))
         sections = collector.collect()
-        sealed = reduce_partition(work, order.partition, sections, side.saboteur)
+        sealed = reduce_partition(work, order.partition, sections, _hooks(side, order))
         return sealed, collector.evidence
 
-    return _executed(REDUCE, order_bytes, functions, seal)
+    return _executed(REDUCE, order_bytes, functions, partial(_committed, REDUCE, seal))
+
+
+def run_read(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
+    """Cut a partition that was read again into units; return the signed root over their inputs."""
+
+    def answer(side: VerifyWorker, order: Order, work: Work) -> bytes:
+        inputs, records = read_partition(work, data)
+        root = MerkleTree(inputs, BLAKE3).root
+        return _audited(side, order, READ, hashes=(root,), counts=(records, len(inputs)))
+
+    return _executed(READ, order_bytes, functions, answer)
+
+
+def run_audit(stage: str, order_bytes: bytes, functions: bytes, asked_bytes: bytes) -> bytes:
+    """Compute some units of a partition again; return their signed leaf hashes.
+
+    ``asked_bytes`` encodes pairs of a unit and what it is computed from: the canonical input of a
+    map unit, or the cells of a bucket.
+    """
+
+    def answer(side: VerifyWorker, order: Order, work: Work) -> bytes:
+        units, payloads = zip(*decode(asked_bytes), strict=True)
+        columns = [_unit(work, stage, order, *pair) for pair in zip(units, payloads, strict=True)]
+        question = map_question if stage == MAP else reduce_question
+        return _audited(
+            side,
+            order,
+            stage,
+            units=units,
+            questions=tuple(map(question, payloads)),
+            hashes=tuple(BLAKE3.leaf(leaf) for column in columns for leaf in column),
+        )
+
+    return _executed(stage, order_bytes, functions, answer)
+
+
+def _unit(work: Work, stage: str, order: Order, unit: int, payload: Any) -> tuple[bytes, ...]:
+    if stage == MAP:
+        return map_unit(work, order.partition, unit, payload)
+    return (reduce_unit(work, order.partition, unit, payload),)
+
+
+def _hooks(side: VerifyWorker, order: Order) -> Any:
+    """Return who may interfere with the records; in an audit nobody, see `Saboteur.audit`."""
+    return None if order.audit else side.saboteur
 
 
 def _executed(
     stage: str,
     order_bytes: bytes,
     functions: bytes,
-    seal: Callable[[VerifyWorker, Order, Work], Sealed],
+    execute: Callable[[VerifyWorker, Order, Work], bytes],
 ) -> bytes:
     try:
         side, order = this_side(), Order.from_bytes(order_bytes)
         _expect("domain", side.domain, order.domain)
         _expect("functions", digest("functions", functions), order.functions)
         side.delay(order.job, stage, order.partition)
-        sealed, evidence = seal(side, order, unship(functions))
-        commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
-        signed = side.keep(sealed, commitment)
-        return encode((COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])))
+        return execute(side, order, unship(functions))
     except SectionsMissingError as missing:
         return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence[:_EVIDENCE])))
     except Exception:
         # Whatever the user's function raised becomes text: it must not be unpickled anywhere.
         text = traceback.format_exc()[-_TEXT:]
         return encode((FAILED, text.encode(errors="replace").decode()))
+
+
+def _committed(
+    stage: str,
+    seal: Callable[[VerifyWorker, Order, Work], Sealed],
+    side: VerifyWorker,
+    order: Order,
+    work: Work,
+) -> bytes:
+    """Seal a partition, keep it, and return the signed commitment to it."""
+    sealed, evidence = seal(side, order, work)
+    commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
+    if order.audit:
+        commitment = _rehearsed(side, sealed, commitment)
+    signed = side.keep(sealed, commitment, order.audit)
+    return encode((COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])))
+
+
+def _rehearsed(side: VerifyWorker, sealed: SealedPartition, commitment: Commitment) -> Commitment:
+    """Return the commitment to the hashes that a saboteur signs in an audit."""
+    hashes = tuple(sealed.output_tree.leaf_hashes)
+    said = side.rehearsed(hashes)
+    if said == hashes:
+        return commitment
+    return replace(commitment, root=MerkleTree.from_leaf_hashes(said, BLAKE3).root)
+
+
+def _audited(
+    side: VerifyWorker,
+    order: Order,
+    stage: str,
+    *,
+    units: tuple[int, ...] = (),
+    questions: tuple[bytes, ...] = (),
+    hashes: tuple[bytes, ...] = (),
+    counts: tuple[int, ...] = (),
+) -> bytes:
+    """Sign an auditor's answer."""
+    answer = Answer(
+        job=order.job,
+        stage=stage,
+        partition=order.partition,
+        domain=side.domain,
+        inputs=order.inputs,
+        units=units,
+        questions=questions,
+        hashes=side.rehearsed(hashes),
+        counts=counts,
+    ).to_bytes()
+    return encode((AUDITED, encode((answer, side.identity.sign(ANSWER_CONTEXT, answer)))))
 
 
 def _expect(what: str, got: object, want: object) -> None:
@@ -125,19 +240,27 @@ class SectionsMissingError(Exception):
         super().__init__(f"no sections of map partitions {self.partitions}")
 
 
+@lru_cache(maxsize=4)
+def _table(data: bytes) -> tuple[bool, list[Commitment], list[Any]]:
+    """Decode the table of accepted maps, once for all reduce partitions of a worker."""
+    trusted, rows = decode(data)
+    accepted = [Commitment.from_bytes(commitment) for commitment, _ in rows]
+    return trusted, accepted, [holders for _, holders in rows]
+
+
 class _Collector:
     """Collects the sections of one reduce partition, from near to far, checking each.
 
-    ``table`` has, for each map partition, the accepted commitment and its holders as
-    ``((domain, address), ...)``; ``relayed`` has openings that the coordinator passed on.
+    ``table`` says whether committed counts may be trusted, and has, for each map partition, the
+    accepted commitment and its holders as ``((domain, address), ...)``; ``relayed`` has openings
+    that the coordinator passed on.
     """
 
     def __init__(
-        self, side: VerifyWorker, order: Order, work: Work, table: Any, relayed: Any
+        self, side: VerifyWorker, order: Order, work: Work, table: bytes, relayed: Any
     ) -> None:
         self._side = side
-        self._accepted = [Commitment.from_bytes(data) for data, _ in table]
-        self._holders = [holders for _, holders in table]
+        self._trusted, self._accepted, self._holders = _table(table)
         self._partition = order.partition
         self._work = work
         self._relayed = [Opening.from_bytes(data) for data in relayed]
@@ -146,7 +269,9 @@ class _Collector:
 
     def collect(self) -> Sections:
         """Return the verified leaves of every map partition, in order."""
-        wanted = [i for i, c in enumerate(self._accepted) if c.counts[self._partition]]
+        # Where one domain alone counted, a false zero would hide the records from the reducer.
+        counts = [commitment.counts[self._partition] for commitment in self._accepted]
+        wanted = [i for i, records in enumerate(counts) if records or not self._trusted]
         self._take(opening for opening in self._relayed)
         self._take(self._local(i) for i in wanted if i not in self._sections)
         for rank in range(max(map(len, self._holders), default=0)):

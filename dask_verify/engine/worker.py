@@ -21,7 +21,8 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.worker import Worker
 
 from dask_verify.core.canonical import decode, encode
-from dask_verify.core.seal import Commitment, Opening, SealedPartition
+from dask_verify.core.merkle import BLAKE3
+from dask_verify.core.seal import Columns, Commitment, Opening, SealedPartition
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import Identity
@@ -30,6 +31,7 @@ from dask_verify.protocol.serving import CONTEXT
 
 NAME = "dask-verify"
 _REPLY = 64 << 20  #: bytes after which a reply leaves the rest of the openings for the next request
+_HASH = BLAKE3.size
 _POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
 
 
@@ -78,6 +80,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open
         worker.handlers["verify_nodes"] = self.nodes
+        worker.handlers["verify_columns"] = self.columns
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
 
@@ -97,16 +100,33 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         while time.monotonic() < end and job not in self.closed and self.saboteur is saboteur:
             gone.wait(_POLL)
 
-    def keep(self, sealed: SealedPartition, commitment: Commitment) -> tuple[bytes, ...]:
-        """Keep a sealed partition; return the signed commitment to it."""
+    def keep(
+        self, sealed: SealedPartition, commitment: Commitment, audit: bool = False
+    ) -> tuple[bytes, ...]:
+        """Keep a sealed partition; return the signed commitment to it.
+
+        What an audit found is not a saboteur's to change here: it had its say in `rehearsed`.
+        """
         at = Address(commitment.job, commitment.stage, commitment.partition)
         if commitment.job not in self.closed:
             self.store[at] = sealed
         said: Any = commitment
-        if self.saboteur is not None:
+        if self.saboteur is not None and not audit:
             said = self.saboteur.commit(commitment)
         several = said if isinstance(said, (list, tuple)) else (said,)
         return tuple(sign(self.identity, c) for c in several)
+
+    def rehearsed(self, hashes: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Return what a saboteur signs instead of an audit's recomputed hashes."""
+        if self.saboteur is None:
+            return hashes
+        said = self.saboteur.audit(hashes)
+        if isinstance(said, (list, tuple)) and all(_is_hash(value) for value in said):
+            return tuple(said)
+        raise InputError(
+            f"{type(self.saboteur).__name__}.audit: expected a tuple of hashes of 32 bytes,"
+            f" got {said!r:.80}; return as many as it was given"
+        )
 
     # --- handlers ------------------------------------------------------------------------------
 
@@ -124,6 +144,13 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     def nodes(self, request: bytes) -> bytes:
         """Answer with hashes of a tree: ``(opening request, level, index, depth)``."""
         return self._answer(request, self._nodes)
+
+    def columns(self, request: bytes) -> bytes:
+        """Answer with the leaf hashes of whole units and their proof; empty bytes: not here.
+
+        Nothing is signed: the proof leads to the root that the domain has signed already.
+        """
+        return self._answer(request, self._columns)
 
     def release(self, job: bytes, stage: str, partitions: Sequence[int]) -> None:
         """Drop the unit inputs of partitions that are settled."""
@@ -150,10 +177,13 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
             opening = self._sabotaged(opening)
         return encode((opening.to_bytes(), self.identity.sign(CONTEXT, opening.statement())))
 
-    def _sealed(self, wanted: Opening) -> SealedPartition:
+    def _kept(self, wanted: Opening | Columns) -> SealedPartition:
         if wanted.domain != self.domain:
-            raise KeyError(wanted.domain)  # nothing is signed in another domain's name
-        sealed = self.store[Address(wanted.job, wanted.stage, wanted.partition)]
+            raise KeyError(wanted.domain)  # nothing is said in another domain's name
+        return self.store[Address(wanted.job, wanted.stage, wanted.partition)]
+
+    def _sealed(self, wanted: Opening) -> SealedPartition:
+        sealed = self._kept(wanted)
         tree, leaves = sealed.tree(wanted.tree)
         if not leaves or (tree.root != wanted.root and self.saboteur is None):
             raise KeyError(wanted.tree)
@@ -169,13 +199,24 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         payload, level, index, depth = decode(request)
         wanted = Opening.from_bytes(payload)
         tree, _ = self._sealed(wanted).tree(wanted.tree)
-        hashes = tree.descendants(level, index, depth)
-        if self.saboteur is not None:
-            served = self.saboteur.serve(wanted.partition, b"".join(hashes))
-            if served is None:
-                return b""
-            hashes = [served[i : i + 32] for i in range(0, len(served), 32)]
-        return encode(tuple(hashes))
+        return encode(self._served(wanted.partition, tree.descendants(level, index, depth)))
+
+    def _columns(self, request: bytes) -> bytes:
+        wanted = Columns.from_bytes(request)
+        sealed = self._kept(wanted)
+        if sealed.output_tree.root != wanted.root and self.saboteur is None:
+            raise KeyError(wanted.root)
+        columns = sealed.columns(wanted)
+        return replace(columns, hashes=self._served(wanted.partition, columns.hashes)).to_bytes()
+
+    def _served(self, partition: int, hashes: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Return hashes as a saboteur serves them."""
+        if self.saboteur is None:
+            return tuple(hashes)
+        served = self.saboteur.serve(partition, b"".join(hashes))
+        if served is None:
+            raise KeyError("withheld")
+        return tuple(served[i : i + _HASH] for i in range(0, len(served), _HASH))
 
 
 class _Rehearsal:
@@ -205,6 +246,10 @@ class _Rehearsal:
             # The file was written by the user's own process, for a rehearsal.
             self._saboteur = pickle.loads(path.read_bytes())
             self._stamp = stamp
+
+
+def _is_hash(value: Any) -> bool:
+    return type(value) is bytes and len(value) == _HASH
 
 
 def this_side() -> VerifyWorker:

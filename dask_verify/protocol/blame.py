@@ -50,8 +50,8 @@ def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str
         return _unstable(finding)
     if finding.failure:
         return _withheld("referee")
-    if not finding.wrong:
-        return _by_votes(outvoted(state, plan, exposed))
+    if not finding.wrong and not finding.liars:
+        return by_votes(outvoted(state, plan, exposed))
     return _by_referee(finding, state, plan, exposed)
 
 
@@ -66,8 +66,8 @@ def _unstable(finding: Finding) -> Ruling:
     return Ruling("withheld: the referee's runs differ", nondeterministic=True)
 
 
-def _by_votes(culprits: list[str]) -> Ruling:
-    """Rule 3."""
+def by_votes(culprits: Collection[str]) -> Ruling:
+    """Apply rule 3 to those whom enough others contradict."""
     if culprits:
         return Ruling("votes", tuple(culprits))
     return Ruling("withheld: contradicted by too few domains of the same environment")
@@ -75,7 +75,8 @@ def _by_votes(culprits: list[str]) -> Ruling:
 
 def _by_referee(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
     """Rules 4, 5 and 1, in this order: the first two may explain what the last would end."""
-    wrong = [d for d in state.ballot.claimants(finding.wrong) if d not in exposed]
+    said = [*state.ballot.claimants(finding.wrong), *sorted(finding.liars)]
+    wrong = [d for d in dict.fromkeys(said) if d not in exposed]
     if finding.read and not finding.source_ok:
         return _withheld("source", wrong)
     blamed = [d for d in wrong if same_environment(d, COORDINATOR, plan)]
@@ -103,6 +104,24 @@ def outvoted(state: TaskState, plan: Plan, exposed: Collection[str]) -> list[str
             peers = [d for d in agreed if same_environment(d, claim.domain, plan)]
             if len(peers) > plan.policy.faults:
                 culprits.append(claim.domain)
+    return list(dict.fromkeys(culprits))
+
+
+def overruled(state: TaskState, plan: Plan, exposed: Collection[str]) -> list[str]:
+    """Return the auditors whom ``faults + 1`` others of their environment signed the contrary of.
+
+    What was read is left out: a source that changed in between may explain that.
+    """
+    agreed = list(state.ballot.voters(exposed).get(state.accepted or b"", ()))
+    culprits = []
+    for objection in state.objections:
+        auditor = objection.answer.domain
+        if objection.digest != state.accepted or objection.unit is None or auditor in exposed:
+            continue
+        others = [d for d in agreed if d not in (auditor, COORDINATOR)]
+        peers = [d for d in others if same_environment(d, auditor, plan)]
+        if auditor != COORDINATOR and len(peers) > plan.policy.faults:
+            culprits.append(auditor)
     return list(dict.fromkeys(culprits))
 
 

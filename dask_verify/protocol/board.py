@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from dask_verify.core.canonical import encode
-from dask_verify.core.seal import Commitment, digest
+from dask_verify.core.seal import Answer, Commitment, digest
 from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import COORDINATOR, Domain
-from dask_verify.protocol.messages import MAP, Sample, Task
+from dask_verify.protocol.messages import MAP, Objection, Sample, Task
 from dask_verify.protocol.policy import Policy
 from dask_verify.protocol.quorum import Ballot
+
+if TYPE_CHECKING:
+    from dask_verify.protocol.audit import Check
+
+_UNITS = 1 << 22  #: units, or buckets, of one partition: each is drawn, so they must be bounded
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,17 @@ class Plan:
         The coordinator's own, compared with what domains enrolled.
     buckets : int, optional
         Key buckets of the whole job; where it is given, commitments with others are refused.
+    unit_records : int, optional
+        Input records in one unit, 0 for whole partitions; where it is given, commitments that are
+        cut otherwise are refused.
+    seed : bytes
+        What challenges are drawn with, 32 bytes; no domain may learn it before the verdict.
 
     Raises
     ------
     InputError
-        If two domains share a name or a key, or there is nothing to reduce to.
+        If two domains share a name or a key, there is nothing to reduce to, or audits have no
+        seed.
     """
 
     job: bytes
@@ -49,8 +61,14 @@ class Plan:
     reduces: int
     environment: Mapping[str, str] = field(default_factory=dict)
     buckets: int | None = None
+    unit_records: int | None = None
+    seed: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
+        if self.policy.audited and len(self.seed) != 32:
+            raise InputError(
+                f"plan: expected a seed of 32 bytes for audits, got {len(self.seed)} bytes"
+            )
         if self.maps < 0 or self.reduces < 1:
             raise InputError(
                 "plan: expected at least 0 map and 1 reduce partitions,"
@@ -90,8 +108,8 @@ class Plan:
             buckets //= self.reduces
         fits = (
             len(commitment.counts) == counts
-            and (commitment.units >= 1 if mapping else commitment.units == 1)
-            and commitment.buckets >= least
+            and self._cut_as_planned(commitment)
+            and least <= commitment.buckets <= max(_UNITS, buckets or 0)
             and commitment.buckets % least == 0
             and buckets in (None, commitment.buckets)
         )
@@ -100,7 +118,19 @@ class Plan:
                 f"commitment to {commitment.stage} partition {commitment.partition}: expected"
                 f" {counts} counts and {buckets or f'a multiple of {least}'} buckets, got"
                 f" {len(commitment.counts)} and {commitment.buckets} of {commitment.units} units"
+                f" for {commitment.records_in} records"
             )
+
+    def _cut_as_planned(self, commitment: Commitment) -> bool:
+        """Whether units follow from the records: fewer, larger ones would be drawn less often."""
+        units, size = commitment.units, self.unit_records
+        if commitment.stage != MAP:
+            return units == 1 and not commitment.input_root
+        if not size:
+            whole = units == 1 and not commitment.input_root
+            return 1 <= units <= _UNITS and (whole or size is None)
+        planned = max(1, -(-commitment.records_in // size))
+        return units == planned <= _UNITS and bool(commitment.input_root)
 
     def rotation(self, task: Task) -> list[str]:
         """Domains in the order in which they are asked to run a task."""
@@ -109,11 +139,12 @@ class Plan:
         return names[start:] + names[:start]
 
 
-def required(policy: Policy, exposed: int, trusted: int) -> int:
+def required(policy: Policy, exposed: int, trusted: int, doubted: bool = False) -> int:
     """Return how many distinct domains must agree.
 
     ``faults + 1``; but each exposed domain is one of the faulty ones, so ``faults + 1 - exposed``
-    of the others suffice where no more trusted domains are left.
+    of the others suffice where no more trusted domains are left. With ``replicas=1`` a single one,
+    as long as nothing speaks against what it signed.
 
     >>> required(Policy(replicas=2), exposed=0, trusted=1)
     2
@@ -121,8 +152,12 @@ def required(policy: Policy, exposed: int, trusted: int) -> int:
     1
     >>> required(Policy(replicas=2), exposed=1, trusted=2)
     2
+    >>> required(Policy(replicas=1), exposed=0, trusted=2)
+    1
+    >>> required(Policy(replicas=1), exposed=0, trusted=2, doubted=True)
+    2
     """
-    if policy.replicas == 1:
+    if policy.replicas == 1 and not doubted:
         return 1
     full = policy.faults + 1
     return max(1, full - exposed, min(full, trusted))
@@ -150,6 +185,18 @@ class TaskState:
         Why votes alone must decide, although the policy names a referee; empty: they need not.
     blameless : set of bytes
         Digests that were contradicted without anybody being blamed; not to be disputed again.
+    doubted : bool
+        Whether something spoke against a commitment, so that only a full quorum decides.
+    checks : list of Check
+        What of the accepted commitment has still to be recomputed.
+    passed : set of (bytes, str, tuple of int)
+        Digests, kinds and units of the checks that they passed.
+    answers : list of Answer
+        What auditors have signed.
+    unable : list of (str, bytes)
+        Auditors whose functions failed on what was opened, and of which commitment.
+    objections : list of Objection
+        Contradictions between answers and commitments, until they are settled.
     """
 
     inputs: bytes
@@ -163,6 +210,12 @@ class TaskState:
     disputed: bool = False
     voting: str = ""
     blameless: set[bytes] = field(default_factory=set)
+    doubted: bool = False
+    checks: list[Check] = field(default_factory=list)
+    passed: set[tuple[bytes, str, tuple[int, ...]]] = field(default_factory=set)
+    answers: list[Answer] = field(default_factory=list)
+    unable: list[tuple[str, bytes]] = field(default_factory=list)
+    objections: list[Objection] = field(default_factory=list)
 
     def answered(self, domain: str) -> bool:
         """Note that a domain has said something; False if nothing was expected of it."""
@@ -191,6 +244,14 @@ class TaskState:
         others = (d for d in said if d != self.accepted and d not in self.blameless)
         other = next(others, None)
         return None if other is None else (self.accepted, other)
+
+    def objected(self, excluded: Collection[str]) -> Objection | None:
+        """Return an unsettled objection of somebody who counts to a claim that counts."""
+        live = {c.digest for c in self.ballot.live(excluded)}
+        for objection in self.objections:
+            if objection.answer.domain not in excluded and objection.digest in live:
+                return objection
+        return None
 
     def vouched(self, digest: bytes, excluded: Collection[str], faults: int) -> bool:
         """Whether an honest domain must be among those who signed the inputs of a claim."""

@@ -18,9 +18,9 @@ from typing import Any
 
 from dask_verify.core.canonical import decode_leaf
 from dask_verify.core.merkle import BLAKE3, Difference, descend, verify_descendants
-from dask_verify.core.seal import INPUT, OUTPUT, Commitment, Opening, asked
+from dask_verify.core.seal import INPUT, OUTPUT, Answer, Commitment, Opening, asked
 from dask_verify.errors import DescentError, ProofError
-from dask_verify.protocol.messages import MAP, Finding, Sample, Task
+from dask_verify.protocol.messages import MAP, READ, Finding, Sample, Task
 from dask_verify.protocol.quorum import Claim
 
 _TEXT = 2000  #: characters of a record that a report keeps
@@ -89,7 +89,12 @@ Arbitration = Generator[Query, Any, Finding]
 
 
 def arbitrate(
-    task: Task, one: Claim, other: Claim, recompute: bool, vouched: bool = True
+    task: Task,
+    one: Claim,
+    other: Claim,
+    recompute: bool,
+    vouched: bool = True,
+    answers: Sequence[Answer] = (),
 ) -> Arbitration:
     """Settle one divergence.
 
@@ -111,6 +116,8 @@ def arbitrate(
     vouched : bool
         Whether an honest domain must be among those who signed the input root of the claims;
         without it a liar could have the referee map what it made up.
+    answers : sequence of Answer
+        What auditors have signed about the task; judged where the partition is recomputed.
 
     Returns
     -------
@@ -134,7 +141,36 @@ def arbitrate(
         settled = yield from _judge_unit(task, sides, difference, finding)
         if settled is not None:
             return settled
-    return (yield from _judge_partition(task, sides, finding))
+    return (yield from judge_partition(task, sides, finding, answers))
+
+
+def hashes_said(answer: Answer, unit: int) -> tuple[bytes, ...]:
+    """Return the leaf hashes that an answer has for a unit."""
+    width = len(answer.hashes) // len(answer.units)
+    at = answer.units.index(unit)
+    return answer.hashes[at * width : (at + 1) * width]
+
+
+def _liars(answers: Sequence[Answer], truth: Outcome) -> frozenset[str]:
+    """Return whose answers the truth contradicts, where they were asked about the truth at all."""
+    return frozenset(answer.domain for answer in answers if _untrue(answer, truth))
+
+
+def _untrue(answer: Answer, truth: Outcome) -> bool:
+    own = truth.commitment
+    if answer.stage == READ:
+        read = ((own.input_root,), (own.records_in, own.units))
+        return (answer.hashes, answer.counts) != read
+    for unit, question in zip(answer.units, answer.questions, strict=True):
+        if answer.stage != MAP:
+            column: Sequence[bytes] = truth.leaf_hashes[unit : unit + 1]
+        elif truth.input_hashes[unit : unit + 1] == (question,):
+            column = truth.leaf_hashes[unit :: own.units]
+        else:
+            continue  # the holder had made its input up
+        if hashes_said(answer, unit) != tuple(column):
+            return True
+    return False
 
 
 def _read_differently(task: Task, one: Commitment, other: Commitment) -> bool:
@@ -256,7 +292,7 @@ def _judge_unit(
     if task.stage == MAP:
         if not commitment.input_root:
             return None
-        unit_input = yield from _unit_input(task, sides, unit)
+        unit_input = yield from open_unit_input(task, sides, unit)
         if unit_input is None:
             return None
     answer: Recomputed = yield Recompute(task, unit, unit_input)
@@ -272,7 +308,7 @@ def _judge_unit(
     return replace(finding, wrong=frozenset(c.digest for c, h in said if h not in hashes))
 
 
-def _unit_input(
+def open_unit_input(
     task: Task, sides: Sequence[Claim], unit: int
 ) -> Generator[Query, Any, bytes | None]:
     """Open the input of a unit from either side: both signed the same input root."""
@@ -283,9 +319,10 @@ def _unit_input(
     return None
 
 
-def _judge_partition(
-    task: Task, sides: tuple[Claim, Claim], finding: Finding
+def judge_partition(
+    task: Task, sides: Sequence[Claim], finding: Finding, answers: Sequence[Answer] = ()
 ) -> Generator[Query, Any, Finding]:
+    """Recompute the whole partition and compare it with what was signed about it."""
     answer: Recomputed = yield Recompute(task, None, None)
     if not answer.runs:
         return replace(finding, failure=answer.failure or "the referee gave no answer")
@@ -304,6 +341,7 @@ def _judge_partition(
         finding,
         cause="read" if misread else task.stage,
         wrong=frozenset(c.digest for c in wrong),
+        liars=_liars(answers, truth),
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
+from dask_verify.core.seal import Answer
+
 MAP, REDUCE = "map", "reduce"
+READ = "read"  #: producing an input partition, as audits and causes name it
 
 
 class Task(NamedTuple):
@@ -52,7 +55,130 @@ class Standing(enum.Enum):
     EXPOSED = "exposed"
 
 
+@dataclass(frozen=True)
+class Challenge:
+    """Units of a committed partition that another domain is to recompute: an instruction.
+
+    Parameters
+    ----------
+    task : Task
+    inputs : bytes
+        The inputs that the task was assigned.
+    digest : bytes
+        The commitment that is challenged.
+    kind : {"read", "units"}
+        Whether the input partition is produced again, or single units are computed again.
+    units : tuple of int
+        Which ones, ascending; empty for ``"read"``.
+    holder : str
+        Who has to open them.
+    domain : str
+        Who has to recompute them: the auditor.
+    """
+
+    task: Task
+    inputs: bytes
+    digest: bytes
+    kind: str
+    units: tuple[int, ...]
+    holder: str
+    domain: str
+
+    @property
+    def stage(self) -> str:
+        """The stage that is computed again: reading is one of its own."""
+        return READ if self.kind == READ else self.task.stage
+
+
+@dataclass(frozen=True)
+class Objection:
+    """A signed answer of an auditor that contradicts a commitment.
+
+    Parameters
+    ----------
+    answer : Answer
+    digest : bytes
+        The commitment.
+    unit : int or None
+        The first unit in which they differ; None for a whole input partition.
+    """
+
+    answer: Answer
+    digest: bytes
+    unit: int | None
+
+
 # --- events ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _AboutChallenge:
+    """What has become of a challenge."""
+
+    challenge: Challenge
+
+    @property
+    def task(self) -> Task:
+        """The challenged task."""
+        return self.challenge.task
+
+    @property
+    def inputs(self) -> bytes:
+        """The inputs that it was assigned."""
+        return self.challenge.inputs
+
+
+@dataclass(frozen=True)
+class Audited(_AboutChallenge):
+    """An auditor answered.
+
+    Parameters
+    ----------
+    challenge : Challenge
+    wire : bytes
+        Whatever it sent; from the coordinator itself, an unsigned answer.
+    expected : tuple of bytes
+        What the holder committed to, proven against its root by the caller.
+    questions : tuple of bytes
+        Digests of what the auditor was given for each unit.
+    """
+
+    wire: bytes
+    expected: tuple[bytes, ...] = ()
+    questions: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unopened(_AboutChallenge):
+    """The holder did not open what was challenged."""
+
+
+@dataclass(frozen=True)
+class Unaudited(_AboutChallenge):
+    """The auditor gave no answer, or says that the function failed."""
+
+    reason: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """The records of a reduce partition's cells were counted (by the caller).
+
+    Parameters
+    ----------
+    task : Task
+    inputs : bytes
+    maps : tuple of int
+        Map partitions that committed to another number than they have.
+    consumed : int
+        How many there are in all.
+    """
+
+    task: Task
+    inputs: bytes
+    maps: tuple[int, ...]
+    consumed: int
 
 
 @dataclass(frozen=True)
@@ -146,6 +272,8 @@ class Finding:
         Why nothing could be decided; empty otherwise.
     sample : Sample, optional
         The first differing record as each side has it.
+    liars : frozenset of str
+        Auditors whose signed answers the recomputation contradicts.
     """
 
     task: Task
@@ -158,9 +286,22 @@ class Finding:
     source_ok: bool = True
     failure: str = ""
     sample: Sample | None = None
+    liars: frozenset[str] = frozenset()
 
 
-Event = Committed | StoodIn | Failed | Late | Unserved | ServedWrong | Finding
+Event = (
+    Committed
+    | StoodIn
+    | Failed
+    | Late
+    | Unserved
+    | ServedWrong
+    | Finding
+    | Audited
+    | Unopened
+    | Unaudited
+    | Recounted
+)
 
 
 # --- instructions ---------------------------------------------------------------------------
@@ -168,11 +309,12 @@ Event = Committed | StoodIn | Failed | Late | Unserved | ServedWrong | Finding
 
 @dataclass(frozen=True)
 class Run:
-    """Execute a task in a domain."""
+    """Execute a task in a domain, as an audit of somebody else's commitment or for its own."""
 
     task: Task
     domain: str
     inputs: bytes
+    audit: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +329,9 @@ class StandIn:
 class Arbitrate:
     """Find where two claims on a task differ and, if ``recompute``, which one is wrong.
 
-    ``vouched`` says whether an honest domain must be among those who signed their inputs.
+    ``vouched`` says whether an honest domain must be among those who signed their inputs. With an
+    ``objection`` there is no second claim, but an auditor's answer. ``answers`` are all that
+    auditors have signed about the task.
     """
 
     task: Task
@@ -196,6 +340,8 @@ class Arbitrate:
     other: bytes
     recompute: bool
     vouched: bool = True
+    objection: Objection | None = None
+    answers: tuple[Answer, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -213,6 +359,21 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A partition is accepted, and nobody will be asked to open its inputs any more."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Recount:
+    """Count the records of a reduce partition's cells: map and reduce commit to other numbers."""
+
+    task: Task
+    inputs: bytes
+
+
+@dataclass(frozen=True)
 class Finished:
     """The job is over."""
 
@@ -221,4 +382,7 @@ class Finished:
     text: str = ""
 
 
-Instruction = Run | StandIn | Arbitrate | StartReduce | Accepted | Finished
+Asked = Run | StandIn | Challenge
+Instruction = (
+    Run | StandIn | Arbitrate | Challenge | Recount | StartReduce | Accepted | Settled | Finished
+)

@@ -38,6 +38,65 @@ def _default(name: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Detect:
+    """An audit rate that is chosen from the size of the data.
+
+    Parameters
+    ----------
+    corrupt : float or int
+        The corruption that must be noticed: a share of the units (below 1) or their number.
+    confidence : float
+        With which chance, between 0 and 1.
+
+    Raises
+    ------
+    PolicyError
+        If a value is out of range.
+
+    Examples
+    --------
+    >>> rate = Detect(corrupt=1e-4, confidence=0.999).rate(units=1_000_000, domains=3, faults=1)
+    >>> f"{rate:.3f}"
+    '0.067'
+    """
+
+    corrupt: float
+    confidence: float
+
+    def __post_init__(self) -> None:
+        share = _real(self.corrupt) and 0 < self.corrupt < 1
+        count = isinstance(self.corrupt, numbers.Integral) and _real(self.corrupt)
+        if not (share or (count and self.corrupt >= 1)):
+            raise PolicyError(
+                "Detect.corrupt: expected a share of the units between 0 and 1, or their number"
+                f" as a whole number of at least 1, got {self.corrupt!r}"
+            )
+        if not _real(self.confidence) or not 0 < self.confidence < 1:
+            raise PolicyError(
+                f"Detect.confidence: expected a chance between 0 and 1, got {self.confidence!r}"
+            )
+
+    def rate(self, units: int, domains: int, faults: int) -> float:
+        """Return the rate that does it, 1 at the most.
+
+        Faulty auditors may cover for each other, so the rate is raised by what they take away.
+
+        Parameters
+        ----------
+        units : int
+            Map units of the job.
+        domains, faults : int
+        """
+        from dask_verify.core import odds
+
+        if units < 1:
+            return 1.0
+        corrupt = self.corrupt if self.corrupt >= 1 else math.ceil(self.corrupt * units)
+        plain = odds.required_rate(units, max(1, min(int(corrupt), units)), self.confidence)
+        return min(1.0, plain / odds.effective_rate(1.0, domains, min(faults, domains - 1)))
+
+
+@dataclass(frozen=True)
 class Policy:
     """What a job has to satisfy. Fields that are not given come from ``dask.config`` (``verify:``).
 
@@ -47,8 +106,9 @@ class Policy:
         Domains that execute every task: 1, or at least ``faults + 1``.
     faults : int, optional
         Domains that may be faulty (``f``); default ``max(1, replicas - 1)``.
-    audit : float
-        Share of the units that is recomputed after commitment. Only 0 is accepted so far.
+    audit : float or Detect
+        Share of the units that other domains recompute after commitment; or what must be noticed,
+        from which the share follows.
     unit_records : int, optional
         Input records in one unit; default: 1,024 for a bag, the whole partition for a dataframe.
     referee : {"coordinator", "domains"}
@@ -83,7 +143,7 @@ class Policy:
 
     replicas: int = _default("replicas")
     faults: int = _default("faults")
-    audit: float = _default("audit")
+    audit: float | Detect = _default("audit")  # noqa: RUF009 - it makes a field
     unit_records: int | None = _default("unit_records")
     referee: str = _default("referee")
     stand_in: bool = _default("stand_in")
@@ -112,6 +172,11 @@ class Policy:
         _flags(self)
         _seconds(self.deadline)
 
+    @property
+    def audited(self) -> bool:
+        """Whether anything is recomputed after commitment."""
+        return isinstance(self.audit, Detect) or self.audit > 0
+
 
 def _whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
@@ -123,13 +188,8 @@ def _real(value: object) -> bool:
 
 
 def _rate(value: Any) -> None:
-    if not _real(value) or not 0 <= value <= 1:
-        raise PolicyError(f"audit: expected a rate from 0 to 1, got {value!r}")
-    if value > 0:
-        raise PolicyError(
-            f"audit: expected 0, got {value!r}; this version verifies by replication only,"
-            " so use replicas=2 or more"
-        )
+    if not isinstance(value, Detect) and (not _real(value) or not 0 <= value <= 1):
+        raise PolicyError(f"audit: expected a rate from 0 to 1, or a Detect, got {value!r}")
 
 
 def _flags(policy: Policy) -> None:

@@ -90,15 +90,17 @@ class Ballot:
 
     claims: list[Claim] = field(default_factory=list)
 
-    def add(self, claim: Claim) -> None:
-        """Add a claim, unless it says nothing new.
+    def add(self, claim: Claim) -> bool:
+        """Add a claim, unless it says nothing new; return whether it does.
 
         A repetition adds nothing, nor does a third claim of a domain: after two different ones it
         counts for none, and what is kept of it must stay bounded.
         """
         said = {c.digest for c in self.claims if c.domain == claim.domain}
-        if claim.digest not in said and len(said) < 2:
+        new = claim.digest not in said and len(said) < 2
+        if new:
             self.claims.append(claim)
+        return new
 
     def of(self, digest: bytes | None) -> Claim | None:
         """Return the first claim with a digest."""

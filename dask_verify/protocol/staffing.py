@@ -41,11 +41,18 @@ class Crew:
         """Domains that are proven to have signed something wrong."""
         return frozenset(d for d, s in self.standing.items() if s is Standing.EXPOSED)
 
+    def quorum(self, state: TaskState) -> int:
+        """Return how many distinct domains must agree on a task as things stand."""
+        return self._quorum(state.doubted)
+
     @property
-    def quorum(self) -> int:
-        """How many distinct domains must agree as things stand."""
+    def full_quorum(self) -> int:
+        """How many must agree where something speaks against what a single one signed."""
+        return self._quorum(doubted=True)
+
+    def _quorum(self, doubted: bool) -> int:
         trusted = sum(s is Standing.TRUSTED for s in self.standing.values())
-        return required(self._plan.policy, len(self.exposed), trusted)
+        return required(self._plan.policy, len(self.exposed), trusted, doubted)
 
     def suspect(self, domains: Iterable[str], reason: str) -> None:
         """Note that domains were late, silent or failing; worse standings stay."""
@@ -64,23 +71,23 @@ class Crew:
 
     def strengthen(self, task: Task, state: TaskState, wanted: int) -> list[Instruction]:
         """Ask trusted domains until ``wanted`` executors may agree, or none is left."""
-        asked = []
+        asked: list[Instruction] = []
         while state.strength(self.exposed) < wanted:
             domain = next(self._untried(task, state, Standing.TRUSTED), None)
             if domain is None:
                 break
-            asked.append(_ask(task, state, domain))
+            asked.append(self.ask(task, state, domain))
         return asked
 
     def staff(self, task: Task, state: TaskState) -> list[Instruction]:
         """Ask whoever is left until the quorum may be reached; trusted domains first."""
-        asked = self.strengthen(task, state, self.quorum)
-        while state.strength(self.exposed) < self.quorum:
+        asked: list[Instruction] = self.strengthen(task, state, self.quorum(state))
+        while state.strength(self.exposed) < self.quorum(state):
             suspected = self._untried(task, state, Standing.SUSPECTED)
             executor = COORDINATOR if self._may_stand_in(state) else next(suspected, None)
             if executor is None:
                 break
-            asked.append(_ask(task, state, executor))
+            asked.append(self.ask(task, state, executor))
         return asked
 
     def restore(self, task: Task, state: TaskState) -> list[Instruction]:
@@ -91,8 +98,18 @@ class Crew:
         ):
             usable = domain in self.standing and domain not in self.exposed
             if usable and state.tried[domain] < _ATTEMPTS:
-                return [_ask(task, state, domain)]
-        return [_ask(task, state, COORDINATOR)] if self._may_stand_in(state) else []
+                return [self.ask(task, state, domain)]
+        return [self.ask(task, state, COORDINATOR)] if self._may_stand_in(state) else []
+
+    def ask(
+        self, task: Task, state: TaskState, executor: str, audit: bool = False
+    ) -> Run | StandIn:
+        """Ask somebody to execute a task, for its own sake or to audit it."""
+        state.running.add(executor)
+        state.tried[executor] += 1
+        if executor == COORDINATOR:
+            return StandIn(task, state.inputs)
+        return Run(task, executor, state.inputs, audit)
 
     def _untried(self, task: Task, state: TaskState, wanted: Standing) -> Iterator[str]:
         for domain in self._plan.rotation(task):
@@ -101,11 +118,3 @@ class Crew:
 
     def _may_stand_in(self, state: TaskState) -> bool:
         return self._plan.policy.stand_in and not state.tried[COORDINATOR]
-
-
-def _ask(task: Task, state: TaskState, executor: str) -> Instruction:
-    state.running.add(executor)
-    state.tried[executor] += 1
-    if executor == COORDINATOR:
-        return StandIn(task, state.inputs)
-    return Run(task, executor, state.inputs)

@@ -7,6 +7,7 @@ commit to and serve. What it corrupts is signed, like everything that the domain
 
 from __future__ import annotations
 
+from dask_verify.testing.evaders import Echo, Frame, Mute, Relapse
 from dask_verify.testing.liars import (
     Drop,
     Duplicate,
@@ -30,13 +31,17 @@ __all__ = [
     "Crash",
     "Drop",
     "Duplicate",
+    "Echo",
     "Flaky",
     "ForgeRoot",
+    "Frame",
     "Insert",
     "Lie",
+    "Mute",
     "Pretend",
     "ReadOther",
     "RefuseDescent",
+    "Relapse",
     "Reorder",
     "Saboteur",
     "ServeOther",

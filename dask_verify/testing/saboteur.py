@@ -71,8 +71,23 @@ class Saboteur:
         """Return what is served instead of a leaf, or of hashes of a tree; None: nothing."""
         return data
 
-    def audit(self, answer: Any) -> Any:
-        """Return what is signed instead of an audit's recomputed leaves."""
+    def audit(self, answer: tuple[bytes, ...]) -> Sequence[bytes]:
+        """Return what is signed instead of what an audit computed.
+
+        In an audit, no other hook but `delay` is called: what was read and computed is the truth.
+
+        Parameters
+        ----------
+        answer : tuple of bytes
+            Hashes of 32 bytes: of the recomputed leaves, unit by unit and bucket by bucket; or of
+            all leaves of a whole partition, in the order of the tree; or, where an input partition
+            was read again, the one root over the inputs of its units.
+
+        Returns
+        -------
+        sequence of bytes
+            A tuple or list of hashes; with anything else the audit fails.
+        """
         return answer
 
     def delay(self, stage: str, partition: int) -> float:
@@ -178,7 +193,7 @@ class Collude(Saboteur):
         """Ask the saboteur within."""
         return self._fresh().serve(partition, data)
 
-    def audit(self, answer: Any) -> Any:
+    def audit(self, answer: tuple[bytes, ...]) -> Sequence[bytes]:
         """Ask the saboteur within."""
         return self._fresh().audit(answer)
 

@@ -128,6 +128,13 @@ def test_a_frame_is_reduced_to_the_plain_answer():
 
 
 @CASES
+def test_reading_alone_gives_the_inputs_of_the_units(work, data):
+    for records in (data, data[:5], data[:0]):
+        sealed = compute.map_partition(work, 0, records)
+        assert compute.read_partition(work, records) == (sealed.inputs, sealed.records_in)
+
+
+@CASES
 def test_an_empty_partition_is_one_unit_of_empty_cells(work, data):
     sealed = compute.map_partition(work, 0, data[:0])
     assert (sealed.units, sealed.records_in, sealed.counts) == (1, 0, (0, 0))

@@ -1,30 +1,56 @@
-"""What reducers are told about where to find their input."""
+"""What is submitted: what reducers are told, and how audits reach workers of their domain."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
+import dask.bag
 import pytest
+from dask import delayed
 
-from dask_verify.core.canonical import decode
-from dask_verify.core.seal import Commitment
+from dask_verify.core.canonical import decode, encode
+from dask_verify.core.seal import Answer, Commitment
+from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.graphs import upstream
 from dask_verify.engine.launch import Launcher
+from dask_verify.engine.pool import open_pool
+from dask_verify.engine.tasks import AUDITED, Order, run_audit, run_map, run_read
+from dask_verify.engine.work import Work, ship
+from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, Task
+from dask_verify.protocol.serving import unwrap
 
 ACCEPTED = Commitment(b"job", "map", 0, "alice", b"in", 1, 1, 1, (1,), 1, b"", b"r" * 32)
 WORKERS = {"alice": ["tcp://alice:1"], "bob": ["tcp://bob:1"]}
 CLAIMED = [("alice", "tcp://alice:1"), ("bob", "tcp://somewhere.else:80")]
 
 
-def holders(connected: bool, domain: str) -> Any:
+WORK = Work(
+    kind="bag",
+    mapper=lambda line: [(word, 1) for word in line.split()],
+    reducer=lambda key, values: sum(values),
+    combiner=None,
+    buckets=2,
+    partitions=1,
+    unit_records=2,
+)
+
+
+def plan(replicas: int = 2) -> Any:
+    return SimpleNamespace(job=b"job", maps=1, policy=SimpleNamespace(replicas=replicas))
+
+
+def holders(connected: bool, domain: str, replicas: int = 2) -> Any:
     driver: Any = SimpleNamespace(
-        plan=SimpleNamespace(job=b"job", maps=1),
+        plan=plan(replicas),
         pool=SimpleNamespace(connected=connected, workers=lambda: WORKERS),
         reader=SimpleNamespace(where=lambda task: iter(CLAIMED)),
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None
-    ((commitment, found),) = decode(Launcher(driver, nothing, nothing)._table(domain))
+    trusted, rows = decode(Launcher(driver, nothing, nothing)._table(domain))
+    assert trusted is (replicas > 1)
+    ((commitment, found),) = rows
     assert Commitment.from_bytes(commitment) == ACCEPTED
     return found
 
@@ -36,3 +62,167 @@ def test_only_addresses_of_a_domains_own_workers_are_told() -> None:
 @pytest.mark.parametrize(("domain", "found"), [("alice", (CLAIMED[0],)), ("bob", ())])
 def test_holders_on_another_cluster_are_out_of_reach(domain: str, found: Any) -> None:
     assert holders(connected=False, domain=domain) == found
+
+
+def test_what_one_domain_counted_alone_is_not_trusted() -> None:
+    assert holders(connected=True, domain="bob", replicas=1) == (("alice", "tcp://alice:1"),)
+
+
+@pytest.mark.parametrize(("replicas", "relayed"), [(1, 1), (2, 0)])
+def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, relayed: int) -> None:
+    read: list[Any] = []
+    empty = Commitment(b"job", "map", 0, "alice", b"in", 1, 1, 1, (0,), 1, b"", b"r" * 32)
+    driver: Any = SimpleNamespace(
+        plan=plan(replicas),
+        work=WORK,
+        pool=SimpleNamespace(connected=False, scatter=lambda *a: "blob"),
+        reader=SimpleNamespace(
+            where=lambda task: iter(CLAIMED[:1]),
+            sections=lambda wanted, why: read.extend(wanted) or [],
+        ),
+        state=SimpleNamespace(accepted=lambda task: empty),
+    )
+    nothing: Any = None
+    blob = Launcher(driver, nothing, nothing)._relayed(Run(Task(REDUCE, 0), "bob", b"in"), False)
+    assert (len(read), blob) == (relayed, "blob" if relayed else None)
+
+
+# --- audits ---------------------------------------------------------------------------------
+
+
+class Submissions:
+    """A pool that only notes what is submitted."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[Any, Any], list[Any], int]] = []
+
+    def submit(self, domain: str, graph: Any, keys: Any, priority: int = 0) -> Any:
+        if not str(keys[0]).partition("-functions-")[1]:
+            self.seen.append((domain, dict(graph), list(keys), priority))
+        return {key: f"future of {key}" for key in keys}
+
+
+def launcher(pool: Any, collection: Any = None) -> Launcher:
+    if collection is None:
+        collection = dask.bag.from_sequence(["to be", "or not"], npartitions=2).map(str.upper)
+    driver: Any = SimpleNamespace(plan=plan(), pool=pool, work=WORK)
+    return Launcher(driver, upstream(collection), ship(WORK))
+
+
+def challenge(domain: str, kind: str = "read", stage: str = MAP) -> Challenge:
+    return Challenge(Task(stage, 1), b"in", b"digest", kind, (), "alice", domain)
+
+
+def ordered(node: Any) -> Order:
+    return Order.from_bytes(node.args[0])
+
+
+def test_reading_again_uses_only_what_the_auditor_reads() -> None:
+    pool = Submissions()
+    launching = launcher(pool)
+    for domain in ("bob", "bob", "carol"):
+        launching.read(challenge(domain))
+    launching.maps("bob", [Run(Task(MAP, 1), "bob", b"in")])
+    graphs = [set(graph) - set(keys) for _, graph, keys, _ in pool.seen]
+    assert all(graphs)
+    assert graphs[0] == graphs[1] == graphs[3]  # in one domain, Dask reads once
+    assert graphs[0].isdisjoint(graphs[2])
+    references = {
+        key for _, graph, _, _ in pool.seen[2:3] for node in graph.values()
+        for key in node.dependencies
+    }  # fmt: skip
+    assert not any("bob" in str(key) for key in references)
+    names = [key for _, _, keys, _ in pool.seen for key in keys]
+    assert len(set(names)) == len(names) == 4
+
+
+def test_audits_go_first_and_carry_what_they_need() -> None:
+    pool = Submissions()
+    launching = launcher(pool)
+    asked = encode(((0, b"input"),))
+    futures = [
+        launching.read(challenge("bob")),
+        launching.audit(challenge("bob", "units"), asked),
+        launching.audit(challenge("bob", "units", REDUCE), asked),
+    ]
+    tasks = [graph[keys[0]] for _, graph, keys, _ in pool.seen]
+    assert futures == [f"future of {keys[0]}" for _, _, keys, _ in pool.seen]
+    assert [priority for *_, priority in pool.seen] == [1, 1, 1]
+    assert tasks[0].func is run_read
+    assert [(t.func.func, t.func.args, t.args[2]) for t in tasks[1:]] == [
+        (run_audit, (stage,), asked) for stage in (MAP, REDUCE)
+    ]
+    for task in tasks:
+        order = ordered(task)
+        assert (order.domain, order.partition, order.inputs) == ("bob", 1, b"in")
+        assert order.audit
+
+
+def test_audits_of_whole_partitions_overtake_the_window() -> None:
+    pool = Submissions()
+    runs = [Run(Task(MAP, i), "bob", b"in", audit=i == 1) for i in (0, 1)]
+    futures = launcher(pool).maps("bob", [*runs, runs[0]])
+    assert [(len(keys), priority) for _, _, keys, priority in pool.seen] == [(2, 0), (1, 1)]
+    for _, graph, keys, priority in pool.seen:
+        for key in keys:
+            assert graph[key].func is run_map
+            assert ordered(graph[key]).audit is (priority == 1)
+    first, second = pool.seen[0][2]
+    assert futures == [f"future of {key}" for key in (first, pool.seen[1][2][0], second)]
+
+
+@pytest.mark.parametrize("audit", [False, True])
+def test_a_reduce_audit_overtakes_too(audit: bool) -> None:
+    pool: Any = Submissions()
+    pool.connected, pool.workers = True, lambda: WORKERS
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        pool=pool,
+        work=WORK,
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED)),
+        state=SimpleNamespace(accepted=lambda task: ACCEPTED),
+    )
+    nothing: Any = None
+    Launcher(driver, nothing, ship(WORK)).reduce(Run(Task(REDUCE, 0), "bob", b"in", audit), False)
+    _, graph, (key,), priority = pool.seen[-1]
+    assert ordered(graph[key]).audit is audit
+    assert priority == audit
+
+
+def test_attempts_never_share_a_key() -> None:
+    pool = Submissions()
+    launching = launcher(pool)
+    run = Run(Task(MAP, 1), "bob", b"in")
+    for _ in range(3):
+        launching.maps("bob", [run, run])
+        launching.audit(challenge("bob", "units"), encode(()))
+        launching.read(challenge("bob"))
+    names = [key for _, _, keys, _ in pool.seen for key in keys]
+    assert len(set(names)) == len(names) == 12
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("kind", ["shared", "separate"])
+def test_an_auditor_reads_for_itself(kind: str, request: pytest.FixtureRequest) -> None:
+
+    def whoami() -> list[str]:
+        from distributed import get_worker
+
+        return [get_worker().plugins["dask-verify"].domain]
+
+    cluster: LocalDomainCluster = request.getfixturevalue(f"{kind}_cluster")
+    with open_pool(cluster.get_client(), cluster.domains) as pool:
+        collection = dask.bag.from_delayed([delayed(whoami)(dask_key_name=f"who-{kind}")] * 2)
+        launching = launcher(pool, collection)
+        futures = [launching.read(challenge(name)) for name in ("alice", "bob", "bob")]
+        alice, bob, again = (answer(future.result()) for future in futures)
+        launching.close()
+    assert bob == again
+    assert (alice.domain, bob.domain, alice.counts, bob.counts) == ("alice", "bob", (1, 1), (1, 1))
+    assert alice.hashes != bob.hashes
+
+
+def answer(data: bytes) -> Answer:
+    what, wire = decode(data)
+    assert what == AUDITED
+    return Answer.from_bytes(unwrap(wire)[0])

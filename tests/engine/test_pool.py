@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -62,6 +63,34 @@ def answering(cluster, pool):
     return pool
 
 
+def hold(gate):
+    def held():
+        from distributed import Event
+
+        Event(gate).wait()
+
+    return held
+
+
+def now():
+    def clock():
+        return time.monotonic()
+
+    return clock
+
+
+def waits(client, key):
+    """Whether a task has come to where it waits: the scheduler's queue, or a worker's."""
+
+    def state(dask_scheduler):
+        return key in dask_scheduler.tasks and dask_scheduler.tasks[key].state
+
+    def there(dask_worker):
+        return key in dask_worker.state.tasks
+
+    return client.run_on_scheduler(state) == "queued" or any(client.run(there).values())
+
+
 def location():
     def domain():
         from distributed import get_worker
@@ -105,6 +134,28 @@ class TestContract:
             future = pool.submit("bob", {key: Task(key, once, key)}, [key], retries=retries)[key]
             wait(future)
             assert (future.status == "error") is failing
+
+    def test_a_higher_priority_starts_first(self, cluster, pool):
+        kind = type(pool).__name__
+        clients = cluster.get_client()
+        client = clients["bob"] if isinstance(clients, dict) else clients
+
+        def submitted(name, function, **options):
+            key = f"{name}-{kind}"
+            return pool.submit("bob", {key: Task(key, function)}, [key], **options)[key]
+
+        blocking = submitted("block", hold(f"gate-{kind}"))
+        futures = {
+            priority: submitted(f"number-{priority}", now(), priority=priority)
+            for priority in (3, 1, 5, 2, 0, 4)
+        }
+        while not waits(client, futures[4].key):
+            assert not blocking.done()
+        Event(f"gate-{kind}", client=client).set()
+        started = client.gather(futures)
+        order = sorted(started, key=started.get)
+        # The worker may have been given the first tasks in advance, before there were others.
+        assert [priority for priority in order if priority not in (3, 1)] == [5, 4, 2, 0]
 
     def test_scattered_bytes_are_in_the_domain_and_usable(self, pool):
         data = pool.scatter("carol", b"x" * 1000, "relay")

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.merkle import BLAKE3, verify_descendants
-from dask_verify.core.seal import INPUT, OUTPUT, Commitment, Opening, SealedPartition, asked
-from dask_verify.engine.worker import VerifyWorker
+from dask_verify.core.seal import (
+    INPUT,
+    OUTPUT,
+    Columns,
+    Commitment,
+    Opening,
+    SealedPartition,
+    asked,
+    asked_columns,
+)
+from dask_verify.engine.worker import VerifyWorker, _Rehearsal
+from dask_verify.errors import InputError, ProofError
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import admit
 from dask_verify.protocol.serving import CONTEXT, believe, unwrap
+from dask_verify.testing import Frame, Saboteur, ServeOther, Silent
 
 ALICE = Identity.generate("alice")
 LEAVES = tuple(b"leaf %d" % i for i in range(6))
@@ -29,8 +42,26 @@ def side(tmp_path: Path) -> VerifyWorker:
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=10_000)
     handlers: dict[str, Any] = {}
     side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
-    assert set(handlers) == {"verify_open", "verify_nodes", "verify_release", "verify_forget"}
+    assert set(handlers) == {
+        f"verify_{name}" for name in ("open", "nodes", "columns", "release", "forget")
+    }
     return side
+
+
+@pytest.fixture
+def sabotaged(side: VerifyWorker, tmp_path: Path) -> Callable[[Any], VerifyWorker]:
+    """Give the worker a saboteur."""
+
+    def put(saboteur: Any) -> VerifyWorker:
+        path = tmp_path / "saboteur"
+        path.write_bytes(cloudpickle.dumps(saboteur))
+        side._rehearsal = _Rehearsal(str(path))
+        return side
+
+    return put
+
+
+COLUMNS = asked_columns(COMMITMENT, [1], "alice")
 
 
 def request(tree: str = OUTPUT, of: Commitment = COMMITMENT, domain: str = "alice") -> Opening:
@@ -73,6 +104,94 @@ def test_what_it_did_not_commit_to_is_not_answered(side: VerifyWorker, wanted: O
 def test_garbage_is_not_answered(side: VerifyWorker, garbage: bytes) -> None:
     assert side.open([garbage]) == [b""]
     assert side.nodes(garbage) == b""
+    assert side.columns(garbage) == b""
+
+
+def test_columns_come_with_a_proof_against_the_signed_root(side: VerifyWorker) -> None:
+    side.keep(SEALED, COMMITMENT)
+    columns = Columns.from_bytes(side.columns(COLUMNS.to_bytes()))
+    columns.verify(COLUMNS)
+    assert columns.of(1) == tuple(BLAKE3.leaf(LEAVES[i]) for i in (1, 3, 5))
+
+
+def test_columns_of_a_reduce_partition_are_its_buckets(side: VerifyWorker) -> None:
+    sealed = SealedPartition(3, 1, 3, (3,), LEAVES[:3])
+    commitment = sealed.commit(b"job", "reduce", 0, "alice", b"inputs")
+    side.keep(SEALED, COMMITMENT)
+    side.keep(sealed, commitment)
+    wanted = asked_columns(commitment, [0, 2], "alice")
+    columns = Columns.from_bytes(side.columns(wanted.to_bytes()))
+    columns.verify(wanted)
+    assert columns.of(2) == (BLAKE3.leaf(LEAVES[2]),)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"domain": "bob"},
+        {"root": b"?" * 32},
+        {"partition": 1},
+        {"job": b"another"},
+        {"buckets": 4},
+        {"buckets": 2**50},
+        {"width": 3, "units": (2,)},
+        {"stage": "reduce", "width": 1},
+    ],
+    ids=lambda change: " and ".join(change),
+)
+def test_columns_of_something_else_are_not_answered(
+    side: VerifyWorker, change: dict[str, Any]
+) -> None:
+    side.keep(SEALED, COMMITMENT)
+    assert side.columns(replace(COLUMNS, **change).to_bytes()) == b""
+
+
+def test_a_saboteur_changes_columns_or_withholds_them(
+    sabotaged: Callable[[Any], VerifyWorker],
+) -> None:
+    side = sabotaged(ServeOther())
+    side.keep(SEALED, COMMITMENT)
+    columns = Columns.from_bytes(side.columns(COLUMNS.to_bytes()))
+    with pytest.raises(ProofError, match="Merkle root"):
+        columns.verify(COLUMNS)
+    assert sabotaged(Silent()).columns(COLUMNS.to_bytes()) == b""
+    # One that signed a forged root answers as well, and its proof fails.
+    forged = replace(COLUMNS, root=b"?" * 32)
+    with pytest.raises(ProofError, match="Merkle root"):
+        Columns.from_bytes(sabotaged(Saboteur()).columns(forged.to_bytes())).verify(forged)
+
+
+def test_a_saboteurs_commitment_is_not_that_of_an_audit(
+    sabotaged: Callable[[Any], VerifyWorker],
+) -> None:
+    class Twice(Saboteur):
+        def commit(self, commitment: Commitment) -> Any:
+            return (commitment, commitment)
+
+    side = sabotaged(Twice())
+    assert len(side.keep(SEALED, COMMITMENT)) == 2
+    assert len(side.keep(SEALED, COMMITMENT, audit=True)) == 1
+
+
+def test_a_saboteur_changes_what_is_signed_in_an_audit(
+    side: VerifyWorker, sabotaged: Callable[[Any], VerifyWorker]
+) -> None:
+    hashes = (b"h" * 32, b"i" * 32)
+    assert side.rehearsed(hashes) == hashes
+    assert sabotaged(Saboteur()).rehearsed(hashes) == hashes
+    assert sabotaged(Frame()).rehearsed(hashes) == (b"i" + b"h" * 31, b"h" + b"i" * 31)
+
+
+@pytest.mark.parametrize("said", [None, b"h" * 32, "text", [b"short"], ["h" * 32], [None], {}])
+def test_what_no_auditor_can_sign_is_an_error(
+    sabotaged: Callable[[Any], VerifyWorker], said: Any
+) -> None:
+    class Nonsense(Saboteur):
+        def audit(self, answer: Any) -> Any:
+            return said
+
+    with pytest.raises(InputError, match=r"Nonsense.audit: expected a tuple of hashes"):
+        sabotaged(Nonsense()).rehearsed((b"h" * 32,))
 
 
 def test_released_inputs_and_forgotten_jobs_are_not_answered(side: VerifyWorker) -> None:

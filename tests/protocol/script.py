@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from simulator import commit, identity, make_plan
+from partitions import commit
+from simulator import identity, make_plan
 
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from dask_verify.core.canonical import encode_records
+from auditing import challenged, recounted, there
+from partitions import column, partition
+
 from dask_verify.core.seal import Commitment, SealedPartition
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.dispute import (
@@ -29,15 +31,19 @@ from dask_verify.protocol.messages import (
     MAP,
     REDUCE,
     Arbitrate,
+    Challenge,
     Committed,
     Event,
     Failed,
     Finding,
     Instruction,
     Late,
+    Recount,
+    Recounted,
     Run,
     ServedWrong,
     StandIn,
+    StartReduce,
     StoodIn,
     Task,
     Unserved,
@@ -45,8 +51,8 @@ from dask_verify.protocol.messages import (
 )
 from dask_verify.protocol.policy import Policy
 from dask_verify.protocol.quorum import sign
+from dask_verify.protocol.weighing import weigh
 
-UNITS, BUCKETS, RECORDS = 2, 2, 2
 HONEST = "honest"
 FAULTS = (
     "wrong",
@@ -65,6 +71,12 @@ FAULTS = (
     "flaky",
 )
 LIES = ("wrong", "colluding", "misread", "misshapen", "refusing", "forged_root")
+#: How claims are corrupted, or audits botched, in jobs with audits; the names are behaviours too.
+AUDIT_LIES = ("one", "some", "all", "made_up", "miscount", "dodging", "recommits", "covering",
+              "mapper")  # fmt: skip
+AUDITORS = ("frames", "lazy", "silent_auditor", "failing_auditor", "garbage_auditor")
+_AUDITING = {"frames": "wrong", "lazy": "forged_root", "silent_auditor": "silent",
+             "failing_auditor": "failing", "garbage_auditor": "garbage"}  # fmt: skip
 _LIMIT = 5_000
 
 
@@ -79,49 +91,18 @@ def enrol(*names: str, environment: dict[str, str] | None = None) -> tuple[Domai
 
 
 def make_plan(
-    *names: str, maps: int = 2, reduces: int = 2, domains: tuple[Domain, ...] = (), **policy: Any
+    *names: str,
+    maps: int = 2,
+    reduces: int = 2,
+    domains: tuple[Domain, ...] = (),
+    seed: bytes = b"s" * 32,
+    unit_records: int | None = None,
+    **policy: Any,
 ) -> Plan:
-    return Plan(b"job", Policy(**policy), domains or enrol(*names), maps, reduces)
-
-
-@lru_cache(maxsize=4096)
-def _sealed(reduces: int, task: Task, salt: str, lie: str) -> SealedPartition:
-    mapping = task.stage == MAP
-    units, buckets = (UNITS, BUCKETS * reduces) if mapping else (1, BUCKETS)
-    units += lie == "misshapen" and mapping
-    size = buckets * units
-    cells = [
-        [(f"k{leaf}", f"{task} {salt if leaf == size // 2 else ''} {r}") for r in range(RECORDS)]
-        for leaf in range(size)
-    ]
-    inputs = [
-        [f"{task} {unit} {salt if lie == 'misread' and unit else ''}"]
-        for unit in range(units if mapping else 0)
-    ]
-    counts = (BUCKETS * units * RECORDS,) * reduces if mapping else (size * RECORDS,)
-    return SealedPartition(
-        buckets,
-        units,
-        7,
-        counts,
-        tuple(map(encode_records, cells)),
-        tuple(map(encode_records, inputs)),
-    )
-
-
-def partition(plan: Plan, task: Task, salt: str = "", lie: str = "") -> SealedPartition:
-    """What a task computes; ``salt`` makes it a lie, of the kind that ``lie`` names."""
-    return _sealed(plan.reduces, task, salt, lie)
-
-
-def commit(
-    plan: Plan, task: Task, domain: str, inputs: bytes, salt: str = "", lie: str = ""
-) -> Commitment:
-    return partition(plan, task, salt, lie).commit(plan.job, *task, domain, inputs)
-
-
-def truth(plan: Plan, task: Task, inputs: bytes) -> bytes:
-    return commit(plan, task, COORDINATOR, inputs).digest
+    size = {"unit_records": unit_records or None} | policy
+    enrolled = domains or enrol(*names)
+    wanted = Policy(**size)
+    return Plan(b"job", wanted, enrolled, maps, reduces, unit_records=unit_records, seed=seed)
 
 
 @dataclass
@@ -144,6 +125,10 @@ class Simulation:
         self.job = JobState(self.plan)
         self.pending: list[Event] = []
         self.stores: dict[tuple[Task, str], SealedPartition] = {}
+        self.by_root: dict[bytes, SealedPartition] = {}
+        self.sources: list[Commitment] = []  #: maps that the reduce stage was started with
+        self.consumed: list[int] = [0] * self.plan.reduces
+        self.counted: list[Recounted] = []
         self.steps = 0
 
     def run(self) -> Verdict | None:
@@ -158,12 +143,27 @@ class Simulation:
                 self._lose()
         return self.job.finished.verdict if self.job.finished else None
 
+    def identity(self, name: str) -> Identity:
+        return identity(name)
+
     def wrong(self) -> list[Task]:
         """Accepted tasks whose commitment is not the truth."""
         tasks = [Task(MAP, i) for i in range(self.plan.maps)]
         tasks += [Task(REDUCE, j) for j in range(self.plan.reduces)]
         found = [(t, self.job.accepted(t)) for t in tasks]
-        return [t for t, c in found if c is not None and c.digest != truth(self.plan, t, b"")]
+        return [t for t, c in found if c is not None and c.digest != self.commit(t).digest]
+
+    def partition(self, task: Task, salt: str = "", lie: str = "") -> SealedPartition:
+        """What a task computes from the maps that are accepted."""
+        consumed = None if task.stage == MAP else self.consumed[task.partition]
+        return partition(self.plan, task, salt, lie, consumed)
+
+    def commit(
+        self, task: Task, domain: str = "", inputs: bytes = b"", salt: str = "", lie: str = ""
+    ) -> Commitment:
+        """Commit to what a task computes from the maps that are accepted."""
+        own = self.partition(task, salt, lie)
+        return own.commit(self.plan.job, *task, domain, inputs)
 
     # --- events --------------------------------------------------------------------------------
 
@@ -191,20 +191,35 @@ class Simulation:
                 self.pending += self._behave(instruction)
             elif isinstance(instruction, StandIn):
                 self.pending.append(self._stand_in(instruction))
+            elif isinstance(instruction, StartReduce):
+                maps = (self.job.accepted(Task(MAP, i)) for i in range(self.plan.maps))
+                self.sources = [c for c in maps if c is not None]
+                self.consumed = [sum(there(self, j)) for j in range(self.plan.reduces)]
+            elif isinstance(instruction, Challenge):
+                self.pending.append(challenged(self, instruction))
+            elif isinstance(instruction, Recount):
+                self.counted.append(recounted(self, instruction))
+                self.pending.append(self.counted[-1])
             elif isinstance(instruction, Arbitrate):
                 self.pending.append(self._arbitrate(instruction))
 
     def _stand_in(self, instruction: StandIn) -> StoodIn:
         task, inputs = instruction.task, instruction.inputs
-        self.stores[task, COORDINATOR] = partition(self.plan, task)
-        own = commit(self.plan, task, COORDINATOR, inputs)
+        self._keep(task, COORDINATOR, self.partition(task))
+        own = self.commit(task, COORDINATOR, inputs)
         return StoodIn(task, inputs, own.to_bytes())
+
+    def _keep(self, task: Task, domain: str, store: SealedPartition) -> None:
+        self.stores[task, domain] = store
+        self.by_root[store.output_tree.root] = store
 
     # --- domains -------------------------------------------------------------------------------
 
     def _behave(self, run: Run) -> list[Event]:
         behaviour = self.behaviours.get(run.domain, HONEST)
         late = Late(run.task, run.domain, run.inputs, "late")
+        if behaviour in AUDITORS:
+            behaviour = _AUDITING[behaviour] if run.audit else HONEST
         if behaviour == "silent":
             return [late]
         if behaviour == "failing":
@@ -220,20 +235,27 @@ class Simulation:
             return [late, self._claim(run)]
         if behaviour == "lost_store":
             return [self._claim(run), Unserved(run.task, run.domain)]
+        if behaviour == "recommits":
+            again = self.job.state(run.task).tried[run.domain] > 1
+            lie = self.random.choice(["one", "all", HONEST]) if again else "one"
+            return [self._claim(run, lie), Unserved(run.task, run.domain)]
+        if behaviour == "forged_root" and self.plan.policy.replicas == 1:
+            return [self._claim(run, behaviour), Unserved(run.task, run.domain)]
         if behaviour == "serves_wrong":
             return [self._claim(run), ServedWrong(run.task, run.domain)]
         return [self._claim(run, behaviour)]
 
     def _claim(self, run: Run, behaviour: str = HONEST, salt: str = "") -> Committed:
-        lying = behaviour in LIES
-        if lying and not salt:
+        if behaviour == "mapper" and run.task.stage != MAP:
+            behaviour = HONEST
+        lie = {"dodging": "one", "mapper": "one", "covering": "all"}.get(behaviour, behaviour)
+        if (behaviour in LIES or behaviour in AUDIT_LIES) and not salt:
             # Colluders tell one lie; every other liar has a lie of its own.
-            salt = "lie" if behaviour in ("colluding", "refusing") else run.domain
-        lie = behaviour if behaviour in ("misread", "misshapen") else ""
-        claim = commit(self.plan, run.task, run.domain, run.inputs, salt, lie)
+            salt = "lie" if behaviour in ("colluding", "refusing", "covering") else run.domain
+        claim = self.commit(run.task, run.domain, run.inputs, salt, lie)
         if behaviour == "forged_root":
             claim = replace(claim, root=bytes(32))
-        self.stores[run.task, run.domain] = partition(self.plan, run.task, salt, lie)
+        self._keep(run.task, run.domain, self.partition(run.task, salt, lie))
         return self._committed(run, sign(identity(run.domain), claim))
 
     def _committed(self, run: Run, wire: bytes) -> Committed:
@@ -242,11 +264,15 @@ class Simulation:
     # --- the referee ---------------------------------------------------------------------------
 
     def _arbitrate(self, instruction: Arbitrate) -> Finding:
-        ballot = self.job.state(instruction.task).ballot
+        ballot, objection = self.job.state(instruction.task).ballot, instruction.objection
         one, other = ballot.of(instruction.one), ballot.of(instruction.other)
+        given = (instruction.vouched, instruction.answers)
         assert one is not None
-        assert other is not None
-        steps = arbitrate(instruction.task, one, other, instruction.recompute, instruction.vouched)
+        if objection is not None:
+            steps = weigh(instruction.task, one, objection, *given)
+        else:
+            assert other is not None
+            steps = arbitrate(instruction.task, one, other, instruction.recompute, *given)
         answer: Any = None
         try:
             while True:
@@ -258,7 +284,8 @@ class Simulation:
     def _answer(self, query: Any, inputs: bytes) -> Any:
         if isinstance(query, Recompute):
             self.recomputed.append(query.unit)
-            return Recomputed((recompute(self.plan, query, inputs),) * 2)
+            own = self.partition(query.task)
+            return Recomputed((recompute(self.plan, query, inputs, own),) * 2)
         request = query.request
         store = self.stores.get((query.task, request.domain))
         refuses = self.behaviours.get(request.domain) == "refusing"
@@ -274,13 +301,13 @@ def serve(store: SealedPartition, query: AskNodes | AskLeaves) -> Any:
     return store.tree(query.request.tree)[0].descendants(query.level, query.index, query.depth)
 
 
-def recompute(plan: Plan, query: Recompute, inputs: bytes) -> Any:
-    """Recompute as an ideal referee does: a unit from its own input, or the whole partition."""
-    own = partition(plan, query.task)
+def recompute(
+    plan: Plan, query: Recompute, inputs: bytes, own: SealedPartition | None = None
+) -> Any:
+    """Recompute as an ideal referee does: a unit from its input, or the whole partition."""
+    own = own or partition(plan, query.task)
     if query.unit is None:
         claim = own.commit(plan.job, *query.task, COORDINATOR, inputs)
         hashes = own.input_tree.leaf_hashes if own.inputs else []
         return Outcome(claim, tuple(hashes), tuple(own.output_tree.leaf_hashes))
-    if query.task.stage == MAP:
-        return own.leaves[query.unit :: own.units]
-    return (own.leaves[query.unit],)
+    return column(plan, query.task, query.unit, query.unit_input)

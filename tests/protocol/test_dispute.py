@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator import commit, make_plan, partition, recompute, serve
+from partitions import commit, partition
+from simulator import make_plan, recompute, serve
 
 from dask_verify.core.canonical import encode_frame, encode_records
 from dask_verify.core.seal import INPUT, SealedPartition

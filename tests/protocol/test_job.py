@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from partitions import commit
 from script import M0, M1, R0, Script, kinds, runs
-from simulator import commit, enrol, identity, make_plan
+from simulator import enrol, identity, make_plan
 
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
@@ -22,6 +23,7 @@ from dask_verify.protocol.messages import (
     Late,
     Run,
     ServedWrong,
+    Settled,
     StandIn,
     Standing,
     StartReduce,
@@ -43,7 +45,7 @@ def test_f_plus_1_equal_commitments_agree_and_start_the_reduce_stage() -> None:
     script = Script("a", "b")
     assert script.says(M0, "a") == []
     got = script.says(M0, "b")
-    assert kinds(got) == [Accepted, StartReduce, Run, Run]
+    assert kinds(got) == [Accepted, Settled, StartReduce, Run, Run]
     script.agree(R0, "a", "b")
     assert script.ended == (Verdict.AGREED, "")
     assert script.job.progress == {MAP: (1, 1), REDUCE: (1, 1)}

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator import commit, enrol, identity, make_plan, partition
+from partitions import commit, partition
+from simulator import enrol, identity, make_plan
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import INPUT, OUTPUT, Opening, asked

@@ -1,0 +1,69 @@
+"""Digests in contexts of their own, and records that cross the wire as canonical bytes.
+
+What this module guarantees: a record is decoded only from the canonical bytes of exactly its own
+fields, each of its stated type and range; anything else is a
+:class:`~dask_verify.errors.DecodingError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Self
+
+import blake3
+
+from dask_verify.core.canonical import decode, encode
+from dask_verify.errors import DecodingError
+
+LARGEST = 2**63 - 1
+"""Largest whole number in a record: what is computed from one stays finite."""
+
+
+def digest(context: str, payload: bytes) -> bytes:
+    """BLAKE3 of bytes in a context of its own, 32 bytes.
+
+    >>> digest("a", b"") == digest("b", b"")
+    False
+    """
+    return blake3.blake3(payload, derive_key_context=f"dask_verify v1 {context}").digest()
+
+
+class Record:
+    """A frozen dataclass that crosses the wire as the canonical bytes of its fields."""
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes of the fields, in order."""
+        return encode(tuple(getattr(self, f.name) for f in fields(self)))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return what `to_bytes` encoded.
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not the canonical encoding of this type.
+        """
+        values = decode(data)
+        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        if not isinstance(values, tuple) or len(values) != len(names):
+            raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")
+        record = cls(*values)
+        record._check()
+        return record
+
+    def _check(self) -> None:
+        for name, kind in self._types().items():
+            value: Any = getattr(self, name)
+            beyond = isinstance(value, int) and not 0 <= value <= LARGEST
+            if type(value) is not kind or beyond:
+                # The value itself is not shown: it may be as long as its sender likes.
+                raise DecodingError(
+                    f"{type(self).__name__}.{name}: expected {kind.__name__}"
+                    + (f" from 0 to {LARGEST}" if kind is int else "")
+                    + f", got {type(value).__name__}"
+                )
+
+    @classmethod
+    def _types(cls) -> dict[str, type]:
+        raise AssertionError("every record states its types")

@@ -1,0 +1,113 @@
+"""What arrives for a task, turned into plain values; nothing is believed of it here.
+
+* Bytes that are no answer raise `DecodingError`, whatever a domain made of them.
+* A function that failed is told from a worker that was lost.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Future
+from distributed.scheduler import KilledWorker
+
+from dask_verify.core.canonical import decode
+from dask_verify.engine.dispatch import Errand
+from dask_verify.engine.tasks import COMMITTED, FAILED, MISSING
+from dask_verify.errors import DecodingError
+from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
+
+_EVIDENCE = 8  #: complaints of one task that are looked into
+_TEXT = 500  #: characters of a reason that are kept
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer to a task.
+
+    Parameters
+    ----------
+    address : str
+        Of the worker that keeps what it committed to.
+    wires : tuple of bytes
+        Signed commitments; empty where there are none.
+    evidence : tuple of bytes
+        Wrong openings that the executor says it was given.
+    failure : str or None
+        What the user's function raised, as text.
+    missing : bool
+        Whether the executor could not get its sections.
+    """
+
+    address: str = ""
+    wires: tuple[bytes, ...] = ()
+    evidence: tuple[bytes, ...] = ()
+    failure: str | None = None
+    missing: bool = False
+
+
+def read(answer: bytes) -> Reply:
+    """Decode an answer.
+
+    Parameters
+    ----------
+    answer : bytes
+        Whatever a domain sent.
+
+    Returns
+    -------
+    Reply
+
+    Raises
+    ------
+    DecodingError
+        If it is no answer.
+
+    Examples
+    --------
+    >>> from dask_verify.core.canonical import encode
+    >>> read(encode(("failed", "ZeroDivisionError"))).failure
+    'ZeroDivisionError'
+    >>> read(encode(("committed", "tcp://here", (), ())))
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.DecodingError: expected an answer to a task, got 'committed' with 3 values
+    """
+    said = decode(answer)
+    what, *rest = said if isinstance(said, tuple) and said else (said,)
+    match what, *rest:
+        case [str(kind), str(address), wires, evidence] if kind == COMMITTED and wires:
+            # Without a commitment the task would be neither running nor unanswered.
+            if _octets(wires) and _octets(evidence):
+                return Reply(address, wires, evidence[:_EVIDENCE])
+        case [str(kind), str(text)] if kind == FAILED:
+            return Reply(failure=text)
+        case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
+            return Reply(evidence=evidence[:_EVIDENCE], missing=True)
+    raise DecodingError(f"expected an answer to a task, got {what!r:.40} with {len(rest)} values")
+
+
+def late(run: Errand, reason: str) -> Event:
+    """Return the event of something that was not answered."""
+    if isinstance(run, Challenge):
+        return Unaudited(run, reason)
+    return Late(run.task, run.domain, run.inputs, reason)
+
+
+def failed(run: Run, error: BaseException, future: Future | None) -> Event:
+    """Tell a function that failed from a worker that was lost."""
+    if lost(error, future):
+        return late(run, str(error)[:_TEXT])
+    return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
+
+
+def lost(error: BaseException, future: Future | None) -> bool:
+    """Whether an answer went with its worker: that says nothing about the function."""
+    gone = future is None or future.status in ("lost", "cancelled")
+    return gone or isinstance(error, (KilledWorker, OSError))
+
+
+def _octets(values: Any) -> bool:
+    return isinstance(values, tuple) and all(type(value) is bytes for value in values)

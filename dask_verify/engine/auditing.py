@@ -1,0 +1,126 @@
+"""Carrying challenges: what is asked is opened, sent to the auditor, and its answer brought back.
+
+Nothing here blocks the driver's thread for long: opening and the coordinator's own recomputing run
+beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Future
+
+from dask_verify.core.canonical import decode
+from dask_verify.engine.answers import lost
+from dask_verify.engine.dispatch import Dispatcher, Flight, Landing
+from dask_verify.engine.examiner import Examiner, GoneError, Question
+from dask_verify.engine.launch import Launcher
+from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.tasks import AUDITED, FAILED
+from dask_verify.errors import DecodingError
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.messages import (
+    READ,
+    Audited,
+    Challenge,
+    Event,
+    Recount,
+    Task,
+    Unaudited,
+    Unopened,
+)
+
+Action = Callable[[], None]
+_TEXT = 500  #: characters of a reason that are kept
+
+
+@dataclass
+class Auditor:
+    """Puts challenges to domains, and to the coordinator itself.
+
+    Parameters
+    ----------
+    examiner : Examiner
+    dispatcher : Dispatcher
+    launcher : Launcher
+    post : callable
+        Takes events for the protocol.
+    later : callable
+        Calls an action in the driver's thread.
+    when_served : callable
+        Calls an action once somebody serves a partition.
+    beside : callable
+        Calls a function that blocks, with an argument, in a thread of its own.
+    landing : callable
+        Takes what has landed.
+    """
+
+    examiner: Examiner
+    dispatcher: Dispatcher
+    launcher: Launcher
+    post: Callable[[Event], None]
+    later: Callable[[Action], None]
+    when_served: Callable[[Task, Action], None]
+    beside: Callable[[Callable[[Any], None], Any], None]
+    landing: Callable[[Landing], None]
+
+    def challenge(self, challenge: Challenge) -> None:
+        """Open what is challenged and have it recomputed."""
+        try:
+            question = self.examiner.question(challenge)
+        except UnservedError as error:
+            self.when_served(error.task, lambda: self.beside(self.challenge, challenge))
+            return
+        except GoneError:
+            return  # a stage was started again; what counts now is challenged by itself
+        if question is None:
+            self.post(Unopened(challenge))
+        elif challenge.domain == COORDINATOR:
+            self.post(self.examiner.own(challenge, question))
+        else:
+            self.later(lambda: self._submit(challenge, question))
+
+    def recount(self, instruction: Recount) -> None:
+        """Count what a reduce partition reads."""
+        try:
+            self.post(self.examiner.recount(instruction))
+        except UnservedError as error:
+            self.when_served(error.task, lambda: self.beside(self.recount, instruction))
+
+    def landed(self, flight: Flight, answer: Any) -> Event:
+        """Return the event of an answer that has arrived, or of one that never will."""
+        challenge, question = flight.run, flight.question
+        assert isinstance(challenge, Challenge)
+        if isinstance(answer, BaseException):
+            failed = not lost(answer, flight.future)
+            return Unaudited(challenge, str(answer)[:_TEXT], failed)
+        self.examiner.reader.moved["audits"] += len(answer) if isinstance(answer, bytes) else 0
+        try:
+            what, said = decode(answer)
+        except (DecodingError, TypeError, ValueError):
+            return Unaudited(challenge, "garbage")
+        if what == AUDITED and isinstance(said, bytes) and question is not None:
+            return Audited(challenge, said, question.expected, question.digests)
+        if what == FAILED and isinstance(said, str):
+            return Unaudited(challenge, said, failed=True)
+        return Unaudited(challenge, "garbage")
+
+    def _submit(self, challenge: Challenge, question: Question) -> None:
+        flight = self.dispatcher.challenge(challenge, question)
+        try:
+            flight.future = self._sent(challenge, question)
+        except Exception as error:
+            # The domain's cluster may be gone; that is this domain's silence, not our crash.
+            self.dispatcher.landed(challenge)
+            self.post(Unaudited(challenge, repr(error)[:_TEXT]))
+            return
+        flight.future.add_done_callback(lambda future: self.landing((challenge, future)))
+
+    def _sent(self, challenge: Challenge, question: Question) -> Future:
+        if challenge.kind == READ:
+            return self.launcher.read(challenge)
+        asked = question.asked
+        self.examiner.reader.moved["audits"] += len(asked)
+        return self.launcher.audit(challenge, asked)

@@ -1,0 +1,392 @@
+"""Audits: what is recomputed of a committed partition, and by whom.
+
+* Nothing is drawn before the commitment is in, and its digest is part of every draw.
+* An auditor has not signed what it audits, and is never told what to expect.
+* Each challenged unit has an auditor drawn for it alone, so that an accomplice covers for no other.
+* Whoever confirms a partition by producing it again was drawn for that: nobody volunteers.
+* A check that nobody could make is not passed: whoever asks is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from dask_verify.core.seal import Commitment
+from dask_verify.protocol.board import Plan, TaskState
+from dask_verify.protocol.domain import COORDINATOR, Domain
+from dask_verify.protocol.draws import Draws
+from dask_verify.protocol.messages import (
+    MAP,
+    READ,
+    REDUCE,
+    Asked,
+    Challenge,
+    Standing,
+    Task,
+)
+from dask_verify.protocol.policy import Detect
+from dask_verify.protocol.staffing import Crew
+
+UNITS, WHOLE = "units", "whole"
+_SMALL = 100_000  #: records of a reduce stage that is audited whole whatever the rate
+
+
+@dataclass
+class Check:
+    """One thing that has to be recomputed before a commitment counts as audited.
+
+    Parameters
+    ----------
+    kind : {"read", "units", "whole"}
+    units : tuple of int
+    inputs : bytes
+        Digest of what the task was assigned.
+    digest : bytes
+        Of the commitment.
+    signers : frozenset of str
+        Who had signed it when it was drawn; none of them audits it.
+    auditor : str
+        Who is on it now; empty: nobody.
+    tried : list of str
+        Who was asked before.
+    outcome : str
+        Empty while nothing is known; then ``"agreed"``, ``"contradicted"``, ``"unopened"``,
+        ``"failed"`` or ``"moot"``.
+    """
+
+    kind: str
+    units: tuple[int, ...]
+    inputs: bytes
+    digest: bytes
+    signers: frozenset[str]
+    auditor: str = ""
+    tried: list[str] = field(default_factory=list)
+    outcome: str = ""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One check, as the report shows it.
+
+    Parameters
+    ----------
+    stage : str
+        ``"read"``, ``"map"`` or ``"reduce"``.
+    partition : int
+    units : tuple of int
+        Challenged units; with ``kind="whole"`` the partition was produced again for them.
+    kind : str
+    domains : tuple of str
+        Who had signed the commitment.
+    auditor : str
+        Who recomputed last.
+    outcome : str
+        As in `Check`; ``"pending"`` while the job runs.
+    commitment : str
+        Digest of the challenged commitment, hexadecimal.
+    inputs : str
+        Digest of what the task was assigned, hexadecimal: draws can be made again from these two.
+    """
+
+    stage: str
+    partition: int
+    units: tuple[int, ...]
+    kind: str
+    domains: tuple[str, ...]
+    auditor: str
+    outcome: str
+    commitment: str
+    inputs: str = ""
+
+
+class Audits:
+    """The audits of one job.
+
+    Parameters
+    ----------
+    plan : Plan
+    crew : Crew
+
+    Attributes
+    ----------
+    rate : float or None
+        Chance of every unit; None until the size of the data tells.
+    small : bool
+        Whether the reduce stage is so small that it is audited whole.
+    """
+
+    def __init__(self, plan: Plan, crew: Crew) -> None:
+        self._plan, self._crew = plan, crew
+        self._domains: dict[str, Domain] = {d.name: d for d in plan.domains}
+        self._draws = Draws(plan.seed or bytes(32), plan.job)
+        audit = plan.policy.audit
+        self.rate: float | None = None if isinstance(audit, Detect) else float(audit)
+        self._undrawn: dict[Task, TaskState] = {}
+        self._open: set[Task] = set()
+        self._made: list[tuple[Task, Check]] = []
+        self.small = False
+        self._chosen = {
+            MAP: self._draws.chosen(MAP, max(1, plan.maps)),
+            READ: self._draws.chosen(READ, max(1, plan.maps)),
+            REDUCE: self._draws.chosen(REDUCE, plan.reduces),
+        }
+
+    # --- what has to be recomputed -----------------------------------------------------------
+
+    def settled(self, stage: str) -> bool:
+        """Whether nothing of a stage has to be recomputed any more."""
+        return not any(task.stage == stage for task in (*self._open, *self._undrawn))
+
+    def pending(self, task: Task) -> bool:
+        """Whether something of a task has to be recomputed."""
+        return task in self._open or task in self._undrawn
+
+    def accepted(self, task: Task, state: TaskState) -> None:
+        """Draw the checks of an accepted commitment, or note that they have to wait."""
+        if not self._plan.policy.audited:
+            return
+        self._undrawn[task] = state
+        if self.rate is not None:
+            self._draw(task, self._undrawn.pop(task))
+
+    def size_known(self, commitments: Sequence[Commitment]) -> list[Task]:
+        """Take note of all accepted map commitments: fixes the rate, if it depends on the size.
+
+        Returns the tasks that had to wait for it.
+
+        The liars among the domains must not lower the rate by claiming more units than there are:
+        the domain with the fewest units in a partition counts for all.
+        """
+        policy, domains = self._plan.policy, len(self._plan.domains)
+        if isinstance(policy.audit, Detect) and self.rate is None:
+            units = round(_least_mean(commitments) * len(commitments))
+            self.rate = policy.audit.rate(units, domains, policy.faults)
+        emitted = sum(sum(c.counts) for c in commitments)
+        read = sum(c.records_in for c in commitments)
+        self.small = emitted <= max(_SMALL, (self.rate or 0) * read)
+        waiting = list(self._undrawn)
+        for task in waiting:
+            self._draw(task, self._undrawn.pop(task))
+        return waiting
+
+    def withdrawn(self, task: Task, state: TaskState) -> None:
+        """Drop the checks of a commitment that is not accepted any more."""
+        for check in state.checks:
+            check.outcome = "moot"
+        state.checks.clear()
+        self._open.discard(task)
+        self._undrawn.pop(task, None)
+
+    def _draw(self, task: Task, state: TaskState) -> None:
+        digest = state.accepted or b""
+        signers = frozenset(state.ballot.claimants([digest]))
+        claim = state.ballot.of(digest)
+        if claim is None or state.doubted or COORDINATOR in signers:
+            return  # a full quorum, or the coordinator itself, has computed it
+        for kind, units in self._kinds(task, claim.commitment, signers):
+            if (digest, kind, units) not in state.passed:
+                self._make(task, state, Check(kind, units, state.inputs, digest, signers))
+
+    def _make(self, task: Task, state: TaskState, check: Check) -> None:
+        state.checks.append(check)
+        self._made.append((task, check))
+        self._open.add(task)
+
+    def _kinds(
+        self, task: Task, commitment: Commitment, signers: frozenset[str]
+    ) -> list[tuple[str, tuple[int, ...]]]:
+        number = commitment.units if task.stage == MAP else commitment.buckets
+        units = self._units(task, commitment, number)
+        everything = tuple(range(number))
+        if task.stage == REDUCE and self.small:
+            return [(WHOLE, everything)]
+        if len(units) == number:
+            return [(WHOLE, everything)]
+        parts = [(UNITS, part) for part in self._parts(task, commitment, signers, units)]
+        if not commitment.input_root:
+            return parts
+        drawn = (commitment.inputs, commitment.digest)
+        reads = self._draws.reads(task.partition, *drawn, self.rate or 0)
+        again = reads or task.partition == self._chosen[READ]
+        return [(READ, ())] * again + parts
+
+    def _parts(
+        self,
+        task: Task,
+        commitment: Commitment,
+        signers: frozenset[str],
+        units: tuple[int, ...],
+    ) -> list[tuple[int, ...]]:
+        """Gather units by who is drawn to audit them."""
+        fit = {name for name in self._domains if self._crew.standing[name] is Standing.TRUSTED}
+        parts: dict[str, list[int]] = {}
+        for unit in units:
+            drawn = (commitment.inputs, commitment.digest, fit - signers, unit)
+            order = self._draws.auditors(task, *drawn)
+            parts.setdefault(order[0] if order else "", []).append(unit)
+        return [tuple(part) for part in parts.values()]
+
+    def _units(self, task: Task, commitment: Commitment, number: int) -> tuple[int, ...]:
+        what = (task, commitment.inputs, commitment.digest, number)
+        drawn = self._draws.units(*what, self.rate or 0)
+        if task.partition != self._chosen[task.stage]:
+            return drawn
+        return tuple(sorted({*drawn, self._draws.one(*what)}))
+
+    # --- by whom -----------------------------------------------------------------------------
+
+    def pursue(self, task: Task, state: TaskState) -> list[Asked] | None:
+        """See that somebody is on every check of a task; None if nobody is left for one."""
+        asked: list[Asked] = []
+        for check in list(state.checks):
+            if not self._confirmed(check, state) and not self._busy(check, state):
+                self._assign(task, state, check)
+                if not check.auditor:
+                    return None
+                asked += self._instruction(task, state, check)
+            if self._confirmed(check, state):
+                self.close(task, state, check, "agreed")
+        return asked
+
+    def close(self, task: Task, state: TaskState, check: Check, outcome: str) -> None:
+        """Take a check off the list."""
+        check.outcome = outcome
+        state.checks.remove(check)
+        if outcome == "agreed":
+            state.passed.add((check.digest, check.kind, check.units))
+        if not state.checks:
+            self._open.discard(task)
+
+    def unopened(self, task: Task, state: TaskState, check: Check) -> None:
+        """Have the whole partition produced again: its holder does not open it."""
+        self.close(task, state, check, "unopened")
+        self._make(task, state, replace(check, kind=WHOLE, auditor="", tried=[], outcome=""))
+
+    def passed_by(self, culprits: Collection[str]) -> list[tuple[Task, Check]]:
+        """Return the checks that exposed auditors passed."""
+        return [(t, c) for t, c in self._made if c.outcome == "agreed" and c.auditor in culprits]
+
+    def reopen(self, task: Task, state: TaskState, check: Check) -> None:
+        """Have the whole partition produced again: whoever passed a check of it is exposed.
+
+        Nobody need hold any more what was opened then.
+        """
+        state.passed.discard((check.digest, check.kind, check.units))
+        anew = replace(check, kind=WHOLE, auditor="", tried=[check.auditor], outcome="")
+        self._make(task, state, anew)
+
+    def _confirmed(self, check: Check, state: TaskState) -> bool:
+        """Whether somebody drawn for it has produced the partition again, with this result."""
+        voters = state.ballot.voters(self._crew.exposed).get(check.digest, [])
+        drawn = {check.auditor, *check.tried} - check.signers
+        return check.kind == WHOLE and not drawn.isdisjoint(voters)
+
+    def _busy(self, check: Check, state: TaskState) -> bool:
+        if check.auditor in self._crew.exposed:
+            return False
+        return check.auditor in state.running if check.kind == WHOLE else bool(check.auditor)
+
+    def _assign(self, task: Task, state: TaskState, check: Check) -> None:
+        if check.auditor:
+            check.tried.append(check.auditor)
+        if check.kind == UNITS and not self._openers(state):
+            check.kind = WHOLE
+        check.auditor = next(self._candidates(task, state, check), "")
+        if not check.auditor and check.kind != WHOLE:
+            # Nobody is left but those who have produced all of it again, or are about to.
+            check.kind = WHOLE
+            check.auditor = next(self._candidates(task, state, check), "")
+
+    def _instruction(self, task: Task, state: TaskState, check: Check) -> list[Asked]:
+        name = check.auditor
+        if check.kind == WHOLE:
+            known = name in state.running or name in state.ballot.claimants([check.digest])
+            return [] if known else [self._crew.ask(task, state, name, audit=True)]
+        holder = self._openers(state)[0] if check.kind == UNITS else ""
+        what = (task, state.inputs, check.digest, check.kind, check.units)
+        return [Challenge(*what, holder, name)]
+
+    def _openers(self, state: TaskState) -> list[str]:
+        return [name for name in state.holders(self._crew.exposed) if name != COORDINATOR]
+
+    def _candidates(self, task: Task, state: TaskState, check: Check) -> Iterator[str]:
+        """Trusted domains in the order of the draw, then the coordinator, then suspected ones."""
+        unfit = {*check.signers, *check.tried, *self._crew.exposed}
+        said = set(state.ballot.claimants([check.digest]))
+        if check.kind == WHOLE:
+            unfit |= {name for name, times in state.tried.items() if times} - state.running - said
+        else:
+            unfit |= said
+        about = check.units[0] if check.kind == UNITS else check.kind
+        order = self._draws.auditors(task, state.inputs, check.digest, self._domains, about)
+        standing = self._crew.standing
+        for name in order:
+            if standing[name] is Standing.TRUSTED and name not in unfit:
+                yield name
+        if self._plan.policy.referee == "coordinator" and COORDINATOR not in unfit:
+            yield COORDINATOR
+        for name in order:
+            if standing[name] is Standing.SUSPECTED and name not in unfit:
+                yield name
+
+    # --- answers -----------------------------------------------------------------------------
+
+    def check_of(self, challenge: Challenge, state: TaskState) -> Check | None:
+        """Return the check that a challenge belongs to; None if it is not asked any more."""
+        for check in state.checks:
+            asked = (challenge.digest, challenge.kind, challenge.units, challenge.domain)
+            if (check.digest, check.kind, check.units, check.auditor) == asked:
+                return check
+        return None
+
+    # --- for the report ----------------------------------------------------------------------
+
+    def checked(self, stage: str, digests: Collection[bytes], whole: bool = False) -> int:
+        """Return how many units of a stage were recomputed and found as committed.
+
+        Parameters
+        ----------
+        stage : {"read", "map", "reduce"}
+        digests : collection of bytes
+            Of the commitments that are accepted now: what others passed says nothing any more.
+        whole : bool
+            Count partitions that were recomputed whole.
+        """
+        accepted = {digest.hex() for digest in digests}
+        agreed = [a for a in self.made if a.outcome == "agreed" and a.commitment in accepted]
+        if stage == READ:
+            return len({a.partition for a in agreed if a.stage == READ or _all_of(a, MAP)})
+        if whole:
+            return len({a.partition for a in agreed if _all_of(a, stage)})
+        return len({(a.partition, unit) for a in agreed if a.stage == stage for unit in a.units})
+
+    @property
+    def made(self) -> list[Audit]:
+        """Every check that was drawn, in the order in which it was."""
+        return [
+            Audit(
+                READ if check.kind == READ else task.stage,
+                task.partition,
+                check.units,
+                check.kind,
+                tuple(sorted(check.signers)),
+                check.auditor,
+                check.outcome or "pending",
+                check.digest.hex(),
+                check.inputs.hex(),
+            )
+            for task, check in list(self._made)
+        ]
+
+
+def _all_of(audit: Audit, stage: str) -> bool:
+    return audit.kind == WHOLE and audit.stage == stage
+
+
+def _least_mean(commitments: Sequence[Commitment]) -> float:
+    """Return the smallest of the domains' mean numbers of units in a partition."""
+    by_domain: dict[str, list[int]] = {}
+    for commitment in commitments:
+        by_domain.setdefault(commitment.domain, []).append(commitment.units)
+    return min((sum(u) / len(u) for u in by_domain.values()), default=0.0)

@@ -1,0 +1,109 @@
+"""What the secret seed decides: challenged units, and the order in which auditors are asked.
+
+* Every draw is a keyed hash of the seed over job, stage, partition, assigned inputs and the
+  commitment's digest. A domain learns the seed after the job only, and whatever it changes of its
+  commitment changes all; so does starting a stage again, whatever was challenged before.
+* Whoever holds the seed afterwards draws the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import blake3
+import numpy as np
+
+from dask_verify.core.canonical import encode
+from dask_verify.core.seal import digest
+from dask_verify.protocol.messages import READ, Task
+
+_BLOCK = 1 << 16  #: units drawn at a time
+_ONE = 2**64
+
+
+def seed_digest(seed: bytes) -> bytes:
+    """Return what a job binds of its seed before it starts."""
+    return digest("seed", seed)
+
+
+class Draws:
+    """The draws of one job.
+
+    Parameters
+    ----------
+    seed : bytes
+        32 bytes that no domain knows.
+    job : bytes
+        Job id.
+
+    Examples
+    --------
+    >>> draws = Draws(bytes(32), b"job")
+    >>> draws.units(Task("map", 3), b"inputs", b"digest of the commitment", 1000, 0.005)
+    (101, 379, 476, 831, 946)
+    >>> draws.units(Task("map", 3), b"inputs", b"digest of another one", 8, 1.0)
+    (0, 1, 2, 3, 4, 5, 6, 7)
+    """
+
+    def __init__(self, seed: bytes, job: bytes) -> None:
+        self._seed, self._job = seed, job
+
+    def units(
+        self, task: Task, inputs: bytes, commitment: bytes, units: int, rate: float
+    ) -> tuple[int, ...]:
+        """Draw each unit of a commitment with a chance of its own; ascending.
+
+        Parameters
+        ----------
+        task : Task
+        inputs : bytes
+            Digest of what the task was assigned.
+        commitment : bytes
+            Digest of the commitment.
+        units : int
+            How many it has.
+        rate : float
+            Chance of each, from 0 to 1.
+        """
+        if rate >= 1:
+            return tuple(range(units))
+        stream, found = self._stream("unit", *task, inputs, commitment), []
+        for start in range(0, units, _BLOCK):
+            count = min(_BLOCK, units - start)
+            drawn = np.frombuffer(stream.digest(8 * count, seek=8 * start), dtype=">u8")
+            found.extend((np.flatnonzero(drawn < int(rate * _ONE)) + start).tolist())
+        return tuple(found)
+
+    def one(self, task: Task, inputs: bytes, commitment: bytes, units: int) -> int:
+        """Draw a single unit of a commitment."""
+        return self._number(units, "one unit", *task, inputs, commitment)
+
+    def reads(self, partition: int, inputs: bytes, commitment: bytes, rate: float) -> bool:
+        """Draw whether an input partition is produced again."""
+        stream = self._stream("unit", READ, partition, inputs, commitment)
+        return int.from_bytes(stream.digest(8), "big") < rate * _ONE
+
+    def chosen(self, stage: str, partitions: int) -> int:
+        """Draw the partition of a stage in which something is audited however small the job is."""
+        return self._number(partitions, "partition", stage)
+
+    def auditors(
+        self,
+        task: Task,
+        inputs: bytes,
+        commitment: bytes,
+        names: Iterable[str],
+        about: str | int = "",
+    ) -> list[str]:
+        """Draw the order in which domains are asked to audit a commitment.
+
+        Each unit has an order of its own: an accomplice who is drawn for one covers for no other.
+        """
+        what = ("auditor", *task, inputs, commitment, about)
+        return sorted(names, key=lambda name: self._stream(*what, name).digest())
+
+    def _number(self, below: int, *what: str | int | bytes) -> int:
+        return int.from_bytes(self._stream(*what).digest(16), "big") % below
+
+    def _stream(self, *what: str | int | bytes) -> blake3.blake3:
+        return blake3.blake3(encode((self._job, *what)), key=self._seed)

@@ -1,0 +1,81 @@
+"""What a job has to show afterwards: divergences, and what happened in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.messages import Finding, Task
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened; the position in the log is its time.
+
+    Parameters
+    ----------
+    what : str
+        ``"committed"``, ``"accepted"``, ``"challenged"``, ``"audited"``, ``"doubted"``,
+        ``"settled"`` or ``"exposed"``.
+    stage : str
+        ``"read"`` where a challenge is to produce an input partition again.
+    partition : int
+    domain : str
+        Who committed, audits, answered or is exposed; empty for what concerns nobody alone.
+    units : tuple of int
+        Challenged units.
+    digest : str
+        Of the commitment, hexadecimal.
+    inputs : str
+        Digest of what was assigned, hexadecimal: a stage that starts again has others.
+    """
+
+    what: str
+    stage: str
+    partition: int
+    domain: str = ""
+    units: tuple[int, ...] = ()
+    digest: str = ""
+    inputs: str = ""
+
+
+class Minutes:
+    """The record of one job.
+
+    Attributes
+    ----------
+    divergences : list of Divergence
+    log : list of Entry
+    """
+
+    def __init__(self) -> None:
+        self.divergences: list[Divergence] = []
+        self.log: list[Entry] = []
+
+    def write(
+        self,
+        what: str,
+        task: Task,
+        domain: str = "",
+        units: tuple[int, ...] = (),
+        digest: bytes | None = b"",
+        stage: str = "",
+        inputs: bytes = b"",
+    ) -> None:
+        """Add an entry to the log."""
+        at = (stage or task.stage, task.partition)
+        self.log.append(Entry(what, *at, domain, units, (digest or b"").hex(), inputs.hex()))
+
+    def diverged(
+        self, finding: Finding, sides: Sequence[str], culprits: tuple[str, ...], settled: str
+    ) -> None:
+        """Note a divergence and how it was settled."""
+        what = (*finding.task, finding.units, tuple(sides), culprits, finding.cause, settled)
+        self.divergences.append(Divergence(*what, finding.sample))
+        for name in culprits:
+            self.write("exposed", finding.task, name)
+
+    def acquit(self) -> None:
+        """Take back all blame: the function is not deterministic."""
+        self.divergences = [d.without_blame() for d in self.divergences]

@@ -1,0 +1,100 @@
+"""What domains may send for a task, and what is made of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from distributed.scheduler import KilledWorker
+
+from dask_verify.core.canonical import encode
+from dask_verify.engine import answers
+from dask_verify.errors import DecodingError
+from dask_verify.protocol.messages import (
+    MAP,
+    Challenge,
+    Failed,
+    Late,
+    Run,
+    Task,
+    Unaudited,
+)
+
+RUN = Run(Task(MAP, 3), "bob", b"inputs")
+CHALLENGE = Challenge(Task(MAP, 3), b"inputs", b"digest", "units", (1,), "alice", "bob")
+
+
+class Gone:
+    status = "lost"
+
+
+class Broken:
+    status = "error"
+
+
+def test_a_commitment_comes_with_its_address_and_evidence():
+    reply = answers.read(encode(("committed", "tcp://here", (b"one", b"two"), (b"wrong",))))
+    assert reply == answers.Reply("tcp://here", (b"one", b"two"), (b"wrong",))
+
+
+def test_a_failure_is_text():
+    assert answers.read(encode(("failed", "1 / 0"))) == answers.Reply(failure="1 / 0")
+
+
+def test_evidence_is_bounded():
+    many = tuple(bytes([n]) for n in range(100))
+    assert len(answers.read(encode(("missing", (1,), many))).evidence) == 8
+    assert answers.read(encode(("missing", (1,), many))).missing
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("committed", "tcp://here", (), ()),
+        ("committed", 5, (b"one",), ()),
+        ("committed", "tcp://here", b"one", ()),
+        ("committed", "tcp://here", ("one",), ()),
+        ("committed", "tcp://here", (b"one",), (5,)),
+        ("committed", "tcp://here", (b"one",)),
+        ("failed", b"1 / 0"),
+        ("failed",),
+        ("missing", (1,), 5),
+        ("missing", (1,), (None,)),
+        ("audited", b"answer"),
+        (),
+        ("committed",),
+        "committed",
+        [1],
+        5,
+        None,
+    ],
+    ids=repr,
+)
+def test_everything_else_is_no_answer(said):
+    with pytest.raises(DecodingError, match="expected an answer to a task, got"):
+        answers.read(encode(said))
+
+
+def test_what_is_no_canonical_value_is_no_answer():
+    with pytest.raises(DecodingError):
+        answers.read(b"\x00 nonsense")
+
+
+def test_tasks_and_challenges_are_late_each_in_its_way():
+    assert answers.late(RUN, "slow") == Late(RUN.task, "bob", b"inputs", "slow")
+    assert answers.late(CHALLENGE, "slow") == Unaudited(CHALLENGE, "slow")
+
+
+@pytest.mark.parametrize(
+    ("error", "future", "kind"),
+    [
+        (OSError("gone"), Broken, Late),
+        (KilledWorker("task", SimpleNamespace(address="tcp://here"), 3), Broken, Late),
+        (ValueError("lost"), Gone, Late),
+        (ValueError("of the function"), Broken, Failed),
+    ],
+)
+def test_functions_that_fail_are_told_from_workers_that_die(error, future, kind):
+    event = answers.failed(RUN, error, future())
+    assert type(event) is kind
+    assert (event.task, event.domain, event.inputs) == (RUN.task, "bob", b"inputs")

@@ -1,0 +1,57 @@
+"""Evidence that executors bring against holders."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dask_verify.core.canonical import encode
+from dask_verify.core.seal import OUTPUT, SealedPartition, asked
+from dask_verify.engine.arbiter import Arbiter
+from dask_verify.protocol.messages import MAP, Task
+
+SEALED = SealedPartition(4, 2, 8, (4, 4), tuple(bytes([n]) for n in range(8)))
+COMMITMENT = SEALED.commit(b"job", MAP, 3, "bob", b"inputs")
+
+
+def evidence(partition: int = 3) -> bytes:
+    commitment = SEALED.commit(b"job", MAP, partition, "bob", b"inputs")
+    opening = SEALED.open(asked(commitment, OUTPUT, 4, 8, "bob"))
+    return encode((opening.to_bytes(), bytes(64)))
+
+
+def examined(item: bytes) -> list[Any]:
+    """Examine evidence while only map partition 3 is accepted; return what is looked at."""
+    looks: list[Any] = []
+
+    def withdrawn(partition: int) -> Any:
+        raise AssertionError("another partition may be withdrawn at this moment")
+
+    arbiter = Arbiter(
+        plan=SimpleNamespace(maps=5),  # type: ignore[arg-type]
+        work=SimpleNamespace(bounds=lambda units: [(0, 2 * units), (2 * units, 4 * units)]),  # type: ignore[arg-type]
+        shipped=None,  # type: ignore[arg-type]
+        source=None,  # type: ignore[arg-type]
+        state=SimpleNamespace(accepted={Task(MAP, 3): COMMITMENT}.get),  # type: ignore[arg-type]
+        reader=SimpleNamespace(convict=lambda *look: looks.append(look)),  # type: ignore[arg-type]
+        ranges=withdrawn,
+        post=looks.append,
+    )
+    arbiter.examine((1, item))
+    return looks
+
+
+def test_evidence_is_held_against_the_partition_that_it_names() -> None:
+    assert examined(evidence()) == [(evidence(), COMMITMENT, 4, 8)]
+
+
+@pytest.mark.parametrize("partition", [0, 4, 99])
+def test_evidence_against_what_is_not_accepted_is_dropped(partition: int) -> None:
+    assert not examined(evidence(partition))
+
+
+@pytest.mark.parametrize("item", [b"", b"nonsense", encode((b"nonsense", bytes(64))), encode(5)])
+def test_evidence_that_is_none_is_dropped(item: bytes) -> None:
+    assert not examined(item)
