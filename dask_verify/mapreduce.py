@@ -297,6 +297,12 @@ def _checked_policy(
             f"faults={policy.faults}: expected fewer than the {len(domains)} domains, because an"
             " audit needs one that is not faulty; enrol more domains or lower faults"
         )
+    if policy.audited and len(domains) <= policy.replicas and source.external:
+        raise PolicyError(
+            f"audit={policy.audit!r}: expected a domain that audits besides the {policy.replicas}"
+            " that compute, because the coordinator cannot read data that were computed earlier;"
+            " enrol more domains, or pass the collection as it was before persist()"
+        )
     if len(domains) < policy.replicas:
         raise PolicyError(
             f"replicas={policy.replicas}: expected at least as many domains, got {len(domains)}"

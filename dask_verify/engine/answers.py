@@ -20,6 +20,8 @@ from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
+_WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
+_FAILURE = 20_000  #: characters of a failure that are kept
 _TEXT = 500  #: characters of a reason that are kept
 
 
@@ -73,20 +75,22 @@ def read(answer: bytes) -> Reply:
     >>> read(encode(("committed", "tcp://here", (), ())))
     Traceback (most recent call last):
         ...
-    dask_verify.errors.DecodingError: expected an answer to a task, got 'committed' with 3 values
+    dask_verify.errors.DecodingError: expected an answer to a task, got str with 3 values
     """
     said = decode(answer)
     what, *rest = said if isinstance(said, tuple) and said else (said,)
     match what, *rest:
-        case [str(kind), str(address), wires, evidence] if kind == COMMITTED and wires:
+        case [str(kind), str(address), wires, evidence] if kind == COMMITTED:
             # Without a commitment the task would be neither running nor unanswered.
-            if _octets(wires) and _octets(evidence):
+            if _octets(wires) and _octets(evidence) and 0 < len(wires) <= _WIRES:
                 return Reply(address, wires, evidence[:_EVIDENCE])
         case [str(kind), str(text)] if kind == FAILED:
-            return Reply(failure=text)
+            return Reply(failure=text[-_FAILURE:])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
             return Reply(evidence=evidence[:_EVIDENCE], missing=True)
-    raise DecodingError(f"expected an answer to a task, got {what!r:.40} with {len(rest)} values")
+    # The value itself is not shown: whoever sent it may have made one that cannot be.
+    got = type(what).__name__
+    raise DecodingError(f"expected an answer to a task, got {got} with {len(rest)} values")
 
 
 def late(run: Errand, reason: str) -> Event:

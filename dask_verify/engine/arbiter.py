@@ -9,7 +9,7 @@ from typing import Any
 
 from dask_verify.core.seal import Commitment, Opening, SealedPartition
 from dask_verify.engine.graphs import Upstream, changed
-from dask_verify.engine.reader import Reader
+from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.referee import Failure, Referee, Request
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Shipped, Work
@@ -57,7 +57,7 @@ class Arbiter:
     source: Upstream
     state: JobState
     reader: Reader
-    ranges: Callable[[int], Iterator[tuple[Commitment, int, int]]]
+    ranges: Callable[[int, bytes], Iterator[tuple[Commitment, int, int]]]
     post: Callable[[Event], None]
     referee: Referee = field(default_factory=Referee)
     recomputed: list[tuple[Task, int | None]] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Arbiter:
             If a map partition that a reduce task reads is not served now.
         """
         task, inputs = instruction.task, instruction.inputs
-        sealed = self.referee.sealed(self._whole(task))
+        sealed = self.referee.sealed(self._whole(task, inputs))
         if isinstance(sealed, Failure):
             self.post(Failed(task, COORDINATOR, inputs, sealed.text))
             return
@@ -84,9 +84,17 @@ class Arbiter:
         self.post(StoodIn(task, inputs, commitment.to_bytes()))
 
     def settle(self, instruction: Arbitrate) -> None:
-        """Arbitrate one divergence and post what was found."""
+        """Arbitrate one divergence and post what was found.
+
+        Raises
+        ------
+        UnservedError
+            If a map partition that a disputed reduce task reads is not served now, or replaced.
+        """
         try:
             finding = self._arbitrated(instruction)
+        except UnservedError:
+            raise
         except Exception:
             # An arbitration that cannot be made decides nothing; the job must not wait for it.
             text = traceback.format_exc()
@@ -109,7 +117,10 @@ class Arbiter:
             self.reader.convict(evidence, accepted, start, stop)
 
     def _arbitrated(self, instruction: Arbitrate) -> Finding:
-        task, ballot = instruction.task, self.state.state(instruction.task).ballot
+        task, state = instruction.task, self.state.state(instruction.task)
+        if state.inputs != instruction.inputs:
+            raise LookupError("the stage was started again")
+        ballot = state.ballot
         one, other = ballot.of(instruction.one), ballot.of(instruction.other)
         vouched, answers = instruction.vouched, instruction.answers
         if one is not None and instruction.objection is not None:
@@ -146,24 +157,25 @@ class Arbiter:
     def _recompute(self, query: Recompute, inputs: bytes) -> Recomputed:
         task = query.task
         if query.unit is None:
-            runs = self.referee.run(self._whole(task), _RUNS)
+            runs = self.referee.run(self._whole(task, inputs), _RUNS)
             if isinstance(runs, Failure):
                 return Recomputed((), failure=runs.text)
             outcomes = [self._outcome(task, SealedPartition(*run), inputs) for run in runs]
             return Recomputed(tuple(outcomes), self._source_ok(task))
-        runs = self.referee.run(self._unit(task, query.unit, query.unit_input), _RUNS)
+        runs = self.referee.run(self._unit(query, inputs), _RUNS)
         if isinstance(runs, Failure):
             return Recomputed((), failure=runs.text)
         return Recomputed(tuple(runs))
 
-    def _unit(self, task: Task, unit: int, unit_input: bytes | None) -> Request:
-        request = Request(self.shipped.data, *task, unit=unit, unit_input=unit_input)
-        if task.stage == MAP:
+    def _unit(self, query: Recompute, inputs: bytes) -> Request:
+        task, unit = query.task, query.unit
+        request = Request(self.shipped.data, *task, unit=unit, unit_input=query.unit_input)
+        if task.stage == MAP or unit is None:
             return request
         bucket = task.partition * self.work.run + unit
         ranges = [
             (accepted, bucket * accepted.units, (bucket + 1) * accepted.units)
-            for accepted, _, _ in self.ranges(task.partition)
+            for accepted, _, _ in self.ranges(task.partition, inputs)
         ]
         openings = self.reader.sections(ranges, "openings")
         cells = [cell for opening in openings for cell in opening.leaves]
@@ -179,10 +191,10 @@ class Arbiter:
             return True
         return self.source.pinned(task.partition) and not changed(self.source.pins)
 
-    def _whole(self, task: Task) -> Request:
+    def _whole(self, task: Task, inputs: bytes) -> Request:
         if task.stage == MAP:
             graph, key = self.source.partition(task.partition), self.source.keys[task.partition]
             return Request(self.shipped.data, MAP, task.partition, graph=graph, key=key)
-        ranges = list(self.ranges(task.partition))
+        ranges = list(self.ranges(task.partition, inputs))
         sections = [o.leaves for o in self.reader.sections(ranges, "openings")]
         return Request(self.shipped.data, REDUCE, task.partition, sections=sections)

@@ -15,9 +15,9 @@ from distributed import Future
 from dask_verify.core.canonical import decode
 from dask_verify.engine.answers import lost
 from dask_verify.engine.dispatch import Dispatcher, Flight, Landing
-from dask_verify.engine.examiner import Examiner, GoneError, Question
+from dask_verify.engine.examiner import Examiner, Question
 from dask_verify.engine.launch import Launcher
-from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.reader import GoneError, UnservedError
 from dask_verify.engine.tasks import AUDITED, FAILED
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.domain import COORDINATOR
@@ -27,13 +27,13 @@ from dask_verify.protocol.messages import (
     Challenge,
     Event,
     Recount,
-    Task,
     Unaudited,
     Unopened,
 )
 
 Action = Callable[[], None]
 _TEXT = 500  #: characters of a reason that are kept
+_FAILURE = 20_000  #: characters of a failure that are kept
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Auditor:
     launcher: Launcher
     post: Callable[[Event], None]
     later: Callable[[Action], None]
-    when_served: Callable[[Task, Action], None]
+    when_served: Callable[[UnservedError, Action], None]
     beside: Callable[[Callable[[Any], None], Any], None]
     landing: Callable[[Landing], None]
 
@@ -71,7 +71,7 @@ class Auditor:
         try:
             question = self.examiner.question(challenge)
         except UnservedError as error:
-            self.when_served(error.task, lambda: self.beside(self.challenge, challenge))
+            self.when_served(error, lambda: self.beside(self.challenge, challenge))
             return
         except GoneError:
             return  # a stage was started again; what counts now is challenged by itself
@@ -87,7 +87,9 @@ class Auditor:
         try:
             self.post(self.examiner.recount(instruction))
         except UnservedError as error:
-            self.when_served(error.task, lambda: self.beside(self.recount, instruction))
+            self.when_served(error, lambda: self.beside(self.recount, instruction))
+        except GoneError:
+            return  # what counts now is counted by itself
 
     def landed(self, flight: Flight, answer: Any) -> Event:
         """Return the event of an answer that has arrived, or of one that never will."""
@@ -98,13 +100,14 @@ class Auditor:
             return Unaudited(challenge, str(answer)[:_TEXT], failed)
         self.examiner.reader.moved["audits"] += len(answer) if isinstance(answer, bytes) else 0
         try:
-            what, said = decode(answer)
-        except (DecodingError, TypeError, ValueError):
-            return Unaudited(challenge, "garbage")
-        if what == AUDITED and isinstance(said, bytes) and question is not None:
-            return Audited(challenge, said, question.expected, question.digests)
-        if what == FAILED and isinstance(said, str):
-            return Unaudited(challenge, said, failed=True)
+            parts = decode(answer) if isinstance(answer, bytes) else answer
+        except DecodingError:
+            parts = ()
+        match parts:
+            case (str(what), bytes(said)) if what == AUDITED and question is not None:
+                return Audited(challenge, said, question.expected, question.digests)
+            case (str(what), str(text)) if what == FAILED:
+                return Unaudited(challenge, text[-_FAILURE:], failed=True)
         return Unaudited(challenge, "garbage")
 
     def _submit(self, challenge: Challenge, question: Question) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from dask_verify.core.seal import SealedPartition
 from dask_verify.engine.work import Hooks, Work
+from dask_verify.errors import InputError
+from dask_verify.protocol.board import MAX_UNITS
 
 
 def kind(work: Work) -> ModuleType:
@@ -33,6 +35,11 @@ def map_partition(
     if hooks is not None:
         data = hooks.read_input(partition, data if work.kind == "frame" else list(data))
     runs = of.units(data, work.unit_records)
+    if len(runs) > MAX_UNITS:
+        raise InputError(
+            f"unit_records: expected at most {MAX_UNITS:,} units in a partition, got {len(runs):,};"
+            " raise unit_records, or cut the input into more partitions"
+        )
     inputs = () if work.unit_records is None else tuple(map(of.encode, runs))
     columns = [
         of.map_unit(work, partition, unit, of.normalise(run), hooks)

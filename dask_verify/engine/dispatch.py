@@ -108,7 +108,7 @@ class Dispatcher:
     def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
         for run, relay in taken:
-            flight = Flight(run, relay, time.monotonic())
+            flight = Flight(run, relay, float("inf"))  # what is read for it is not its own time
             self.flying[run] = flight
             batches[run.task.stage].append(flight)
         for stage, flights in batches.items():

@@ -11,6 +11,7 @@ import contextlib
 import queue
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Store
+from dask_verify.engine.waiting import Waiting
 from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
@@ -129,7 +131,7 @@ class Driver:
             beside=self.beside,
             landing=self._events.put,
         )
-        self._parked: list[tuple[Task, Action]] = []
+        self._waiting = Waiting(self.state, self._launcher)
         self._dropped: frozenset[str] = frozenset()
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="dask-verify-job", daemon=True)
@@ -222,13 +224,13 @@ class Driver:
         elif isinstance(instruction, StandIn):
             self.beside(self._stand_in, instruction)
         elif isinstance(instruction, Arbitrate):
-            self.beside(self.arbiter.settle, instruction)
+            self.beside(self._settle, instruction)
         elif isinstance(instruction, Challenge):
             self.beside(self.auditor.challenge, instruction)
         elif isinstance(instruction, Recount):
             self.beside(self.auditor.recount, instruction)
         elif isinstance(instruction, StartReduce):
-            self._drop(lambda run: run.task.stage == REDUCE and run.inputs != instruction.inputs)
+            self._start_reduce(instruction)
         elif isinstance(instruction, Accepted):
             self._accepted(instruction.task)
         elif isinstance(instruction, Settled):
@@ -237,23 +239,25 @@ class Driver:
             self._drop(lambda run: True)
             self.decided.set()
 
+    def _start_reduce(self, start: StartReduce) -> None:
+        self._launcher.started(start)
+        self._drop(lambda run: run.task.stage == REDUCE and run.inputs != start.inputs)
+        # What waited for inputs that are no more finds out so.
+        self._waiting.resume(lambda task: True)
+
     def _accepted(self, task: Task) -> None:
         if task.stage == MAP:
-            ready = [action for needed, action in self._parked if needed == task]
-            self._parked = [item for item in self._parked if item[0] != task]
-            for action in ready:
-                action()
+            self._waiting.resume(lambda needed: needed == task)
 
-    def _when_served(self, task: Task, action: Action) -> None:
-        """Act at once if somebody serves a partition, else when it has been made again."""
+    def _settle(self, instruction: Arbitrate) -> None:
+        try:
+            self.arbiter.settle(instruction)
+        except UnservedError as error:
+            self._when_served(error, lambda: self.beside(self._settle, instruction))
 
-        def look() -> None:
-            if self.state.holders(task):
-                action()
-            else:
-                self._parked.append((task, action))
-
-        self._events.put(look)
+    def _when_served(self, error: UnservedError, action: Action) -> None:
+        """Act once somebody serves a partition as it is needed."""
+        self._events.put(lambda: self._waiting.until_served(error, action))
 
     def _drop(self, unwanted: Callable[[Errand], bool]) -> None:
         flights = self._dispatcher.drop(unwanted)
@@ -304,7 +308,7 @@ class Driver:
         try:
             self._tracked([flight], lambda: [self._launcher.reduce(run, flight.relay)])
         except UnservedError as error:
-            self._when_served(error.task, lambda: self._again(run))
+            self._when_served(error, lambda: self._again(run))
 
     def _again(self, run: Run) -> None:
         """Start a task once more, with sections that the coordinator reads itself."""
@@ -315,7 +319,7 @@ class Driver:
         try:
             self.arbiter.stand_in(instruction)
         except UnservedError as error:
-            self._when_served(error.task, lambda: self.beside(self._stand_in, instruction))
+            self._when_served(error, lambda: self.beside(self._stand_in, instruction))
         except Exception as error:
             # Without an answer of its own the coordinator is one executor fewer, no more.
             self.post(Late(instruction.task, COORDINATOR, instruction.inputs, repr(error)))
@@ -332,7 +336,7 @@ class Driver:
                 self._events.put(self._unanswered(flight.run, repr(error)))
             return
         for flight, future in zip(flights, futures, strict=True):
-            flight.future = future
+            flight.future, flight.started = future, time.monotonic()
             future.add_done_callback(self._landing(flight.run))
 
     def _unanswered(self, run: Errand, reason: str) -> Callable[[], None]:

@@ -22,10 +22,10 @@ from dask_verify.core.seal import (
     reduce_question,
 )
 from dask_verify.engine.graphs import Upstream
-from dask_verify.engine.reader import Reader
+from dask_verify.engine.reader import GoneError, Reader
 from dask_verify.engine.referee import Failure, Referee, Request
 from dask_verify.engine.work import Shipped, Work
-from dask_verify.errors import DecodingError, VerifyError
+from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState
@@ -41,10 +41,6 @@ from dask_verify.protocol.messages import (
 )
 
 _AUDITS = "audits"  #: what bytes that audits move are counted as
-
-
-class GoneError(VerifyError):
-    """What is challenged was replaced while the challenge was on its way."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Examiner:
     state: JobState
     reader: Reader
     referee: Referee
-    ranges: Callable[[int], Iterator[tuple[Commitment, int, int]]]
+    ranges: Callable[[int, bytes], Iterator[tuple[Commitment, int, int]]]
 
     def question(self, challenge: Challenge) -> Question | None:
         """Return what a challenge asks; None if the holder does not open it.
@@ -99,8 +95,9 @@ class Examiner:
         """
         if challenge.kind == READ:
             return Question()
-        claim = self.state.state(challenge.task).ballot.of(challenge.digest)
-        if claim is None:
+        state = self.state.state(challenge.task)
+        claim = state.ballot.of(challenge.digest)
+        if claim is None or state.inputs != challenge.inputs:
             raise GoneError(challenge.task)
         units, holder = challenge.units, challenge.holder
         columns = self.reader.columns(asked_columns(claim.commitment, units, holder), _AUDITS)
@@ -110,7 +107,7 @@ class Examiner:
         payloads: list[Any] | None = (
             self._inputs(claim.commitment, challenge)
             if mapping
-            else [self._cells(challenge.task.partition, unit) for unit in units]
+            else [self._cells(challenge.task.partition, unit, challenge.inputs) for unit in units]
         )
         if payloads is None:
             return None
@@ -148,7 +145,7 @@ class Examiner:
         UnservedError
             If a map partition is not served now.
         """
-        ranges = list(self.ranges(instruction.task.partition))
+        ranges = list(self.ranges(instruction.task.partition, instruction.inputs))
         wrong, consumed = [], 0
         for (commitment, _, _), opening in zip(
             ranges, self.reader.sections(ranges, _AUDITS), strict=True
@@ -166,11 +163,11 @@ class Examiner:
         openings = self.reader.openings(requests, _AUDITS)
         return None if openings is None else [opening.leaves[0] for opening in openings]
 
-    def _cells(self, partition: int, unit: int) -> tuple[bytes, ...]:
+    def _cells(self, partition: int, unit: int, inputs: bytes) -> tuple[bytes, ...]:
         bucket = partition * self.work.run + unit
         ranges = [
             (accepted, bucket * accepted.units, (bucket + 1) * accepted.units)
-            for accepted, _, _ in self.ranges(partition)
+            for accepted, _, _ in self.ranges(partition, inputs)
         ]
         openings = self.reader.sections(ranges, _AUDITS)
         return tuple(cell for opening in openings for cell in opening.leaves)

@@ -89,7 +89,7 @@ def reduce_bucket(
     The reducer is not called for a bucket without rows, so that the answer does not depend on the
     number of buckets.
     """
-    rows = concat(decode_frames(list(cells)), work.map_meta)
+    rows = concat([_expected(work, f) for f in decode_frames(list(cells))], work.map_meta)
     out = work.meta
     if len(rows):
         out = _owned(work.by, rows, _frame("reducer", work.reducer(rows)))
@@ -97,6 +97,16 @@ def reduce_bucket(
     if hooks is not None:
         out = hooks.reduce_output(partition, unit, out)
     return encode_frame(out), len(rows), len(out)
+
+
+def _expected(work: Work, cells: pd.DataFrame) -> pd.DataFrame:
+    """Refuse cells that no mapper gave; without columns, a few bytes may claim many rows."""
+    if not cells.columns.equals(work.map_meta.columns):
+        raise InputError(
+            f"cells: expected the columns {list(work.map_meta.columns)} of the mapper's meta,"
+            f" got {list(cells.columns)!r:.200}"
+        )
+    return cells
 
 
 def _owned(by: Sequence[str], rows: pd.DataFrame, out: pd.DataFrame) -> pd.DataFrame:

@@ -192,6 +192,7 @@ class Job:
             for name, standing in state.standing.items()
         }
         finished, audited = state.finished, driver.plan.policy.audited
+        answered = finished is not None and finished.verdict.answered
         return Report(
             job=driver.plan.job.hex(),
             verdict=self.verdict,
@@ -205,7 +206,7 @@ class Job:
             progress=state.progress,
             trust_input=driver.plan.policy.trust_input,
             audits=tuple(state.audits.made),
-            odds=odds_of(driver.plan, state.audits, self._accepted()),
+            odds=odds_of(driver.plan, state.audits, self._accepted()) if answered else None,
             log=tuple(state.minutes.log),
             seed_digest=seed_digest(driver.plan.seed).hex() if audited else "",
             # From the verdict on nothing is sampled any more: the seed is no secret then.

@@ -15,10 +15,10 @@ from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment, digest
 from dask_verify.engine import compat
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
-from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
 from dask_verify.engine.work import Shipped
-from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
+from dask_verify.protocol.messages import MAP, READ, REDUCE, Challenge, Run, StartReduce, Task
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
@@ -55,6 +55,7 @@ class Launcher:
         self._attempts = count()
         self._released: list[int] = []
         self._flushed = 0.0
+        self._maps: dict[bytes, tuple[Commitment, ...]] = {}
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph, audits as another; return their futures."""
@@ -96,7 +97,7 @@ class Launcher:
     def reduce(self, run: Run, relay: bool) -> Future:
         """Submit one reduce task; sections out of its domain's reach are relayed to it."""
         functions = self._constant(run.domain, "functions", self._shipped.data)
-        data = self._table(run.domain)
+        data = self._table(run.domain, run.inputs)
         table = self._constant(run.domain, "table", data)
         key = self._name(run.domain, *run.task)
         blob = self._relayed(run, relay)
@@ -117,12 +118,41 @@ class Launcher:
             future.add_done_callback(lambda _: blob.release())
         return future
 
-    def ranges(self, partition: int) -> Iterator[tuple[Commitment, int, int]]:
-        """Return, for every map partition, what a reduce partition reads of it."""
-        for i in range(self._driver.plan.maps):
-            accepted = self._accepted(i)
-            start, stop = self._driver.work.bounds(accepted.units)[partition]
-            yield accepted, start, stop
+    def started(self, start: StartReduce) -> None:
+        """Note what the inputs of the reduce stage stand for."""
+        self._maps = {start.inputs: start.maps}
+
+    def sources(self, inputs: bytes) -> tuple[Commitment, ...]:
+        """Return the map commitments that a reduce stage was started with.
+
+        Raises
+        ------
+        GoneError
+            If another one was started since.
+        ReplacedError
+            If one of them is not accepted now: its holders may be others, or hold other bytes.
+        """
+        maps = self._maps.get(inputs)
+        if maps is None:
+            raise GoneError(Task(REDUCE, 0))
+        for commitment in maps:
+            task = Task(MAP, commitment.partition)
+            accepted = self._driver.state.accepted(task)
+            if accepted is None or accepted.digest != commitment.digest:
+                raise ReplacedError(task, inputs)
+        return maps
+
+    def ranges(self, partition: int, inputs: bytes) -> Iterator[tuple[Commitment, int, int]]:
+        """Return, for every map partition, what a reduce partition reads of it.
+
+        Raises
+        ------
+        GoneError, ReplacedError
+            As `sources` does.
+        """
+        for commitment in self.sources(inputs):
+            start, stop = self._driver.work.bounds(commitment.units)[partition]
+            yield commitment, start, stop
 
     def release(self, task: Task) -> None:
         """Note that the unit inputs of a map partition will not be asked for any more."""
@@ -231,26 +261,20 @@ class Launcher:
         }
         return {key: node.substitute(names) for key, node in copy.items()}
 
-    def _accepted(self, i: int) -> Commitment:
-        accepted = self._driver.state.accepted(Task(MAP, i))
-        if accepted is None:
-            raise UnservedError(Task(MAP, i))  # withdrawn meanwhile; it will be accepted again
-        return accepted
-
-    def _table(self, domain: str) -> bytes:
-        """Return the accepted commitments with the holders that a domain's workers can reach.
+    def _table(self, domain: str, inputs: bytes) -> bytes:
+        """Return the commitments behind some inputs with the holders that a domain can reach.
 
         An address is a claim of whoever answered: only those of its domain's workers are told.
         """
         workers = self._driver.pool.workers()
         rows = []
-        for i in range(self._driver.plan.maps):
+        for commitment in self.sources(inputs):
             reachable = [
                 h
-                for h in self._driver.reader.where(Task(MAP, i))
+                for h in self._driver.reader.where(Task(MAP, commitment.partition))
                 if self._near(h, domain) and h[1] in workers[h[0]]
             ]
-            rows.append((self._accepted(i).to_bytes(), tuple(reachable)))
+            rows.append((commitment.to_bytes(), tuple(reachable)))
         return encode((self._trusted, tuple(rows)))
 
     @property
@@ -265,7 +289,7 @@ class Launcher:
         """Read sections here and put them into the domain's memory."""
         j, domain = run.task.partition, run.domain
         wanted = []
-        for i, (accepted, start, stop) in enumerate(self.ranges(j)):
+        for i, (accepted, start, stop) in enumerate(self.ranges(j, run.inputs)):
             holders = self._driver.reader.where(Task(MAP, i))
             near = any(self._near(holder, domain) for holder in holders)
             if (accepted.counts[j] or not self._trusted) and (everything or not near):

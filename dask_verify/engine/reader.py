@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
+from dask_verify.engine.patience import Patience
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
@@ -20,6 +22,8 @@ from dask_verify.protocol.serving import believe, convicts, evidence_of
 Range = tuple[Commitment, int, int]
 
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
+_LONG = 10.0  #: seconds after which a call without an answer was a silence
+_GRUDGE = 60.0  #: seconds for which a silent worker is not asked again
 
 
 def _task(of: Commitment | Opening | Columns) -> Task:
@@ -38,6 +42,24 @@ class UnservedError(VerifyError):
     def __init__(self, task: Task) -> None:
         self.task = task
         super().__init__(f"no holder serves {task.stage} partition {task.partition}")
+
+
+class GoneError(VerifyError):
+    """What is challenged was replaced while the challenge was on its way."""
+
+
+class ReplacedError(UnservedError):
+    """A map partition is not accepted now as a reduce stage was started with it.
+
+    Attributes
+    ----------
+    inputs : bytes
+        Of that stage.
+    """
+
+    def __init__(self, task: Task, inputs: bytes) -> None:
+        super().__init__(task)
+        self.inputs = inputs
 
 
 @dataclass
@@ -63,6 +85,7 @@ class Reader:
     post: Callable[[Event], None]
     addresses: dict[tuple[Task, str], str] = field(default_factory=dict)
     moved: Counter[str] = field(default_factory=Counter)
+    _silent: dict[str, float] = field(default_factory=dict)
 
     def leaves(self, commitment: Commitment, start: int, stop: int, what: str) -> list[bytes]:
         """Return a range of verified leaves of an accepted partition, from whoever serves it.
@@ -87,14 +110,23 @@ class Reader:
         UnservedError
             As `leaves` does.
         """
-        found: dict[Range, Opening] = {}
+        found: dict[Range, Opening | None] = {}
         by_holder: dict[str, list[Range]] = defaultdict(list)
         for wanted in ranges:
             holders = self.holders(_task(wanted[0]))
             by_holder[holders[0] if holders else ""].append(wanted)
         for domain, group in by_holder.items():
             found |= self._many(domain, group, what)
-        return [found.get(r) or self._from_any(*r, what) for r in ranges]
+        unserved: list[UnservedError] = []
+        for wanted in ranges:
+            try:
+                found[wanted] = found.get(wanted) or self._from_any(*wanted, what)
+            except UnservedError as error:
+                # All that is missing is made again at the same time.
+                unserved.append(error)
+        if unserved:
+            raise unserved[0]
+        return [opening for r in ranges if (opening := found[r]) is not None]
 
     def _many(self, domain: str, ranges: Sequence[Range], what: str) -> dict[Range, Opening]:
         """Ask one holder for many ranges; what it does not serve is simply not there."""
@@ -104,14 +136,15 @@ class Reader:
         by_address.pop(None, None)
         found: dict[Range, Opening] = {}
         for address, group in by_address.items():
-            waiting = list(group)
-            while waiting:
+            waiting, patience = list(group), Patience()
+            while waiting and not patience.over:
                 requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
                 wires = self._wires(str(address), requests, what)
                 for wanted, request, wire in zip(waiting, requests, wires, strict=False):
                     opening = self._believed(wire, request)
                     if opening is not None:
                         found[wanted] = opening
+                patience.moved += sum(map(len, wires))
                 waiting = waiting[len(wires) :] if wires else []
         return found
 
@@ -127,9 +160,11 @@ class Reader:
         """Return one domain's verified openings of one partition; None if it does not serve all."""
         openings: list[Opening] = []
         address = self.addresses.get((_task(requests[0]), requests[0].domain))
-        while address is not None and len(openings) < len(requests):
+        patience = Patience()
+        while address is not None and len(openings) < len(requests) and not patience.over:
             waiting = requests[len(openings) :]
             wires = self._wires(address, waiting, what)
+            patience.moved += sum(map(len, wires))
             found = [self._believed(w, r) for w, r in zip(wires, waiting, strict=False)]
             if not found or None in found:
                 return None
@@ -192,7 +227,7 @@ class Reader:
             if opening is not None:
                 return opening
         for domain in holders:
-            self.post(Unserved(task, domain))
+            self.post(Unserved(task, domain, commitment.digest))
         raise UnservedError(task)
 
     def _own(self, request: Opening) -> Opening | None:
@@ -221,9 +256,14 @@ class Reader:
             return None
 
     def _call(self, address: str, domain: str, op: str, message: dict[str, Any]) -> object:
+        began = time.monotonic()
+        if began < self._silent.get(address, 0):
+            return None  # it has kept us waiting before; others are asked meanwhile
         try:
             return self.pool.call(address, domain, op, **message)
         except OSError:
+            if time.monotonic() - began > _LONG:
+                self._silent[address] = time.monotonic() + _GRUDGE
             return None  # not served; the caller goes on to the next holder
 
     def _convict(self, wire: bytes, request: Opening) -> None:

@@ -62,7 +62,7 @@ class Report:
     status : str
         ``"running"``, ``"cancelled"``, or the name of the verdict.
     odds : Odds or None
-        What the audits promise, stage by stage; None without audits.
+        What the audits promise, stage by stage; None without audits, and without an answer.
     bytes_moved : mapping of str to int
         Bytes that reached the coordinator, by purpose: ``answers`` (commitments), ``hashes``
         (descents), ``openings`` (disputes), ``audits`` (challenges; with what was sent on to
@@ -131,19 +131,20 @@ class Report:
 
     def _audited(self) -> list[str]:
         """Say what was recomputed, what spoke against somebody, and what that promises."""
-        if self.odds is None:
-            return []
-        moved = self.bytes_moved.get("audits", 0)
+        stages = self.odds.stages if self.odds is not None else ()
         lines = [
             f"{s.stage}: {s.sampled:,} of {s.units:,} units recomputed elsewhere as committed"
-            for s in self.odds.stages
+            f" (rate {s.rate:.3g})"
+            for s in stages
         ]
         lines += [
             f"{a.stage} partition {a.partition}: {a.outcome} (by {a.auditor})"
             for a in self.audits
             if a.outcome not in ("agreed", "moot", "pending")
         ]
-        lines.append(f"{moved:,} bytes moved for it")
+        if self.odds is None:
+            return lines
+        lines.append(f"{self.bytes_moved.get('audits', 0):,} bytes moved for it")
         return [*lines, f"odds: {self.odds.headline}", *filter(None, [self.odds.advice])]
 
     def _repr_html_(self) -> str:

@@ -38,6 +38,7 @@ from dask_verify.engine.compute import (
     reduce_partition,
     reduce_unit,
 )
+from dask_verify.engine.patience import Patience
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Work, unship
 from dask_verify.engine.worker import VerifyWorker, this_side
@@ -49,7 +50,7 @@ COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
-_PATIENCE = 20.0  #: seconds that a holder has for one reply
+_REPLY = 5.0  #: seconds that a reply may take which was asked for in time
 Sections = list[Sequence[bytes]]
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
@@ -303,7 +304,10 @@ class _Collector:
         at = Address(self._accepted[i].job, MAP, i)
         if at not in self._side.store:
             return None
-        return self._side.store[at].open(self.request(i, self._side.domain))
+        try:
+            return self._side.store[at].open(self.request(i, self._side.domain))
+        except ProofError:
+            return None  # of another shape: this copy is not the one that was accepted
 
     def _fetch(self, wanted: Sequence[int], rank: int) -> None:
         """Ask each partition's holder of a rank; own domain first, then as the table says."""
@@ -333,11 +337,16 @@ def _ask(address: str, requests: list[bytes]) -> list[bytes]:
 
     async def ask() -> list[bytes]:
         replies: list[bytes] = []
-        while len(replies) < len(requests):
+        patience = Patience()
+        while len(replies) < len(requests) and not patience.over:
             asking = _opened(worker, address, requests[len(replies) :])
-            more = await asyncio.wait_for(asking, _PATIENCE)
+            try:
+                more = await asyncio.wait_for(asking, patience.left + _REPLY)
+            except TimeoutError:
+                break
             if not more:
                 break
+            patience.moved += sum(map(len, more))
             replies.extend(more)
         return replies
 

@@ -203,6 +203,7 @@ class Agreement(ABC):
         if inputs == self.reduce_inputs:
             self._out += [Recount(task, inputs) for task in sorted(self._uncounted)]
             self._uncounted.clear()
+            self._fail_again()
             return
         self.reduce_inputs, self._sources = inputs, sources
         self._recounts.clear()
@@ -210,9 +211,45 @@ class Agreement(ABC):
         self._emitted = [sum(n) for n in zip(*(c.counts for c in commitments), strict=True)]
         self._emitted = self._emitted or [0] * self.plan.reduces
         self._open[REDUCE] = 0
-        self._out.append(StartReduce(inputs))
+        self._out.append(StartReduce(inputs, tuple(commitments)))
         for partition in range(self.plan.reduces):
             self._add(Task(REDUCE, partition), inputs)
+
+    def _failing(self, task: Task, state: TaskState) -> bool:
+        """Whether more have failed than the faulty could have made up; the function's own error.
+
+        The values that a reduce function fails on may be a liar's: first, the maps are made sure.
+        """
+        credible = [name for name in state.failures if name not in self.exposed]
+        if len(credible) <= self.plan.policy.faults - len(self.exposed):
+            return False
+        if not self._unsure(task):
+            self._finish(Verdict.INCONCLUSIVE, "error", state.failures[credible[-1]])
+        return True
+
+    def _unsure(self, task: Task) -> bool:
+        """Whether what a reduce task was assigned may still change; have a full quorum compute it.
+
+        This asks once: a map that was doubted stays so.
+        """
+        if task.stage != REDUCE or self.plan.policy.replicas != 1 or self.finished is not None:
+            return False
+        for partition in range(self.plan.maps):
+            source = Task(MAP, partition)
+            state = self._tasks[source]
+            if self.finished is None and not state.doubted and state.accepted is not None:
+                self._doubt(source, state)
+                self._settle(source)
+        return self._open[MAP] > 0 or not self.audits.settled(MAP)
+
+    def _fail_again(self) -> None:
+        """Take up the reduce tasks that failed on what has turned out to be right."""
+        for partition in range(self.plan.reduces):
+            task = Task(REDUCE, partition)
+            state = self._tasks[task]
+            waits = self.finished is None and state.failures and state.accepted is None
+            if waits and not self._failing(task, state):
+                self._settle(task)
 
     def _staff(self, task: Task, state: TaskState) -> None:
         self._out += self._crew.staff(task, state)
@@ -237,6 +274,8 @@ class Agreement(ABC):
 
     def _stuck(self, task: Task, state: TaskState) -> None:
         """End the job: nobody is left who could add to what is known about a task."""
+        if state.failures and self._unsure(task):
+            return
         cause = blame.deadlock(state, self.plan, self.exposed)
         if cause == "nondeterministic":
             self._nondeterministic(task)

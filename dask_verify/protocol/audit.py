@@ -2,7 +2,8 @@
 
 * Nothing is drawn before the commitment is in, and its digest is part of every draw.
 * An auditor has not signed what it audits, and is never told what to expect.
-* Each challenged unit has an auditor drawn for it alone, so that an accomplice covers for no other.
+* Each challenged unit has an auditor drawn for it alone, so that an accomplice covers for no other;
+  all domains may be drawn that are not exposed, and nobody is drawn again for who does not answer.
 * Whoever confirms a partition by producing it again was drawn for that: nobody volunteers.
 * A check that nobody could make is not passed: whoever asks is told so.
 """
@@ -12,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from dask_verify.core.seal import Commitment
 from dask_verify.protocol.board import Plan, TaskState
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.draws import Draws
+from dask_verify.protocol.estimates import least_total
 from dask_verify.protocol.messages import (
     MAP,
     READ,
     REDUCE,
     Asked,
     Challenge,
-    Standing,
     Task,
 )
 from dask_verify.protocol.policy import Detect
@@ -156,13 +159,13 @@ class Audits:
         Returns the tasks that had to wait for it.
 
         The liars among the domains must not lower the rate by claiming more units than there are:
-        the domain with the fewest units in a partition counts for all.
+        the domain with the fewest units in a partition counts for all. So with what was emitted.
         """
         policy, domains = self._plan.policy, len(self._plan.domains)
         if isinstance(policy.audit, Detect) and self.rate is None:
-            units = round(_least_mean(commitments) * len(commitments))
+            units = least_total(commitments, lambda c: c.units)
             self.rate = policy.audit.rate(units, domains, policy.faults)
-        emitted = sum(sum(c.counts) for c in commitments)
+        emitted = least_total(commitments, lambda c: sum(c.counts))
         read = sum(c.records_in for c in commitments)
         self.small = emitted <= max(_SMALL, (self.rate or 0) * read)
         waiting = list(self._undrawn)
@@ -201,7 +204,8 @@ class Audits:
         everything = tuple(range(number))
         if task.stage == REDUCE and self.small:
             return [(WHOLE, everything)]
-        if len(units) == number:
+        # Many units that all happen to be drawn keep their auditors: one alone would be one bet.
+        if len(units) == number and (number == 1 or (self.rate or 0) >= 1):
             return [(WHOLE, everything)]
         parts = [(UNITS, part) for part in self._parts(task, commitment, signers, units)]
         if not commitment.input_root:
@@ -219,13 +223,16 @@ class Audits:
         units: tuple[int, ...],
     ) -> list[tuple[int, ...]]:
         """Gather units by who is drawn to audit them."""
-        fit = {name for name in self._domains if self._crew.standing[name] is Standing.TRUSTED}
-        parts: dict[str, list[int]] = {}
-        for unit in units:
-            drawn = (commitment.inputs, commitment.digest, fit - signers, unit)
-            order = self._draws.auditors(task, *drawn)
-            parts.setdefault(order[0] if order else "", []).append(unit)
-        return [tuple(part) for part in parts.values()]
+        names = sorted(self._domains.keys() - signers)
+        exposed = np.array([name in self._crew.exposed for name in names])
+        if not units or exposed.all():
+            return [units] if units else []
+        # As in the order of the draw: those who are exposed pass their turns on to the next.
+        fit = np.flatnonzero(~exposed)
+        turns = fit[np.searchsorted(fit, np.arange(len(names))) % len(fit)]
+        drawn = self._draws.numbers(task, commitment.inputs, commitment.digest, units)
+        whose, at = turns[drawn % np.uint64(len(names))], np.array(units)
+        return [tuple(at[whose == name].tolist()) for name in np.unique(whose)]
 
     def _units(self, task: Task, commitment: Commitment, number: int) -> tuple[int, ...]:
         what = (task, commitment.inputs, commitment.digest, number)
@@ -237,7 +244,7 @@ class Audits:
     # --- by whom -----------------------------------------------------------------------------
 
     def pursue(self, task: Task, state: TaskState) -> list[Asked] | None:
-        """See that somebody is on every check of a task; None if nobody is left for one."""
+        """See that somebody is on every check of a task; None if nobody may be asked for one."""
         asked: list[Asked] = []
         for check in list(state.checks):
             if not self._confirmed(check, state) and not self._busy(check, state):
@@ -287,13 +294,24 @@ class Audits:
             return False
         return check.auditor in state.running if check.kind == WHOLE else bool(check.auditor)
 
+    def decided_by_quorum(self, check: Check) -> bool:
+        """Whether others must compute a partition where those who are drawn for it do not.
+
+        Drawing another auditor, or one for all of it, would give an accomplice another chance.
+        """
+        others = self._domains.keys() - check.signers - self._crew.exposed
+        return self._plan.policy.replicas == 1 and bool(others)
+
     def _assign(self, task: Task, state: TaskState, check: Check) -> None:
         if check.auditor:
             check.tried.append(check.auditor)
+        again = not self.decided_by_quorum(check)
         if check.kind == UNITS and not self._openers(state):
-            check.kind = WHOLE
+            check.kind, check.auditor = WHOLE if again else UNITS, ""
+            if not again:
+                return
         check.auditor = next(self._candidates(task, state, check), "")
-        if not check.auditor and check.kind != WHOLE:
+        if not check.auditor and check.kind != WHOLE and again:
             # Nobody is left but those who have produced all of it again, or are about to.
             check.kind = WHOLE
             check.auditor = next(self._candidates(task, state, check), "")
@@ -311,7 +329,7 @@ class Audits:
         return [name for name in state.holders(self._crew.exposed) if name != COORDINATOR]
 
     def _candidates(self, task: Task, state: TaskState, check: Check) -> Iterator[str]:
-        """Trusted domains in the order of the draw, then the coordinator, then suspected ones."""
+        """Whoever is drawn; then the coordinator; then others, unless a quorum is to decide."""
         unfit = {*check.signers, *check.tried, *self._crew.exposed}
         said = set(state.ballot.claimants([check.digest]))
         if check.kind == WHOLE:
@@ -319,16 +337,14 @@ class Audits:
         else:
             unfit |= said
         about = check.units[0] if check.kind == UNITS else check.kind
-        order = self._draws.auditors(task, state.inputs, check.digest, self._domains, about)
-        standing = self._crew.standing
-        for name in order:
-            if standing[name] is Standing.TRUSTED and name not in unfit:
-                yield name
+        drawn = (state.inputs, check.digest, self._domains.keys() - check.signers, about)
+        order = self._draws.auditors(task, *drawn)
+        order = [name for name in order if name not in self._crew.exposed]
+        yield from (name for name in order[:1] if name not in unfit)
         if self._plan.policy.referee == "coordinator" and COORDINATOR not in unfit:
             yield COORDINATOR
-        for name in order:
-            if standing[name] is Standing.SUSPECTED and name not in unfit:
-                yield name
+        if not self.decided_by_quorum(check):
+            yield from (name for name in order[1:] if name not in unfit)
 
     # --- answers -----------------------------------------------------------------------------
 
@@ -382,11 +398,3 @@ class Audits:
 
 def _all_of(audit: Audit, stage: str) -> bool:
     return audit.kind == WHOLE and audit.stage == stage
-
-
-def _least_mean(commitments: Sequence[Commitment]) -> float:
-    """Return the smallest of the domains' mean numbers of units in a partition."""
-    by_domain: dict[str, list[int]] = {}
-    for commitment in commitments:
-        by_domain.setdefault(commitment.domain, []).append(commitment.units)
-    return min((sum(u) / len(u) for u in by_domain.values()), default=0.0)

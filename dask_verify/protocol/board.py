@@ -22,7 +22,8 @@ from dask_verify.protocol.quorum import Ballot
 if TYPE_CHECKING:
     from dask_verify.protocol.audit import Check
 
-_UNITS = 1 << 22  #: units, or buckets, of one partition: each is drawn, so they must be bounded
+MAX_UNITS = 1 << 20  #: units, or buckets, of one partition: each is drawn
+MAX_COUNT = 1 << 40  #: records, or bytes, that one partition may claim: what is said is summed
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,18 @@ class Plan:
         fits = (
             len(commitment.counts) == counts
             and self._cut_as_planned(commitment)
-            and least <= commitment.buckets <= max(_UNITS, buckets or 0)
+            and least <= commitment.buckets <= max(MAX_UNITS, buckets or 0)
             and commitment.buckets % least == 0
             and buckets in (None, commitment.buckets)
+            and max(commitment.records_in, commitment.nbytes, *commitment.counts) <= MAX_COUNT
         )
         if not fits:
             raise DecodingError(
                 f"commitment to {commitment.stage} partition {commitment.partition}: expected"
                 f" {counts} counts and {buckets or f'a multiple of {least}'} buckets, got"
                 f" {len(commitment.counts)} and {commitment.buckets} of {commitment.units} units"
-                f" for {commitment.records_in} records"
+                f" for {commitment.records_in} records, {commitment.nbytes} bytes; none of them"
+                f" above 2**40"
             )
 
     def _cut_as_planned(self, commitment: Commitment) -> bool:
@@ -128,9 +131,9 @@ class Plan:
             return units == 1 and not commitment.input_root
         if not size:
             whole = units == 1 and not commitment.input_root
-            return 1 <= units <= _UNITS and (whole or size is None)
+            return 1 <= units <= MAX_UNITS and (whole or size is None)
         planned = max(1, -(-commitment.records_in // size))
-        return units == planned <= _UNITS and bool(commitment.input_root)
+        return units == planned <= MAX_UNITS and bool(commitment.input_root)
 
     def rotation(self, task: Task) -> list[str]:
         """Domains in the order in which they are asked to run a task."""

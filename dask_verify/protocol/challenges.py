@@ -40,9 +40,12 @@ class Challenges(Disputes):
             case Audited():
                 self._answered(event, state, check)
             case Unopened(Challenge(kind=kind, holder=holder)) if kind == UNITS:
-                # Silence proves nothing: the partition is produced again by somebody else.
+                # Silence proves nothing: the partition is produced again by others.
                 state.lost.add(holder)
-                self.audits.unopened(task, state, check)
+                if self.audits.decided_by_quorum(check):
+                    self._fail(task, state, [check], "unopened")
+                else:
+                    self.audits.unopened(task, state, check)
                 self._silent(task, holder, "did not open what was challenged")
             case Unaudited(failed=True) if self.plan.policy.replicas == 1:
                 state.unable.append((check.auditor, check.digest))
@@ -85,13 +88,21 @@ class Challenges(Disputes):
         if state.checks and self.finished is None:
             asked = self.audits.pursue(task, state)
             if asked is None:
-                self._finish(Verdict.INCONCLUSIVE, "unaudited")
+                self._unaudited(task, state)
                 return
             for instruction in asked:
                 self._challenged(instruction, state)
         if task in self._held and not self.audits.pending(task):
             self._held.discard(task)
             self._released(task)
+
+    def _unaudited(self, task: Task, state: TaskState) -> None:
+        """Have a full quorum decide where nobody may be asked any more; or end the job."""
+        if not any(map(self.audits.decided_by_quorum, state.checks)):
+            self._finish(Verdict.INCONCLUSIVE, "unaudited")
+            return
+        self._fail(task, state, list(state.checks), "moot")
+        self._settle(task)
 
     def _challenged(self, instruction: Asked, state: TaskState) -> None:
         self._out.append(instruction)

@@ -43,7 +43,8 @@ class Disputes(Agreement):
             pair, objection = self._contested(state), self._objected(state)
             if pair is None and objection is None:
                 state.disputed = False
-                sides = state.ballot.domains()
+                objectors = [objection.answer.domain for objection in state.objections]
+                sides = list(dict.fromkeys([*state.ballot.domains(), *objectors]))
                 culprits = tuple(d for d in sides if d in self.exposed)
                 here = Finding(task, state.inputs, task.stage)
                 self.minutes.diverged(here, sides, culprits, "exposed elsewhere")
@@ -182,7 +183,9 @@ class Disputes(Agreement):
             same = (state.inputs, state.accepted) == (check.inputs, check.digest)
             if same and not state.doubted:
                 reopened.add(task)
-                if self.finished is None:
+                if self.finished is None and self.audits.decided_by_quorum(check):
+                    self._doubt(task, state)
+                elif self.finished is None:
                     self.audits.reopen(task, state, check)
                     self._held.add(task)
         return reopened

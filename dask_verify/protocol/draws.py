@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import blake3
 import numpy as np
+import numpy.typing as npt
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import digest
@@ -97,10 +98,43 @@ class Draws:
     ) -> list[str]:
         """Draw the order in which domains are asked to audit a commitment.
 
-        Each unit has an order of its own: an accomplice who is drawn for one covers for no other.
+        Each unit has a draw of its own: an accomplice who is drawn for one covers for no other.
+        The number of the draw says with whom to begin; the others follow by name, and round.
+
+        Parameters
+        ----------
+        task : Task
+        inputs, commitment : bytes
+            As for `units`.
+        names : iterable of str
+            Who may be drawn, each with the same chance: not those who signed the commitment.
+        about : str or int
+            A unit, or what else is audited.
         """
-        what = ("auditor", *task, inputs, commitment, about)
-        return sorted(names, key=lambda name: self._stream(*what, name).digest())
+        ordered = sorted(names)
+        if isinstance(about, int):
+            number = int(self.numbers(task, inputs, commitment, [about])[0])
+        else:
+            number = self._number(_ONE, "auditor", *task, inputs, commitment, about)
+        start = number % max(1, len(ordered))
+        return ordered[start:] + ordered[:start]
+
+    def numbers(
+        self, task: Task, inputs: bytes, commitment: bytes, units: Sequence[int]
+    ) -> npt.NDArray[np.uint64]:
+        """Draw the number that says whose turn it is to audit, for each of some units."""
+        stream = self._stream("auditors", *task, inputs, commitment)
+        at = np.asarray(units, dtype=np.int64)
+        found = np.zeros(len(at), dtype=np.uint64)
+        blocks = at // _BLOCK
+        for block in np.unique(blocks).tolist():
+            here = np.flatnonzero(blocks == block)
+            inside = at[here] - block * _BLOCK
+            low, count = int(inside.min()), int(inside.max()) + 1
+            start = block * _BLOCK + low
+            drawn = np.frombuffer(stream.digest(8 * (count - low), seek=8 * start), dtype=">u8")
+            found[here] = drawn[inside - low]
+        return found
 
     def _number(self, below: int, *what: str | int | bytes) -> int:
         return int.from_bytes(self._stream(*what).digest(16), "big") % below

@@ -32,7 +32,6 @@ from dask_verify.protocol.messages import (
     Unaudited,
     Unopened,
     Unserved,
-    Verdict,
 )
 from dask_verify.protocol.quorum import Claim, admit
 
@@ -78,7 +77,7 @@ class JobState(Challenges):
                 self._failed(event, state)
             case Late():
                 self._lost(event.task, state, event.domain, event.reason)
-            case Unserved():
+            case Unserved() if event.digest in (b"", state.accepted):
                 state.lost.add(event.domain)
                 self._settle(event.task)
             case ServedWrong():
@@ -129,11 +128,9 @@ class JobState(Challenges):
             made = [c for c in state.checks if (c.kind, c.auditor) == (WHOLE, event.domain)]
             if made:
                 self._fail(event.task, state, made, "failed")
-        credible = set(state.failures) - self.exposed
         if state.accepted is not None:
             self._crew.suspect([event.domain], FAILED)
-        elif len(credible) > self.plan.policy.faults - len(self.exposed):
-            self._finish(Verdict.INCONCLUSIVE, "error", event.text)
+        elif self._failing(event.task, state):
             return
         self._settle(event.task)
 

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn
 
-from dask_verify.core.seal import Answer
+from dask_verify.core.seal import Answer, Commitment
 
 MAP, REDUCE = "map", "reduce"
 READ = "read"  #: producing an input partition, as audits and causes name it
@@ -222,10 +222,14 @@ class Late:
 
 @dataclass(frozen=True)
 class Unserved:
-    """A holder no longer has the bytes of a partition that it committed to."""
+    """A holder no longer has the bytes of a partition that it committed to.
+
+    ``digest`` says to which commitment; empty for the accepted one, whichever that is.
+    """
 
     task: Task
     domain: str
+    digest: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -346,9 +350,13 @@ class Arbitrate:
 
 @dataclass(frozen=True)
 class StartReduce:
-    """Every map root is accepted: these are the inputs of the reduce stage."""
+    """Every map root is accepted: the inputs of the reduce stage, and what they stand for.
+
+    Whatever is done for these inputs reads these commitments, also if one is replaced meanwhile.
+    """
 
     inputs: bytes
+    maps: tuple[Commitment, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -92,10 +92,10 @@ class Crew:
 
     def restore(self, task: Task, state: TaskState) -> list[Instruction]:
         """Have an accepted partition made again whose last copy is lost; empty: by nobody."""
-        for domain in (
-            *state.ballot.claimants([state.accepted or b""]),
-            *self._plan.rotation(task),
-        ):
+        signers = state.ballot.claimants([state.accepted or b""])
+        order = dict.fromkeys((*signers, *self._plan.rotation(task)))
+        # Who has lost it, or does not serve it, comes last: it may be doing so on purpose.
+        for domain in sorted(order, key=lambda name: name in state.lost):
             usable = domain in self.standing and domain not in self.exposed
             if usable and state.tried[domain] < _ATTEMPTS:
                 return [self.ask(task, state, domain)]

@@ -202,6 +202,7 @@ def test_the_dictionary():
         "domains": 3,
         "faults": 1,
         "sampled": None,
+        "largest_unit_records": None,
         "one_unit": 0.01,
         "smallest_units": 459,
         "smallest_records_spread": 459,
@@ -218,3 +219,42 @@ def test_only_certainty_reads_as_one_hundred(chance):
 @given(st.floats(1e-300, 1))
 def test_rounding_up(rate):
     assert rate <= round_up(rate) <= rate * 1.0101
+
+
+# --- uneven units ---------------------------------------------------------------------------
+
+UNEVEN = {"rate": 0.1, "domains": 2, "faults": 1}
+
+
+def test_a_cheat_packs_into_the_largest_units():
+    sizes = ((100_000, 1), (1, 99))
+    stage = odds.StageOdds.of("read", 100, 100_099, sizes=sizes, **UNEVEN)
+    assert stage.smallest(0.99) == 44
+    assert stage.smallest_packed(0.99) == 100_000 + 42 + 1
+    assert stage.holding(50_000) == 1
+    assert "half of the records, in 1 of them, is caught with 10 % only" in stage.advice(0.99)
+
+
+def test_units_without_records_hold_nothing():
+    stage = odds.StageOdds.of("read", 8, 999, sizes=((500, 1), (499, 1), (0, 6)), rate=0.5,
+                              domains=2, faults=1)  # fmt: skip
+    assert stage.holding(999) == 2
+    assert stage.smallest_packed(0.99) is None
+    assert "2 largest units can hold all 999 records" in stage.describe(0.99)
+    assert "caught with 75 % only" in stage.describe(0.99)
+
+
+def test_the_worst_stage_is_the_one_with_the_largest_units():
+    even = odds.StageOdds.of("map", 100, 1000, sizes=((10, 100),), **UNEVEN)
+    uneven = odds.StageOdds.of("reduce", 1000, 1000, sizes=((900, 1), (1, 100), (0, 899)), **UNEVEN)
+    assert odds.Odds((even, uneven)).worst is uneven
+
+
+@given(st.integers(1, 50), st.integers(1, 30), st.floats(0.01, 0.5))
+def test_even_sizes_change_nothing(size, units, rate):
+    crowd = {"rate": rate, "domains": 2, "faults": 1}
+    plain = odds.StageOdds.of("map", units, size * units, **crowd)
+    sized = odds.StageOdds.of("map", units, size * units, sizes=((size, units),), **crowd)
+    assert sized.smallest_packed(0.9) == plain.smallest_packed(0.9)
+    assert sized.advice(0.9) == plain.advice(0.9)
+    assert sized.describe(0.9) == plain.describe(0.9)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 from distributed.scheduler import KilledWorker
 
@@ -98,3 +100,28 @@ def test_functions_that_fail_are_told_from_workers_that_die(error, future, kind)
     event = answers.failed(RUN, error, future())
     assert type(event) is kind
     assert (event.task, event.domain, event.inputs) == (RUN.task, "bob", b"inputs")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        10**5000,
+        (10**5000, 1),
+        ("committed", "here", (b"wire",) * 1000, ()),
+        ("committed", "here", np.arange(3), ()),
+        (np.arange(3), "here", (b"wire",), ()),
+        pd.DataFrame({"a": [1]}),
+        ("committed", "here", pd.NA, ()),
+        (pd.NA, 1),
+    ],
+    ids=range(8),
+)
+def test_nothing_that_can_be_encoded_is_more_than_no_answer(said):
+    with pytest.raises(DecodingError):
+        answers.read(encode(said))
+
+
+def test_what_is_kept_of_a_failure_is_bounded():
+    failure = answers.read(encode(("failed", "x" * 10**6))).failure
+    assert failure is not None
+    assert len(failure) <= 20_000

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.engine.auditing import Auditor
 from dask_verify.engine.dispatch import Flight
-from dask_verify.engine.examiner import GoneError, Question
-from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.examiner import Question
+from dask_verify.engine.reader import GoneError, UnservedError
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
     MAP,
@@ -141,8 +143,8 @@ def test_a_challenge_of_what_was_replaced_is_dropped():
 def test_a_challenge_waits_until_its_cells_are_served():
     stage = Stage(question=UnservedError(Task(MAP, 2)))
     stage.auditor.challenge(challenge())
-    ((task, again),) = stage.waiting
-    assert task == Task(MAP, 2)
+    ((error, again),) = stage.waiting
+    assert error.task == Task(MAP, 2)
     stage.auditor.examiner._question = QUESTION
     again()
     assert len(stage.futures.sent) == 1
@@ -198,3 +200,12 @@ def test_an_answer_without_a_question_is_no_answer():
     assert landed(encode(("audited", b"signed")), question=None) == Unaudited(
         challenge(), "garbage"
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(pd.NA, 1), np.arange(2), 10**5000, pd.DataFrame({"a": [1, 2]}), ("audited",)],
+    ids=range(5),
+)
+def test_nothing_that_can_be_encoded_is_more_than_garbage(said):
+    assert landed(encode(said)) == Unaudited(challenge(), "garbage")

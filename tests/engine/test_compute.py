@@ -12,6 +12,7 @@ from dask_verify.core.canonical import decode_frame, decode_records
 from dask_verify.core.keys import key_bucket
 from dask_verify.engine import compute
 from dask_verify.engine.work import Work, ship, unship
+from dask_verify.errors import InputError
 from dask_verify.testing import Drop, Saboteur
 
 RECORDS = [f"word{i % 7} word{i % 3}" for i in range(20)]
@@ -161,3 +162,9 @@ def test_hooks_change_what_is_sealed(work, data):
     assert compute.map_partition(work, 0, data, Saboteur()) == honest
     assert compute.map_partition(work, 0, data, Drop()) != honest
     assert compute.map_partition(work, 0, data, Other()).records_in == 19
+
+
+def test_more_units_than_may_be_drawn_are_refused_with_advice(monkeypatch):
+    monkeypatch.setattr(compute, "MAX_UNITS", 2)
+    with pytest.raises(InputError, match="raise unit_records"):
+        compute.map_partition(bag_work(unit_records=1), 0, ["to", "be", "or"])

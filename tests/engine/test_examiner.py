@@ -13,7 +13,8 @@ from dask_verify.core.canonical import encode_records
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import Answer, Columns, Commitment, Opening
 from dask_verify.engine.compute import map_partition
-from dask_verify.engine.examiner import Examiner, GoneError
+from dask_verify.engine.examiner import Examiner
+from dask_verify.engine.reader import GoneError
 from dask_verify.engine.referee import Referee
 from dask_verify.engine.work import Work, ship
 from dask_verify.protocol.domain import COORDINATOR
@@ -67,7 +68,7 @@ def examiner(holder: Holder, commitment: Commitment = COMMITMENT, work: Work = W
     def of(digest: bytes) -> Claim | None:
         return Claim("alice", commitment) if digest == commitment.digest else None
 
-    def ranges(partition: int) -> Iterator[tuple[Commitment, int, int]]:
+    def ranges(partition: int, inputs: bytes) -> Iterator[tuple[Commitment, int, int]]:
         half = commitment.size // 2
         yield commitment, partition * half, (partition + 1) * half
 
@@ -77,7 +78,7 @@ def examiner(holder: Holder, commitment: Commitment = COMMITMENT, work: Work = W
         shipped=ship(work),
         source=None,  # type: ignore[arg-type]
         state=SimpleNamespace(  # type: ignore[arg-type]
-            state=lambda task: SimpleNamespace(ballot=SimpleNamespace(of=of))
+            state=lambda task: SimpleNamespace(ballot=SimpleNamespace(of=of), inputs=b"inputs")
         ),
         reader=holder,  # type: ignore[arg-type]
         referee=Referee(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,21 @@ from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.graphs import upstream
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import open_pool
+from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import AUDITED, Order, run_audit, run_map, run_read
 from dask_verify.engine.work import Work, ship
-from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, Task
+from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, StartReduce, Task
 from dask_verify.protocol.serving import unwrap
 
 ACCEPTED = Commitment(b"job", "map", 0, "alice", b"in", 1, 1, 1, (1,), 1, b"", b"r" * 32)
+
+
+def started(launching: Launcher, *maps: Commitment) -> Launcher:
+    """Tell a launcher what a reduce stage was started with."""
+    launching.started(StartReduce(b"in", maps or (ACCEPTED,)))
+    return launching
+
+
 WORKERS = {"alice": ["tcp://alice:1"], "bob": ["tcp://bob:1"]}
 CLAIMED = [("alice", "tcp://alice:1"), ("bob", "tcp://somewhere.else:80")]
 
@@ -48,7 +58,7 @@ def holders(connected: bool, domain: str, replicas: int = 2) -> Any:
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None
-    trusted, rows = decode(Launcher(driver, nothing, nothing)._table(domain))
+    trusted, rows = decode(started(Launcher(driver, nothing, nothing))._table(domain, b"in"))
     assert trusted is (replicas > 1)
     ((commitment, found),) = rows
     assert Commitment.from_bytes(commitment) == ACCEPTED
@@ -83,8 +93,30 @@ def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, rela
         state=SimpleNamespace(accepted=lambda task: empty),
     )
     nothing: Any = None
-    blob = Launcher(driver, nothing, nothing)._relayed(Run(Task(REDUCE, 0), "bob", b"in"), False)
+    launching = started(Launcher(driver, nothing, nothing), empty)
+    blob = launching._relayed(Run(Task(REDUCE, 0), "bob", b"in"), False)
     assert (len(read), blob) == (relayed, "blob" if relayed else None)
+
+
+@pytest.mark.parametrize("other", [None, replace(ACCEPTED, nbytes=2)])
+def test_nothing_is_read_for_inputs_that_have_been_replaced(other: Commitment | None) -> None:
+    driver: Any = SimpleNamespace(
+        plan=plan(), work=WORK, state=SimpleNamespace(accepted=lambda task: other)
+    )
+    nothing: Any = None
+    with pytest.raises(ReplacedError):
+        list(started(Launcher(driver, nothing, nothing)).ranges(0, b"in"))
+
+
+def test_nothing_is_read_for_inputs_that_no_stage_was_started_with() -> None:
+    driver: Any = SimpleNamespace(
+        plan=plan(), work=WORK, state=SimpleNamespace(accepted=lambda task: ACCEPTED)
+    )
+    nothing: Any = None
+    launching = started(Launcher(driver, nothing, nothing))
+    assert len(list(launching.ranges(0, b"in"))) == 1
+    with pytest.raises(GoneError):
+        list(launching.ranges(0, b"other"))
 
 
 # --- audits ---------------------------------------------------------------------------------
@@ -183,7 +215,8 @@ def test_a_reduce_audit_overtakes_too(audit: bool) -> None:
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None
-    Launcher(driver, nothing, ship(WORK)).reduce(Run(Task(REDUCE, 0), "bob", b"in", audit), False)
+    launching = started(Launcher(driver, nothing, ship(WORK)))
+    launching.reduce(Run(Task(REDUCE, 0), "bob", b"in", audit), False)
     _, graph, (key,), priority = pool.seen[-1]
     assert ordered(graph[key]).audit is audit
     assert priority == audit

@@ -205,3 +205,25 @@ def test_without_a_referee_a_contradiction_is_on_record_once_votes_have_settled_
     script.feed(Finding(M0, script.inputs(M0), MAP))
     assert script.job.exposed == {auditor}
     assert [d.settled for d in script.job.divergences] == ["votes"]
+
+
+@pytest.mark.parametrize("size", [{"records_in": 2**41}, {"nbytes": 2**41}, {"counts": (2**41,)}])
+def test_sizes_beyond_reason_are_refused(size: dict[str, Any]) -> None:
+    script = Challenged("a", "b", "c", unit_records=0)
+    script.says(M0, "a", **size)
+    assert script.job.state(M0).ballot.claims == []
+
+
+def test_one_domain_cannot_make_a_reduce_stage_look_large() -> None:
+    script = Challenged("a", "b", maps=2)
+    script.says(M0, "a", counts=(10**9,))
+    script.says(M1, "b")
+    assert script.job.audits.small
+
+
+def test_one_partition_of_a_single_domain_does_not_dilute_the_rate() -> None:
+    script = Challenged("a", maps=3, audit=Detect(0.5, 0.9))
+    script.says(M0, "a", units=1 << 20, records_in=1 << 20)
+    for partition in (1, 2):
+        script.says(M0._replace(partition=partition), "a")
+    assert script.job.audits.rate == script.plan.policy.audit.rate(36, 1, 1)  # type: ignore[union-attr]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from challenging import Challenged, challenged
-from script import M0, R0, kinds, runs
+from script import M0, M1, R0, kinds, runs
 
+from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.draws import Draws
 from dask_verify.protocol.messages import (
     MAP,
@@ -21,6 +23,7 @@ from dask_verify.protocol.messages import (
     Settled,
     Standing,
     StartReduce,
+    Task,
     Unaudited,
     Unopened,
     Unserved,
@@ -52,10 +55,10 @@ def test_draws_can_be_made_again_from_seed_job_and_log() -> None:
         what = (M0, bytes.fromhex(made.inputs), bytes.fromhex(made.commitment))
         if made.kind == "units":
             assert made.units == (draws.one(*what, 12),)
-            order = draws.auditors(*what, "abc", made.units[0])
+            order = draws.auditors(*what, set("abc") - {*made.domains}, made.units[0])
         else:
-            order = draws.auditors(*what, "abc", made.kind)
-        assert made.auditor == next(name for name in order if name not in made.domains)
+            order = draws.auditors(*what, set("abc") - {*made.domains}, made.kind)
+        assert made.auditor == order[0]
     log = [(e.what, e.domain) for e in script.job.minutes.log if e.what == "challenged"]
     assert len(log) == len(script.job.audits.made) == 2
 
@@ -151,15 +154,17 @@ def test_an_exposed_auditor_answers_nothing_and_another_is_asked() -> None:
     assert script.outcomes().count("agreed") == 1
 
 
-def test_what_an_exposed_auditor_passed_is_produced_again() -> None:
+def test_what_an_exposed_auditor_passed_is_computed_by_a_quorum() -> None:
     script = challenged()
     one = script.units
     script.feed(script.audited(one))
     script.feed(script.audited(script.read))
     script.feed(ServedWrong(M0, one.domain))
-    again = [i for i in script.log if isinstance(i, Run) and i.audit and i.task == M0]
+    assert script.job.state(M0).doubted
+    again = [i for i in script.log if isinstance(i, Run) and i.domain != "a" and i.task == M0]
     assert [i.domain for i in again] == [next(n for n in "bc" if n != one.domain)]
     script.says(M0, again[0].domain)
+    assert script.job.accepted(M0) is not None
     assert "pending" not in [c.outcome for c in script.job.audits.made if c.stage == MAP]
 
 
@@ -187,11 +192,12 @@ def test_nobody_volunteers_to_confirm_what_is_produced_again() -> None:
 # --- silence, refusal, failure --------------------------------------------------------------
 
 
-def test_a_holder_that_does_not_open_has_its_partition_produced_again() -> None:
+def test_a_holder_that_does_not_open_has_its_partition_computed_by_a_quorum() -> None:
     script = challenged()
     got = script.feed(Unopened(script.units))
     (run,) = [i for i in got if isinstance(i, Run)]
-    assert run.audit
+    assert not run.audit
+    assert script.job.accepted(M0) is None
     assert run.domain != "a"
     assert script.job.standing["a"] is Standing.SUSPECTED
     script.says(M0, "a")  # says it again: no way back
@@ -211,13 +217,54 @@ def test_losing_a_challenged_partition_does_not_bring_another_draw() -> None:
     assert set(script.outcomes()) == {"moot"}
 
 
-def test_silent_auditors_are_replaced_until_nobody_is_left() -> None:
-    script = challenged(referee="domains", stand_in=False)
+@pytest.mark.parametrize("referee", ["coordinator", "domains"])
+def test_nobody_is_drawn_again_for_an_auditor_that_is_silent(referee: str) -> None:
+    script = challenged("a", "b", "c", "d", referee=referee, faults=1)
+    first = script.units
+    got = script.feed(Unaudited(first, "late"))
+    again = [i for i in got if isinstance(i, Challenge) and i.units == first.units]
+    if referee == "coordinator":
+        assert [c.domain for c in again] == [COORDINATOR]
+        got = script.feed(Unaudited(again[0], "the source changed"))
+    assert not [i for i in got if isinstance(i, Challenge)]
+    assert script.job.accepted(M0) is None
+    (run,) = [i for i in got if isinstance(i, Run)]
+    script.says(M0, run.domain)
+    assert script.job.accepted(M0) is not None
+    assert not script.job.state(M0).checks
+
+
+def test_two_replicas_ask_silent_auditors_after_each_other() -> None:
+    script = Challenged("a", "b", "c", "d", replicas=2, referee="domains", stand_in=False)
+    script.agree(M0, "a", "b")
     first = script.units
     script.feed(Unaudited(first, "late"))
-    assert script.units.domain not in (first.domain, "a")
+    assert {first.domain, script.units.domain} == {"c", "d"}
     script.feed(Unaudited(script.units, "late"))
     assert script.ended == (Verdict.INCONCLUSIVE, "unaudited")
+
+
+def test_a_suspected_domain_audits_as_often_as_others() -> None:
+    asked: Counter[str] = Counter()
+    for number in range(200):
+        options = {"maps": 3, "faults": 2, "seed": number.to_bytes(32, "big")}
+        script = Challenged("a", "b", "c", "d", audit=0.5, **options)
+        for task, name in ((M1, "b"), (Task(MAP, 2), "c")):
+            script.late(task, name)
+            assert script.job.standing[name] is Standing.SUSPECTED
+        script.says(M0, "a")
+        for challenge in script.challenges():
+            asked[challenge.domain] += len(challenge.units)
+    assert set(asked) == {"b", "c", "d"}
+    assert all(abs(asked[n] - sum(asked.values()) / 3) < 100 for n in "bcd"), asked
+
+
+def test_units_that_all_happen_to_be_drawn_keep_an_auditor_each() -> None:
+    script = Challenged("a", "b", "c", audit=1 - 2**-40)
+    script.says(M0, "a")
+    (own,) = {tuple(sorted(u for c in script.challenges() for u in c.units))}
+    assert own == tuple(range(12))
+    assert {c.domain for c in script.challenges() if c.units} == {"b", "c"}
 
 
 def test_a_failing_auditor_proves_nothing_but_a_quorum_is_needed() -> None:

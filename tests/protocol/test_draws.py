@@ -82,3 +82,11 @@ def test_auditors_do_not_depend_on_the_order_in_which_domains_are_named() -> Non
 def test_the_digest_of_a_seed_binds_it() -> None:
     assert seed_digest(b"s" * 32) != seed_digest(b"t" * 32)
     assert len(seed_digest(b"s" * 32)) == 32
+
+
+def test_auditors_of_many_units_are_those_of_each() -> None:
+    units = [0, 5, 65_535, 65_536, 65_540, 900_000]
+    numbers = DRAWS.numbers(*WHAT, units)
+    firsts = [DRAWS.auditors(*WHAT, "abcde", unit)[0] for unit in units]
+    assert ["abcde"[int(number) % 5] for number in numbers] == firsts
+    assert DRAWS.numbers(*WHAT, []).size == 0

@@ -350,10 +350,19 @@ def test_a_lost_copy_blames_nobody_and_the_last_is_made_again() -> None:
     script = Script("a", "b", "c")
     script.agree(M0, "a", "b")
     assert script.feed(Unserved(M0, "a")) == []
-    assert runs(script.feed(Unserved(M0, "b"))) == [(M0, "a")]
+    # By another one first: who has lost it may have done so on purpose.
+    assert runs(script.feed(Unserved(M0, "b"))) == [(M0, "c")]
     assert set(script.job.standing.values()) == {Standing.TRUSTED}
-    assert kinds(script.says(M0, "a")) == [Accepted]
-    assert script.job.holders(M0) == ["a"]
+    assert kinds(script.says(M0, "c")) == [Accepted]
+    assert script.job.holders(M0) == ["c"]
+
+
+def test_a_copy_of_another_commitment_says_nothing_of_the_accepted_one() -> None:
+    script = Script("a", "b", "c")
+    script.agree(M0, "a", "b")
+    script.feed(Unserved(M0, "a", b"replaced meanwhile"))
+    script.feed(Unserved(M0, "b", b"replaced meanwhile"))
+    assert script.job.holders(M0) == ["a", "b"]
 
 
 def test_a_copy_made_by_another_domain_is_announced_too() -> None:

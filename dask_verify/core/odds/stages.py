@@ -51,6 +51,9 @@ class StageOdds:
         Domains, and how many of them may be faulty.
     sampled : int, optional
         Units that were drawn.
+    sizes : tuple of (int, int)
+        How many records a unit has at most, and how many such units there are, the largest first;
+        empty if all are taken as equally large. A cheat packs into the largest ones.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class StageOdds:
     domains: int
     faults: int
     sampled: int | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.stage not in _SMALLER:
@@ -99,16 +103,34 @@ class StageOdds:
         domains: int,
         faults: int,
         sampled: int | None = None,
+        sizes: tuple[tuple[int, int], ...] = (),
     ) -> StageOdds:
         """Return the odds of a stage, its effective rate worked out.
 
         Parameters
         ----------
-        stage, units, records, rate, domains, faults, sampled
+        stage, units, records, rate, domains, faults, sampled, sizes
             As of the class.
         """
         effective = effective_rate(rate, domains, faults)
-        return cls(stage, units, records, rate, effective, domains, faults, sampled)
+        return cls(stage, units, records, rate, effective, domains, faults, sampled, sizes)
+
+    def holding(self, records: int) -> int:
+        """Return into how few units so many records can be packed, ``units`` at most.
+
+        Parameters
+        ----------
+        records : int
+        """
+        if not self.sizes:
+            return min(self.units, -(-records * self.units // max(1, self.records)))
+        taken = 0
+        for size, number in self.sizes:
+            if size <= 0 or records <= 0:
+                break
+            wanted = min(number, -(-records // size))
+            taken, records = taken + wanted, records - wanted * size
+        return min(self.units, taken)
 
     @property
     def one_unit(self) -> float:
@@ -159,7 +181,7 @@ class StageOdds:
     def smallest_packed(self, confidence: float) -> int | None:
         """Return the fewest corrupt records that are caught, packed into the fewest units.
 
-        All units but the last of ``smallest`` are full then; units are taken as equally large.
+        All units but the last of ``smallest`` are full then, and they are the largest ones.
 
         Parameters
         ----------
@@ -173,7 +195,18 @@ class StageOdds:
         fewest = self.smallest_spread(confidence)
         if fewest is None:
             return None
-        return (fewest - 1) * max(self.records, self.units) // self.units + 1
+        if not self.sizes:
+            return (fewest - 1) * max(self.records, self.units) // self.units + 1
+        packed = self._packed(fewest - 1) + 1
+        return packed if packed <= self.records else None
+
+    def _packed(self, units: int) -> int:
+        """Return how many records the largest units have."""
+        total = 0
+        for size, number in self.sizes:
+            taken = min(number, units)
+            total, units = total + taken * size, units - taken
+        return min(total, self.records)
 
     def describe(self, confidence: float) -> str:
         """Return one sentence on what is caught with a confidence, and what is not.
@@ -194,6 +227,13 @@ class StageOdds:
                 f"{self.stage}: even corrupting all of its {self.units:,} units is caught with"
                 f" {whole} only, not with {percent(confidence)}; {single}"
             )
+        if packed is None and self.sizes and self.records:
+            largest = self.holding(self.records)
+            return (
+                f"{self.stage}: its {largest:,} largest units can hold all {self.records:,}"
+                f" records, and corrupting those is caught with {percent(self.detection(largest))}"
+                f" only, not with {percent(confidence)}; {single}"
+            )
         records = "" if packed is None else f" (packed: {packed:,} records)"
         return (
             f"{self.stage}: corrupting {fewest:,} of {self.units:,} units{records} is caught with"
@@ -212,7 +252,7 @@ class StageOdds:
         str
             Empty if corrupting half of the units is caught with the confidence.
         """
-        half = (self.units + 1) // 2
+        half = self._half()
         needed = smallest_corruption(self.effective, confidence)
         if not self.units or (needed is not None and needed <= half):
             return ""
@@ -225,9 +265,22 @@ class StageOdds:
             ways = ["raise the audit rate as far as you can, and cut the stage into more units"]
         return (
             f"{self.stage}: {self.units:,} units are too few to promise anything at a rate of"
-            f" {self.rate:g}: corrupting half of them is caught with"
+            f" {self.rate:g}: corrupting {self._half_named(half)} is caught with"
             f" {percent(self.detection(half))} only; {', or '.join(ways)}."
         )
+
+    def _half(self) -> int:
+        """Return how few units can hold half of the records, or are half of the units."""
+        half = (self.units + 1) // 2
+        return (
+            min(half, self.holding((self.records + 1) // 2))
+            if self.sizes and self.records
+            else half
+        )
+
+    def _half_named(self, half: int) -> str:
+        even = not self.sizes or half == (self.units + 1) // 2
+        return "half of them" if even else f"half of the records, in {half:,} of them,"
 
     def _smaller(self, units: int) -> str:
         size = self.records // units
@@ -240,8 +293,11 @@ class StageOdds:
         ----------
         confidence : float
         """
+        fields = asdict(self)
+        del fields["sizes"]
         return {
-            **asdict(self),
+            **fields,
+            "largest_unit_records": self.sizes[0][0] if self.sizes else None,
             "one_unit": self.one_unit,
             "smallest_units": self.smallest(confidence),
             "smallest_records_spread": self.smallest_spread(confidence),
@@ -291,12 +347,13 @@ class Odds:
 
         A share ``x`` of ``N`` units escapes with ``(1 - p) ** (x * N)``, so the order of stages is
         the same for every ``x``, and that of ``N * log(1 - p)``. Packed corruption of the same
-        share of records fills that share of the units. Stages without units cannot be corrupted
-        and do not count; ``None`` if no other is there. Of equals, the first.
+        share of records fills that share of the units, or less where some are larger: then, ``N``
+        is the number of units that can hold half of the records, twice. Stages without units
+        cannot be corrupted and do not count; ``None`` if no other is there. Of equals, the first.
         """
         return max(
             (stage for stage in self.stages if stage.units),
-            key=lambda stage: log_escape(stage.units, stage.effective),
+            key=lambda stage: log_escape(min(stage.units, 2 * stage._half()), stage.effective),
             default=None,
         )
 
