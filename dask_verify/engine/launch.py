@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
 
+_RELEASE = 5.0  #: seconds that workers have to hear of it
 _FLUSH = 0.5  #: seconds between messages to all workers about inputs that they may drop
 _AUDIT_PRIORITY = 1  #: for Dask: above that of what waits in a window
 
@@ -64,6 +65,7 @@ class Launcher:
         keys: list[Key] = []
         for run in runs:
             key = self._name(run.domain, *run.task)
+            self.retain(run.task)
             data, reading = self._reading(domain, run.task.partition)
             graph = graphs.setdefault(run.audit, {})
             graph |= reading
@@ -159,16 +161,23 @@ class Launcher:
         if task.stage == MAP and self._driver.work.unit_records is not None:
             self._released.append(task.partition)
 
+    def retain(self, task: Task) -> None:
+        """Keep the unit inputs of a map partition that is computed anew, and may be challenged."""
+        if task.stage == MAP and task.partition in self._released:
+            self._released.remove(task.partition)
+
     def flush(self) -> None:
         """Let workers drop the inputs that are not needed any more, many partitions at a time."""
         if self._released and time.monotonic() - self._flushed > _FLUSH:
             self._flushed = time.monotonic()
             partitions, self._released = self._released, []
-            self._driver.beside(
-                lambda partitions: self._driver.pool.broadcast(
-                    "verify_release", job=self._job, stage=MAP, partitions=partitions
-                ),
-                partitions,
+            # At once: a partition that is computed anew afterwards must keep its inputs.
+            self._driver.pool.broadcast(
+                "verify_release",
+                timeout=_RELEASE,
+                job=self._job,
+                stage=MAP,
+                partitions=partitions,
             )
 
     def close(self) -> None:

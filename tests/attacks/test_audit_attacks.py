@@ -82,7 +82,7 @@ def large_reduce(monkeypatch):
 def convicted(job: Any, *culprits: str) -> None:
     """Check that these domains are proven to have lied, and that the answer was corrected."""
     wanted = dict.fromkeys(("alice", "bob", "carol"), TRUSTED) | dict.fromkeys(culprits, EXPOSED)
-    assert audited.standings(job) == wanted
+    assert audited.standings(job) == wanted, str(job.report)
     assert job.report.verdict is Verdict.CORRECTED
     assert {name for d in job.report.divergences for name in d.culprits} == set(culprits)
 

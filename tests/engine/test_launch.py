@@ -259,3 +259,20 @@ def answer(data: bytes) -> Answer:
     what, wire = decode(data)
     assert what == AUDITED
     return Answer.from_bytes(unwrap(wire)[0])
+
+
+def test_what_is_accepted_anew_is_not_released_for_what_was_settled_before() -> None:
+    told: list[list[int]] = []
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        pool=SimpleNamespace(broadcast=lambda op, **what: told.append(what["partitions"])),
+    )
+    nothing: Any = None
+    launching = Launcher(driver, nothing, nothing)
+    launching.release(Task(MAP, 1))
+    launching.release(Task(MAP, 2))
+    launching.retain(Task(MAP, 1))
+    launching.retain(Task(MAP, 7))
+    launching.flush()
+    assert told == [[2]]
