@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
 
-_RELEASE = 5.0  #: seconds that workers have to hear of it
-_FLUSH = 0.5  #: seconds between messages to all workers about inputs that they may drop
+_FLUSH = 0.5  #: seconds between messages to workers about inputs that they may drop
 _AUDIT_PRIORITY = 1  #: for Dask: above that of what waits in a window
 
 
@@ -54,7 +55,8 @@ class Launcher:
         self._job = driver.plan.job
         self._held: dict[Key, Future] = {}
         self._attempts = count()
-        self._released: list[int] = []
+        self._released: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0
         self._maps: dict[bytes, tuple[Commitment, ...]] = {}
 
@@ -65,7 +67,6 @@ class Launcher:
         keys: list[Key] = []
         for run in runs:
             key = self._name(run.domain, *run.task)
-            self.retain(run.task)
             data, reading = self._reading(domain, run.task.partition)
             graph = graphs.setdefault(run.audit, {})
             graph |= reading
@@ -157,28 +158,29 @@ class Launcher:
             yield commitment, start, stop
 
     def release(self, task: Task) -> None:
-        """Note that the unit inputs of a map partition will not be asked for any more."""
-        if task.stage == MAP and self._driver.work.unit_records is not None:
-            self._released.append(task.partition)
+        """Note that the holders of a map partition will not be asked for its unit inputs any more.
 
-    def retain(self, task: Task) -> None:
-        """Keep the unit inputs of a map partition that is computed anew, and may be challenged."""
-        if task.stage == MAP and task.partition in self._released:
-            self._released.remove(task.partition)
+        Whoever computes it anew later is another holder, and keeps them until that is settled.
+        """
+        if task.stage == MAP and self._driver.work.unit_records is not None:
+            for holder in self._driver.reader.where(task):
+                self._released[holder].append(task.partition)
 
     def flush(self) -> None:
         """Let workers drop the inputs that are not needed any more, many partitions at a time."""
         if self._released and time.monotonic() - self._flushed > _FLUSH:
             self._flushed = time.monotonic()
-            partitions, self._released = self._released, []
-            # At once: a partition that is computed anew afterwards must keep its inputs.
-            self._driver.pool.broadcast(
-                "verify_release",
-                timeout=_RELEASE,
-                job=self._job,
-                stage=MAP,
-                partitions=partitions,
-            )
+            # One message to each at a time: who does not answer holds up no more than that.
+            for holder in self._released.keys() - self._telling:
+                self._telling.add(holder)
+                self._driver.beside(self._tell, (*holder, self._released.pop(holder)))
+
+    def _tell(self, what: tuple[str, str, list[int]]) -> None:
+        domain, address, partitions = what
+        named = {"job": self._job, "stage": MAP, "partitions": partitions}
+        with suppress(OSError):  # a worker that is gone holds nothing
+            self._driver.pool.call(address, domain, "verify_release", **named)
+        self._telling.discard((domain, address))
 
     def close(self) -> None:
         """Release what is held on the workers."""

@@ -12,6 +12,7 @@ from dask import delayed
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import Answer, Commitment
+from dask_verify.engine import launch
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.graphs import upstream
 from dask_verify.engine.launch import Launcher
@@ -261,18 +262,65 @@ def answer(data: bytes) -> Answer:
     return Answer.from_bytes(unwrap(wire)[0])
 
 
-def test_what_is_accepted_anew_is_not_released_for_what_was_settled_before() -> None:
-    told: list[list[int]] = []
+def test_only_those_who_hold_a_partition_when_it_is_settled_drop_its_inputs() -> None:
+    told: list[Any] = []
+    holders = {1: [("bob", "tcp://bob:1")], 2: [("bob", "tcp://bob:1"), ("eve", "tcp://eve:1")]}
     driver: Any = SimpleNamespace(
         plan=plan(),
         work=WORK,
-        pool=SimpleNamespace(broadcast=lambda op, **what: told.append(what["partitions"])),
+        reader=SimpleNamespace(where=lambda task: holders[task.partition]),
+        pool=SimpleNamespace(
+            call=lambda address, domain, op, **what: told.append((domain, op, what["partitions"]))
+        ),
+        beside=lambda function, argument: function(argument),
     )
     nothing: Any = None
     launching = Launcher(driver, nothing, nothing)
     launching.release(Task(MAP, 1))
     launching.release(Task(MAP, 2))
-    launching.retain(Task(MAP, 1))
-    launching.retain(Task(MAP, 7))
+    launching.release(Task(REDUCE, 1))
+    # Whoever computes it anew before the message is out is not told.
+    holders[1] = [("carol", "tcp://carol:1")]
     launching.flush()
-    assert told == [[2]]
+    launching.flush()
+    assert told == [("bob", "verify_release", [1, 2]), ("eve", "verify_release", [2])]
+
+
+def test_a_worker_that_is_gone_need_not_hear_what_it_may_drop() -> None:
+    def gone(*what: Any, **more: Any) -> None:
+        raise ConnectionError("gone")
+
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")]),
+        pool=SimpleNamespace(call=gone),
+        beside=lambda function, argument: function(argument),
+    )
+    nothing: Any = None
+    launching = Launcher(driver, nothing, nothing)
+    launching.release(Task(MAP, 1))
+    launching.flush()
+
+
+def test_who_does_not_answer_is_told_one_thing_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_FLUSH", -1.0)
+    waiting: list[Any] = []
+    told: list[Any] = []
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")]),
+        pool=SimpleNamespace(call=lambda address, domain, op, **what: told.append(what)),
+        beside=lambda function, argument: waiting.append(lambda: function(argument)),
+    )
+    nothing: Any = None
+    launching = Launcher(driver, nothing, nothing)
+    for partition in range(3):
+        launching.release(Task(MAP, partition))
+        launching.flush()
+    assert len(waiting) == 1
+    waiting.pop()()
+    launching.flush()
+    waiting.pop()()
+    assert [what["partitions"] for what in told] == [[0], [1, 2]]
