@@ -175,11 +175,11 @@ class Launcher:
                 self._telling.add(holder)
                 self._driver.beside(self._tell, (*holder, self._released.pop(holder)))
 
-    def _tell(self, what: tuple[str, str, list[int]]) -> None:
-        domain, address, partitions = what
-        named = {"job": self._job, "stage": MAP, "partitions": partitions}
+    def _tell(self, told: tuple[str, str, list[int]]) -> None:
+        domain, address, partitions = told
+        what: dict[str, Any] = {"job": self._job, "stage": MAP, "partitions": partitions}
         with suppress(OSError):  # a worker that is gone holds nothing
-            self._driver.pool.call(address, domain, "verify_release", **named)
+            self._driver.pool.call(address, domain, "verify_release", **what)
         self._telling.discard((domain, address))
 
     def close(self) -> None:
