@@ -81,6 +81,7 @@ class Agreement(ABC):
         """Return the first instructions."""
         for partition in range(self.plan.maps):
             self._add(Task(MAP, partition), self.plan.map_inputs(partition))
+        self._size_known()
         self._maybe_reduce()
         return self._flush()
 
@@ -173,31 +174,39 @@ class Agreement(ABC):
         self.audits.accepted(task, state)
         if task.stage == REDUCE:
             self._count(task, state)
+        else:
+            self._size_known()
         if not self.audits.pending(task):
             self._released(task)
         else:
             self._held.add(task)
-            if task.stage == MAP:
-                self._maybe_reduce()
 
     def _count(self, task: Task, state: TaskState) -> None:
         """Compare the records that were consumed with those that the maps committed to."""
         claim = state.ballot.of(state.accepted)
-        if claim and claim.commitment.records_in != self._emitted[task.partition]:
+        assert claim is not None, "what is accepted was claimed"
+        if claim.commitment.records_in != self._emitted[task.partition]:
             self._recounts.add(task)
             self._out.append(Recount(task, state.inputs))
 
+    def _mapped(self) -> list[Commitment]:
+        """Return the accepted commitments of all maps."""
+        found = [self.accepted(Task(MAP, i)) for i in range(self.plan.maps)]
+        commitments = [commitment for commitment in found if commitment is not None]
+        assert len(commitments) == self.plan.maps, "asked only when every map is accepted"
+        return commitments
+
+    def _size_known(self) -> None:
+        """Draw what had to wait for the size of the data, whenever the last map is accepted."""
+        if not self._open[MAP]:
+            for task in self.audits.size_known(self._mapped()):
+                self._keep(task, self._tasks[task])
+
     def _maybe_reduce(self) -> None:
         """Start the reduce stage, or start it again if a map root was replaced."""
-        if self._open[MAP]:
-            return
-        states = [self._tasks[Task(MAP, i)] for i in range(self.plan.maps)]
-        claims = [state.ballot.of(state.accepted) for state in states]
-        commitments = [claim.commitment for claim in claims if claim is not None]
-        for task in self.audits.size_known(commitments):
-            self._keep(task, self._tasks[task])
         if self._open[MAP] or not self.audits.settled(MAP):
             return
+        commitments = self._mapped()
         sources = [c.digest for c in commitments]
         inputs = self.plan.reduce_inputs(sources)
         if inputs == self.reduce_inputs:
@@ -313,15 +322,18 @@ class Agreement(ABC):
     def _maybe_finish(self) -> None:
         """Give the verdict once every partition is accepted and nothing is being checked."""
         if self.finished is None:
-            if not self._busy() and self.plan.policy.replicas == 1 and not self.plan.policy.audited:
+            if self._busy():
+                return
+            if self.plan.policy.replicas == 1 and not self.plan.policy.audited:
                 self._finish(Verdict.INCONCLUSIVE, "unchecked")
-            elif not self._busy():
+            else:
                 clean = Verdict.SAMPLED if self.plan.policy.replicas == 1 else Verdict.AGREED
                 self._finish(Verdict.CORRECTED if self.divergences else clean, "")
         elif self.divergences and self.finished.verdict in (Verdict.AGREED, Verdict.SAMPLED):
             self.finished = replace(self.finished, verdict=Verdict.CORRECTED)
 
     def _busy(self) -> bool:
+        """Whether something is still to come; asked after every event."""
         audited = self.audits.settled(MAP) and self.audits.settled(REDUCE)
         checked = audited and self._docket.idle and not self._weak and not self._recounts
         # Until the reduce stage has started, there is nothing to have finished.

@@ -20,14 +20,7 @@ from dask_verify.protocol.board import Plan, TaskState
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.draws import Draws
 from dask_verify.protocol.estimates import least_total
-from dask_verify.protocol.messages import (
-    MAP,
-    READ,
-    REDUCE,
-    Asked,
-    Challenge,
-    Task,
-)
+from dask_verify.protocol.messages import MAP, READ, REDUCE, Asked, Challenge, Task
 from dask_verify.protocol.policy import Detect
 from dask_verify.protocol.staffing import Crew
 
@@ -126,7 +119,7 @@ class Audits:
         audit = plan.policy.audit
         self.rate: float | None = None if isinstance(audit, Detect) else float(audit)
         self._undrawn: dict[Task, TaskState] = {}
-        self._open: set[Task] = set()
+        self._open: dict[str, set[Task]] = {MAP: set(), REDUCE: set()}
         self._made: list[tuple[Task, Check]] = []
         self.small = False
         self._chosen = {
@@ -139,11 +132,12 @@ class Audits:
 
     def settled(self, stage: str) -> bool:
         """Whether nothing of a stage has to be recomputed any more."""
-        return not any(task.stage == stage for task in (*self._open, *self._undrawn))
+        # Only maps have to wait for the size of the data, since it is theirs.
+        return not self._open[stage] and not (stage == MAP and self._undrawn)
 
     def pending(self, task: Task) -> bool:
         """Whether something of a task has to be recomputed."""
-        return task in self._open or task in self._undrawn
+        return task in self._open[task.stage] or task in self._undrawn
 
     def accepted(self, task: Task, state: TaskState) -> None:
         """Draw the checks of an accepted commitment, or note that they have to wait."""
@@ -178,14 +172,15 @@ class Audits:
         for check in state.checks:
             check.outcome = "moot"
         state.checks.clear()
-        self._open.discard(task)
+        self._open[task.stage].discard(task)
         self._undrawn.pop(task, None)
 
     def _draw(self, task: Task, state: TaskState) -> None:
         digest = state.accepted or b""
         signers = frozenset(state.ballot.claimants([digest]))
         claim = state.ballot.of(digest)
-        if claim is None or state.doubted or COORDINATOR in signers:
+        assert claim is not None, "what is accepted was claimed"
+        if state.doubted or COORDINATOR in signers:
             return  # a full quorum, or the coordinator itself, has computed it
         for kind, units in self._kinds(task, claim.commitment, signers):
             if (digest, kind, units) not in state.passed:
@@ -194,19 +189,18 @@ class Audits:
     def _make(self, task: Task, state: TaskState, check: Check) -> None:
         state.checks.append(check)
         self._made.append((task, check))
-        self._open.add(task)
+        self._open[task.stage].add(task)
 
     def _kinds(
         self, task: Task, commitment: Commitment, signers: frozenset[str]
     ) -> list[tuple[str, tuple[int, ...]]]:
         number = commitment.units if task.stage == MAP else commitment.buckets
-        units = self._units(task, commitment, number)
-        everything = tuple(range(number))
         if task.stage == REDUCE and self.small:
-            return [(WHOLE, everything)]
+            return [(WHOLE, tuple(range(number)))]
+        units = self._units(task, commitment, number)
         # Many units that all happen to be drawn keep their auditors: one alone would be one bet.
         if len(units) == number and (number == 1 or (self.rate or 0) >= 1):
-            return [(WHOLE, everything)]
+            return [(WHOLE, units)]
         parts = [(UNITS, part) for part in self._parts(task, commitment, signers, units)]
         if not commitment.input_root:
             return parts
@@ -263,7 +257,7 @@ class Audits:
         if outcome == "agreed":
             state.passed.add((check.digest, check.kind, check.units))
         if not state.checks:
-            self._open.discard(task)
+            self._open[task.stage].discard(task)
 
     def unopened(self, task: Task, state: TaskState, check: Check) -> None:
         """Have the whole partition produced again: its holder does not open it."""
