@@ -15,14 +15,14 @@ from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode
 from dask_verify.engine.dispatch import Errand
-from dask_verify.engine.tasks import COMMITTED, FAILED, MISSING
+from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _FAILURE = 20_000  #: characters of a failure that are kept
-_TEXT = 500  #: characters of a reason that are kept
+TEXT = 500  #: characters of a reason that are kept
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Reply:
         What the user's function raised, as text.
     missing : bool
         Whether the executor could not get its sections.
+    audited : bytes or None
+        An auditor's signed answer.
     """
 
     address: str = ""
@@ -48,15 +50,16 @@ class Reply:
     evidence: tuple[bytes, ...] = ()
     failure: str | None = None
     missing: bool = False
+    audited: bytes | None = None
 
 
-def read(answer: bytes) -> Reply:
+def read(answer: object) -> Reply:
     """Decode an answer.
 
     Parameters
     ----------
-    answer : bytes
-        Whatever a domain sent.
+    answer : object
+        Whatever a domain sent; only bytes can be an answer.
 
     Returns
     -------
@@ -77,9 +80,8 @@ def read(answer: bytes) -> Reply:
         ...
     dask_verify.errors.DecodingError: expected an answer to a task, got str with 3 values
     """
-    said = decode(answer)
-    what, *rest = said if isinstance(said, tuple) and said else (said,)
-    match what, *rest:
+    said = _parts(answer)
+    match said:
         case [str(kind), str(address), wires, evidence] if kind == COMMITTED:
             # Without a commitment the task would be neither running nor unanswered.
             if _octets(wires) and _octets(evidence) and 0 < len(wires) <= _WIRES:
@@ -88,9 +90,42 @@ def read(answer: bytes) -> Reply:
             return Reply(failure=text[-_FAILURE:])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
             return Reply(evidence=evidence[:_EVIDENCE], missing=True)
+    raise _no_answer("a task", said)
+
+
+def read_audit(answer: object) -> Reply:
+    """Decode an auditor's answer to a challenge: ``audited`` or ``failure`` is there.
+
+    Parameters
+    ----------
+    answer : object
+        As of `read`.
+
+    Raises
+    ------
+    DecodingError
+        If it is no answer.
+    """
+    said = _parts(answer)
+    match said:
+        case [str(kind), bytes(wire)] if kind == AUDITED:
+            return Reply(audited=wire)
+        case [str(kind), str(text)] if kind == FAILED:
+            return Reply(failure=text[-_FAILURE:])
+    raise _no_answer("a challenge", said)
+
+
+def _parts(answer: object) -> list[Any]:
+    if not isinstance(answer, bytes):
+        raise DecodingError(f"expected the bytes of an answer, got {type(answer).__name__}")
+    said = decode(answer)
+    return list(said) if isinstance(said, tuple) and said else [said]
+
+
+def _no_answer(to: str, said: list[Any]) -> DecodingError:
     # The value itself is not shown: whoever sent it may have made one that cannot be.
-    got = type(what).__name__
-    raise DecodingError(f"expected an answer to a task, got {got} with {len(rest)} values")
+    got = type(said[0]).__name__
+    return DecodingError(f"expected an answer to {to}, got {got} with {len(said) - 1} values")
 
 
 def late(run: Errand, reason: str) -> Event:
@@ -103,7 +138,7 @@ def late(run: Errand, reason: str) -> Event:
 def failed(run: Run, error: BaseException, future: Future | None) -> Event:
     """Tell a function that failed from a worker that was lost."""
     if lost(error, future):
-        return late(run, str(error)[:_TEXT])
+        return late(run, str(error)[:TEXT])
     return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
 
 

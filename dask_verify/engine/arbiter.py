@@ -162,24 +162,18 @@ class Arbiter:
                 return Recomputed((), failure=runs.text)
             outcomes = [self._outcome(task, SealedPartition(*run), inputs) for run in runs]
             return Recomputed(tuple(outcomes), self._source_ok(task))
-        runs = self.referee.run(self._unit(query, inputs), _RUNS)
+        runs = self.referee.run(self._unit(task, query.unit, query.unit_input, inputs), _RUNS)
         if isinstance(runs, Failure):
             return Recomputed((), failure=runs.text)
-        return Recomputed(tuple(runs))
+        return Recomputed(tuple(column for (column,) in runs))
 
-    def _unit(self, query: Recompute, inputs: bytes) -> Request:
-        task, unit = query.task, query.unit
-        request = Request(self.shipped.data, *task, unit=unit, unit_input=query.unit_input)
-        if task.stage == MAP or unit is None:
-            return request
-        bucket = task.partition * self.work.run + unit
-        ranges = [
-            (accepted, bucket * accepted.units, (bucket + 1) * accepted.units)
-            for accepted, _, _ in self.ranges(task.partition, inputs)
-        ]
-        openings = self.reader.sections(ranges, "openings")
-        cells = [cell for opening in openings for cell in opening.leaves]
-        return Request(self.shipped.data, *task, unit=unit, cells=cells)
+    def _unit(self, task: Task, unit: int, unit_input: bytes | None, inputs: bytes) -> Request:
+        payload: Any = unit_input
+        if task.stage == REDUCE:
+            bucket = task.partition * self.work.run + unit
+            ranges = self.ranges(task.partition, inputs)
+            payload = self.reader.cells(ranges, bucket, "openings")
+        return Request(self.shipped.data, *task, payloads=((unit, payload),))
 
     def _outcome(self, task: Task, sealed: SealedPartition, inputs: bytes) -> Outcome:
         commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)

@@ -12,13 +12,12 @@ from typing import Any
 
 from distributed import Future
 
-from dask_verify.core.canonical import decode
-from dask_verify.engine.answers import lost
+from dask_verify.engine import answers
 from dask_verify.engine.dispatch import Dispatcher, Flight, Landing
 from dask_verify.engine.examiner import Examiner, Question
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.reader import GoneError, UnservedError
-from dask_verify.engine.tasks import AUDITED, FAILED
+from dask_verify.engine.waiting import Action
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
@@ -30,10 +29,6 @@ from dask_verify.protocol.messages import (
     Unaudited,
     Unopened,
 )
-
-Action = Callable[[], None]
-_TEXT = 500  #: characters of a reason that are kept
-_FAILURE = 20_000  #: characters of a failure that are kept
 
 
 @dataclass
@@ -96,19 +91,16 @@ class Auditor:
         challenge, question = flight.run, flight.question
         assert isinstance(challenge, Challenge)
         if isinstance(answer, BaseException):
-            failed = not lost(answer, flight.future)
-            return Unaudited(challenge, str(answer)[:_TEXT], failed)
+            failed = not answers.lost(answer, flight.future)
+            return Unaudited(challenge, str(answer)[: answers.TEXT], failed)
         self.examiner.reader.moved["audits"] += len(answer) if isinstance(answer, bytes) else 0
         try:
-            parts = decode(answer) if isinstance(answer, bytes) else answer
-        except DecodingError:
-            parts = ()
-        match parts:
-            case (str(what), bytes(said)) if what == AUDITED and question is not None:
-                return Audited(challenge, said, question.expected, question.digests)
-            case (str(what), str(text)) if what == FAILED:
-                return Unaudited(challenge, text[-_FAILURE:], failed=True)
-        return Unaudited(challenge, "garbage")
+            reply = answers.read_audit(answer)
+        except DecodingError as error:
+            return Unaudited(challenge, f"garbage: {error}"[: answers.TEXT])
+        if reply.audited is None or question is None:
+            return Unaudited(challenge, reply.failure or "never asked", reply.failure is not None)
+        return Audited(challenge, reply.audited, question.expected, question.digests)
 
     def _submit(self, challenge: Challenge, question: Question) -> None:
         flight = self.dispatcher.challenge(challenge, question)
@@ -117,7 +109,7 @@ class Auditor:
         except Exception as error:
             # The domain's cluster may be gone; that is this domain's silence, not our crash.
             self.dispatcher.landed(challenge)
-            self.post(Unaudited(challenge, repr(error)[:_TEXT]))
+            self.post(Unaudited(challenge, repr(error)[: answers.TEXT]))
             return
         flight.future.add_done_callback(lambda future: self.landing((challenge, future)))
 

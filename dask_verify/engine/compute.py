@@ -34,12 +34,7 @@ def map_partition(
     of = kind(work)
     if hooks is not None:
         data = hooks.read_input(partition, data if work.kind == "frame" else list(data))
-    runs = of.units(data, work.unit_records)
-    if len(runs) > MAX_UNITS:
-        raise InputError(
-            f"unit_records: expected at most {MAX_UNITS:,} units in a partition, got {len(runs):,};"
-            " raise unit_records, or cut the input into more partitions"
-        )
+    runs = _cut(work, data)
     inputs = () if work.unit_records is None else tuple(map(of.encode, runs))
     columns = [
         of.map_unit(work, partition, unit, of.normalise(run), hooks)
@@ -56,10 +51,21 @@ def map_partition(
     )
 
 
+def _cut(work: Work, data: Any) -> Sequence[Any]:
+    """Cut a partition into the inputs of its units, no more than may be drawn."""
+    runs: Sequence[Any] = kind(work).units(data, work.unit_records)
+    if len(runs) > MAX_UNITS:
+        raise InputError(
+            f"unit_records: expected at most {MAX_UNITS:,} units in a partition, got {len(runs):,};"
+            " raise unit_records, or cut the input into more partitions"
+        )
+    return runs
+
+
 def read_partition(work: Work, data: Any) -> tuple[tuple[bytes, ...], int]:
     """Cut a partition into units and map none; return their canonical inputs and their records."""
     of = kind(work)
-    runs = of.units(data, work.unit_records)
+    runs = _cut(work, data)
     return tuple(map(of.encode, runs)), sum(map(of.count, runs))
 
 

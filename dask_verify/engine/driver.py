@@ -30,7 +30,7 @@ from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Store
-from dask_verify.engine.waiting import Waiting
+from dask_verify.engine.waiting import Action, Waiting
 from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.board import Plan
@@ -59,8 +59,6 @@ from dask_verify.protocol.messages import (
 _TICK = 0.25  #: seconds between looks at deadlines
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _BESIDE = 4  #: blocking operations at the same time
-
-Action = Callable[[], None]
 
 
 class Driver:
@@ -363,10 +361,8 @@ class Driver:
                 self._apply(answers.failed(run, answer, future))
 
     def _answered(self, run: Run, answer: object, relayed: bool) -> None:
+        self.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
         try:
-            if not isinstance(answer, bytes):
-                raise DecodingError(f"expected bytes, got {type(answer).__name__}")
-            self.reader.moved["answers"] += len(answer)
             reply = answers.read(answer)
         except DecodingError as error:
             self._apply(answers.late(run, f"garbage: {error}"))

@@ -165,12 +165,7 @@ class Examiner:
 
     def _cells(self, partition: int, unit: int, inputs: bytes) -> tuple[bytes, ...]:
         bucket = partition * self.work.run + unit
-        ranges = [
-            (accepted, bucket * accepted.units, (bucket + 1) * accepted.units)
-            for accepted, _, _ in self.ranges(partition, inputs)
-        ]
-        openings = self.reader.sections(ranges, _AUDITS)
-        return tuple(cell for opening in openings for cell in opening.leaves)
+        return self.reader.cells(self.ranges(partition, inputs), bucket, _AUDITS)
 
     def _request(self, challenge: Challenge, question: Question) -> Request:
         functions, task = self.shipped.data, challenge.task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,6 +127,17 @@ class Reader:
         if unserved:
             raise unserved[0]
         return [opening for r in ranges if (opening := found[r]) is not None]
+
+    def cells(self, ranges: Iterable[Range], bucket: int, what: str) -> tuple[bytes, ...]:
+        """Return the verified cells of one bucket, of those map partitions that ranges name.
+
+        Raises
+        ------
+        UnservedError
+            As `leaves` does.
+        """
+        column = [(c, bucket * c.units, (bucket + 1) * c.units) for c, _, _ in ranges]
+        return tuple(cell for o in self.sections(column, what) for cell in o.leaves)
 
     def _many(self, domain: str, ranges: Sequence[Range], what: str) -> dict[Range, Opening]:
         """Ask one holder for many ranges; what it does not serve is simply not there."""

@@ -25,7 +25,7 @@ from dask_verify.engine import compute
 from dask_verify.engine.graphs import compute_partition
 from dask_verify.engine.work import Work, search_path, unship
 from dask_verify.errors import DecodingError
-from dask_verify.protocol.messages import MAP, READ
+from dask_verify.protocol.messages import MAP, READ, REDUCE
 
 _TEXT = 20_000  #: characters of a process's last words that are kept
 
@@ -41,48 +41,35 @@ class Request:
     stage : str
         ``"read"``: what the units of an input partition are, and how many records it has.
     partition : int
-    unit : int, optional
-        None: the whole partition.
-    unit_input : bytes, optional
-        Canonical input of a map unit.
+    payloads : sequence of (int, bytes or sequence of bytes)
+        Units, each with its canonical input or the verified cells of its bucket; one process does
+        them all. Empty: the whole partition.
     graph, key : object
         Graph of the input partition and the key of its result, for a whole map partition.
     sections : sequence
         Verified leaves of every map partition, for a whole reduce partition.
-    cells : sequence of bytes
-        Verified cells of one bucket, for a reduce unit.
-    payloads : sequence of (int, bytes or sequence of bytes)
-        Several units, each with its input or its cells, for an audit: one process does them all.
     """
 
     functions: bytes
     stage: str
     partition: int
-    unit: int | None = None
-    unit_input: bytes | None = None
+    payloads: Sequence[tuple[int, Any]] = ()
     graph: Any = None
     key: Any = None
     sections: Sequence[Sequence[bytes]] = ()
-    cells: Sequence[bytes] = ()
-    payloads: Sequence[tuple[int, Any]] = ()
 
 
 def execute(request: Request) -> bytes:
-    """Compute what a request asks for; canonical bytes of leaves, or of a sealed partition."""
-    work = unship(request.functions)
-    partition, unit = request.partition, request.unit
-    if request.stage == READ:
-        return encode(compute.read_partition(work, compute_partition(request.graph, request.key)))
+    """Compute what a request asks for; canonical bytes of columns, or of a sealed partition."""
+    work, partition = unship(request.functions), request.partition
     if request.payloads:
         return encode(tuple(_unit(work, request, *pair) for pair in request.payloads))
-    if request.stage == MAP and unit is not None:
-        return encode(_unit(work, request, unit, request.unit_input or b""))
-    if request.stage == MAP:
-        data = compute_partition(request.graph, request.key)
-        return _flat(compute.map_partition(work, partition, data))
-    if unit is not None:
-        return encode(_unit(work, request, unit, request.cells))
-    return _flat(compute.reduce_partition(work, partition, request.sections))
+    if request.stage == REDUCE:
+        return _flat(compute.reduce_partition(work, partition, request.sections))
+    data = compute_partition(request.graph, request.key)
+    if request.stage == READ:
+        return encode(compute.read_partition(work, data))
+    return _flat(compute.map_partition(work, partition, data))
 
 
 def _unit(work: Work, request: Request, unit: int, payload: Any) -> tuple[bytes, ...]:

@@ -68,6 +68,13 @@ def check(job: Any) -> None:
     assert job.report.domains["carol"].standing is Standing.TRUSTED
 
 
+def test_what_answers_a_challenge_is_no_answer_to_a_task(
+    shared_cluster: LocalDomainCluster,
+) -> None:
+    with executing(shared_cluster, "bob", encode((tasks.AUDITED, b"signed"))):
+        check(run(shared_cluster))
+
+
 def test_committing_to_nothing_is_no_answer(shared_cluster: LocalDomainCluster) -> None:
     shared_cluster.sabotage("bob", SignNothing())
     try:

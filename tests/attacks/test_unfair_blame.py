@@ -42,7 +42,7 @@ def shipped(mapper: Callable[[Any], Any]) -> bytes:
 
 
 def unit(mapper: Callable[[Any], Any], records: list[Any]) -> Request:
-    return Request(shipped(mapper), MAP, 0, unit=0, unit_input=encode_records(records))
+    return Request(shipped(mapper), MAP, 0, payloads=((0, encode_records(records)),))
 
 
 def test_a_referee_sees_that_a_function_remembers() -> None:
@@ -77,7 +77,7 @@ def test_a_referee_looks_for_modules_in_the_order_of_its_parent(
 
         return [(attacked_helper.WHERE, 1)]
 
-    [(cell,)] = Referee().run(unit(mapper, ["x"]), 1)
+    [((cell,),)] = Referee().run(unit(mapper, ["x"]), 1)
     assert decode_records(cell) == [("first", 1)]
 
 
