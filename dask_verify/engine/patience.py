@@ -25,7 +25,7 @@ class Patience:
 
     seconds: float = SECONDS
     moved: int = 0
-    _began: float = field(default_factory=time.monotonic)
+    _began: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def left(self) -> float:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from dask_verify.core.canonical import decode_frame
+from dask_verify.core.canonical import decode_frame, encode_frame
 from dask_verify.core.keys import frame_buckets
 from dask_verify.engine import frame
 from dask_verify.engine.work import Work
@@ -150,3 +150,10 @@ def test_keys_that_the_reducer_renames_stay():
 
 def test_a_reducer_may_drop_its_keys():
     assert reduced(lambda d: d[["x"]]).x.tolist() == list(range(8))
+
+
+def test_cells_that_no_mapper_gave_are_refused_before_they_cost_memory():
+    made_up = bytearray(encode_frame(pd.DataFrame(index=range(3))))
+    made_up[1:9] = (1 << 40).to_bytes(8, "little")
+    with pytest.raises(InputError, match="expected the columns"):
+        frame.reduce_bucket(work(), 0, 0, [bytes(made_up)], None)

@@ -1,0 +1,146 @@
+"""Reading what was committed to: nothing is believed unproven, and nobody is waited for forever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dask_verify.core.canonical import encode
+from dask_verify.core.seal import (
+    INPUT,
+    Columns,
+    Opening,
+    SealedPartition,
+    asked,
+    asked_columns,
+)
+from dask_verify.engine import patience, reader
+from dask_verify.engine.reader import Reader, UnservedError
+from dask_verify.protocol.domain import Domain, Identity
+from dask_verify.protocol.messages import MAP, Task, Unserved
+from dask_verify.protocol.serving import CONTEXT
+
+BOB = Identity("bob", bytes(range(32)))
+SEALED = SealedPartition(
+    2, 3, 3, (6,), tuple(b"cell %d" % i for i in range(6)), tuple(b"in %d" % i for i in range(3))
+)
+COMMITMENT = SEALED.commit(b"job", MAP, 0, "bob", b"inputs")
+
+
+class Clock:
+    """A time that passes only while somebody answers."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Pool:
+    """A worker of bob's that answers as it likes, and takes its time."""
+
+    def __init__(self, clock: Clock, seconds: float = 0, at_once: int = 100) -> None:
+        self.clock, self.seconds, self.at_once = clock, seconds, at_once
+        self.asked: list[str] = []
+        self.changed = lambda columns: columns
+
+    def call(self, address: str, domain: str, op: str, **message: Any) -> Any:
+        self.asked.append(op)
+        self.clock.now += self.seconds
+        if op == "verify_columns":
+            answer = SEALED.columns(Columns.from_bytes(message["request"]))
+            return self.changed(answer).to_bytes()
+        if self.at_once == 0:
+            raise TimeoutError("no answer")
+        wanted = [Opening.from_bytes(r) for r in message["requests"][: self.at_once]]
+        opened = [SEALED.open(w) for w in wanted]
+        return tuple(encode((o.to_bytes(), BOB.sign(CONTEXT, o.statement()))) for o in opened)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(reader, "time", clock)
+    monkeypatch.setattr(patience, "time", clock)
+    return clock
+
+
+def reading(pool: Pool, partitions: int = 1) -> tuple[Reader, list[Any]]:
+    posted: list[Any] = []
+    made: Any = Reader(
+        domains={"bob": Domain("bob", BOB.public_key)},
+        pool=pool,  # type: ignore[arg-type]
+        local=SimpleNamespace(),  # type: ignore[arg-type]
+        holders=lambda task: ["bob"],
+        post=posted.append,
+    )
+    for partition in range(partitions):
+        made.addresses[Task(MAP, partition), "bob"] = "tcp://bob:1"
+    return made, posted
+
+
+def inputs() -> list[Opening]:
+    return [asked(COMMITMENT, INPUT, unit, unit + 1, "bob") for unit in range(3)]
+
+
+def test_columns_count_only_if_they_belong_to_the_signed_root(clock: Clock) -> None:
+    pool = Pool(clock)
+    request = asked_columns(COMMITMENT, (1,), "bob")
+    columns = reading(pool)[0].columns(request, "audits")
+    assert columns is not None
+    assert columns.of(1) == SEALED.columns(request).of(1)
+    pool.changed = lambda columns: replace(columns, hashes=columns.hashes[::-1])
+    assert reading(pool)[0].columns(request, "audits") is None
+    pool.changed = lambda columns: replace(columns, units=(2,))
+    assert reading(pool)[0].columns(request, "audits") is None
+
+
+def test_a_drip_ends_with_the_patience(clock: Clock) -> None:
+    pool = Pool(clock, seconds=patience.SECONDS * 0.7, at_once=1)
+    assert reading(pool)[0].openings(inputs(), "audits") is None
+    assert len(pool.asked) == 2
+
+
+def test_many_sections_end_with_the_patience_too(clock: Clock) -> None:
+    pool = Pool(clock, seconds=patience.SECONDS * 0.7, at_once=1)
+    found = reading(pool)[0]._many("bob", [(COMMITMENT, a, a + 1) for a in range(6)], "relayed")
+    assert len(found) == len(pool.asked) == 2
+
+
+def test_what_comes_in_time_is_read_to_the_end(clock: Clock) -> None:
+    pool = Pool(clock, seconds=patience.SECONDS * 0.2, at_once=1)
+    openings = reading(pool)[0].openings(inputs(), "audits")
+    assert openings is not None
+    assert [opening.leaves for opening in openings] == [(b"in %d" % i,) for i in range(3)]
+
+
+def test_who_has_been_silent_is_not_asked_again_for_a_while(clock: Clock) -> None:
+    pool = Pool(clock, seconds=reader._LONG + 1, at_once=0)
+    made, _ = reading(pool)
+    for _ in range(3):
+        assert made.openings(inputs(), "audits") is None
+    assert len(pool.asked) == 1
+    clock.now += reader._GRUDGE
+    pool.at_once, pool.seconds = 100, 0
+    assert made.openings(inputs(), "audits") is not None
+
+
+def test_who_refuses_at_once_may_be_asked_again(clock: Clock) -> None:
+    pool = Pool(clock, seconds=0, at_once=0)
+    made, _ = reading(pool)
+    for _ in range(3):
+        assert made.openings(inputs(), "audits") is None
+    assert len(pool.asked) == 3
+
+
+def test_all_that_is_missing_is_reported_at_once(clock: Clock) -> None:
+    pool = Pool(clock, at_once=0)
+    made, posted = reading(pool, partitions=3)
+    missing = [replace(COMMITMENT, partition=i) for i in range(3)]
+    with pytest.raises(UnservedError):
+        made.sections([(c, 0, 3) for c in missing], "relayed")
+    assert posted == [Unserved(Task(MAP, i), "bob", c.digest) for i, c in enumerate(missing)]
