@@ -89,6 +89,10 @@ def right_and_nobody_blamed(job):
     job.cancel()
 
 
+# A read through a scheduler that has not noticed yet takes up to half a minute.
+@pytest.mark.parametrize(
+    "cluster", ["shared", pytest.param("separate", marks=pytest.mark.matrix)], indirect=True
+)
 @pytest.mark.parametrize("stage", ["map", "reduce"])
 @pytest.mark.parametrize("victim", ["alice", "bob"])
 def test_a_worker_is_lost_while_a_job_runs(cluster, tmp_path, stage, victim):

@@ -3,6 +3,9 @@
 Tested with dask and distributed 2026.8.0. What is used, and why nothing public does it:
 
 * ``dask._task_spec``: the nodes of a low-level graph (there is no public name for them yet);
+* ``dask._expr.LLGExpr`` with a token of our own: Dask hashes every object of a graph, dataframes of
+  metadata included, to name a submission; that took milliseconds each and told apart what has keys
+  of its own anyway;
 * ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
@@ -16,9 +19,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from dask._expr import LLGExpr
 from dask._task_spec import (
     Alias,
     DataNode,
@@ -34,8 +39,9 @@ from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from dask.typing import Key
     from distributed import Client
 
 __all__ = [
@@ -53,10 +59,36 @@ __all__ = [
     "correct_state",
     "inner_graph",
     "is_future",
+    "joined",
     "scheduler_address",
+    "submission",
 ]
 
 _SPAWN = threading.Lock()
+
+
+def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
+    """Return a graph with a task on top: as a single task where the graph is a chain.
+
+    Every task costs Dask some milliseconds, and what is read is not kept once it is used.
+
+    >>> read = Task("read", list, "abc")
+    >>> list(joined({"read": read}, Task("count", len, TaskRef("read"))))
+    ['count']
+    """
+    whole = {**graph, task.key: task}
+    inner = [sum(key in whole for key in node.dependencies) for node in whole.values()]
+    chain = max(inner) <= 1 and inner.count(0) == 1
+    return {task.key: Task.fuse(*whole.values(), key=task.key)} if chain else whole
+
+
+def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:
+    """Return a graph as `Client.get` takes it, named without a look at its contents.
+
+    >>> submission({})._name == submission({})._name
+    False
+    """
+    return LLGExpr(dict(graph), _determ_token=uuid.uuid4().hex)
 
 
 def is_future(value: object) -> bool:

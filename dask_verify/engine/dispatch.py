@@ -17,7 +17,7 @@ from distributed import Future
 
 from dask_verify.engine.examiner import Question
 from dask_verify.engine.pool import DomainPool
-from dask_verify.protocol.messages import Challenge, Run
+from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run
 
 Errand = Run | Challenge  #: what is submitted for a domain
 Landing = tuple[Errand, Future]
@@ -25,6 +25,7 @@ Landing = tuple[Errand, Future]
 _AHEAD = 0.5  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
+_TOGETHER = 0.05  #: seconds for which a result waits for others at the most
 _GATHER = 10.0  #: seconds for fetching small results
 _SLACK = 10  #: times the median duration of a stage after which a task is late
 
@@ -75,8 +76,9 @@ class Dispatcher:
     _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
 
     def add(self, run: Run, relay: bool = False) -> None:
-        """Queue a task for its domain."""
-        self._waiting[run.domain].append((run, relay))
+        """Queue a task for its domain; audits of maps go first, since the reduces wait for them."""
+        queue = self._waiting[run.domain]
+        (queue.appendleft if run.audit and run.task.stage == MAP else queue.append)((run, relay))
 
     def pump(self) -> None:
         """Start as many waiting tasks as the windows allow, in batches by domain and stage."""
@@ -89,7 +91,24 @@ class Dispatcher:
             # Refilling one by one costs a round trip each; wait until a batch fits.
             if room * 4 < min(len(queue), window):
                 continue
+            # Nothing waits for an audit of a reduce but the end: they gather while others run.
+            if counts[domain] and all(map(_checks_reduce, queue)):
+                continue
             self._start(domain, list(islice(self._taken(queue), room)))
+
+    def patience(self, landed: int) -> float:
+        """Return the seconds for which results may wait for others, to be fetched together.
+
+        No longer than a quarter of what the least busy domain still has to do, so that none of
+        them runs out of work meanwhile; nothing if all that flies has landed.
+        """
+        if len(self.flying) <= landed:
+            return 0.0
+        busy: dict[str, int] = defaultdict(int)
+        for run in self.flying:
+            busy[run.domain] += 1
+        ahead = (flying / self._rate(domain) for domain, flying in busy.items())
+        return min(_TOGETHER, *(seconds / 4 for seconds in ahead))
 
     def _taken(self, queue: deque[tuple[Run, bool]]) -> Iterator[tuple[Run, bool]]:
         """Take tasks off a queue, skipping those that went to somebody else meanwhile."""
@@ -101,9 +120,13 @@ class Dispatcher:
     def _window(self, domain: str) -> int:
         """Return the tasks that a domain may have in flight: about `_AHEAD` seconds of its work."""
         size = self._size(domain)
-        done, since = self._pace[domain]
-        rate = done / max(time.monotonic() - since, _AHEAD) / size
+        rate = self._rate(domain) / size
         return size * max(self.window, min(round(rate * _AHEAD), _WIDEST))
+
+    def _rate(self, domain: str) -> float:
+        """Return the tasks that a domain does in a second."""
+        done, since = self._pace[domain]
+        return max(1, done) / max(time.monotonic() - since, _AHEAD)
 
     def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
@@ -163,6 +186,10 @@ class Dispatcher:
                 workers = self.pool.workers()
             self._workers = (time.monotonic(), workers)
         return max(1, len(workers.get(domain, ())))
+
+
+def _checks_reduce(waiting: tuple[Run, bool]) -> bool:
+    return waiting[0].audit and waiting[0].task.stage == REDUCE
 
 
 def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:

@@ -195,12 +195,16 @@ class Driver:
         return True
 
     def _next_events(self) -> list[Action | Landing | None]:
-        """Wait for something to do, then take all that is there."""
+        """Wait for something to do, then take all that is there or comes soon."""
         taken: list[Action | Landing | None] = []
         with contextlib.suppress(queue.Empty):
             taken.append(self._events.get(timeout=_TICK))
-            while True:
-                taken.append(self._events.get_nowait())
+            end = time.monotonic() + self._dispatcher.patience(1)
+            while None not in taken:
+                landed = sum(isinstance(item, tuple) for item in taken)
+                alone = landed < len(taken) or not self._dispatcher.patience(landed)
+                left = 0.0 if alone else end - time.monotonic()
+                taken.append(self._events.get(timeout=max(0.0, left)))
         return taken
 
     def _apply(self, event: Event) -> None:
@@ -297,16 +301,20 @@ class Driver:
         if stage == MAP:
             runs = [f.run for f in flights if isinstance(f.run, Run)]
             self._tracked(flights, lambda: self._launcher.maps(domain, runs))
-        for flight in flights if stage == REDUCE else []:
-            self.beside(self._launch_reduce, flight)
+        else:
+            self.beside(self._launch_reduces, (domain, flights))
 
-    def _launch_reduce(self, flight: Flight) -> None:
-        run = flight.run
-        assert isinstance(run, Run)
+    def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
+        domain, flights = launch
+        wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
         try:
-            self._tracked([flight], lambda: [self._launcher.reduce(run, flight.relay)])
+            self._tracked(flights, lambda: self._launcher.reduces(domain, wanted))
         except UnservedError as error:
-            self._when_served(error, lambda: self._again(run))
+            if len(flights) > 1:  # the others need not wait for the one
+                for flight in flights:
+                    self._launch_reduces((domain, [flight]))
+            else:
+                self._when_served(error, partial(self._again, wanted[0][0]))
 
     def _again(self, run: Run) -> None:
         """Start a task once more, with sections that the coordinator reads itself."""

@@ -34,6 +34,10 @@ def _bytes(data: bytes) -> bytes:
     return data
 
 
+def _release(blob: Future, _: Future) -> None:
+    blob.release()
+
+
 def _priority(audit: bool) -> int:
     """Return the priority of an audit: inputs are held for it, so it does not queue."""
     return _AUDIT_PRIORITY if audit else 0
@@ -63,21 +67,16 @@ class Launcher:
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph, audits as another; return their futures."""
         functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
-        graphs: dict[bool, dict[Key, Any]] = {}
+        graphs: dict[bool, dict[Key, Any]] = defaultdict(dict)
         keys: list[Key] = []
         for run in runs:
             key = self._name(run.domain, *run.task)
             data, reading = self._reading(domain, run.task.partition)
-            graph = graphs.setdefault(run.audit, {})
-            graph |= reading
             order = self._order(run, audit=run.audit)
-            graph[key] = compat.Task(key, run_map, order, functions, data)
+            task = compat.Task(key, run_map, order, functions, data)
+            graphs[run.audit] |= compat.joined(reading, task)
             keys.append(key)
-        futures: dict[Key, Future] = {}
-        for audit, graph in graphs.items():
-            own = [key for key in keys if key in graph]
-            futures |= self._driver.pool.submit(domain, graph, own, priority=_priority(audit))
-        return [futures[key] for key in keys]
+        return self._submitted(domain, graphs, keys)
 
     def read(self, challenge: Challenge) -> Future:
         """Submit the reading of one input partition, to be compared with another domain's."""
@@ -97,29 +96,39 @@ class Launcher:
         stage = challenge.task.stage
         return self._audit(challenge, f"audit-{stage}", {}, partial(run_audit, stage), asked)
 
-    def reduce(self, run: Run, relay: bool) -> Future:
-        """Submit one reduce task; sections out of its domain's reach are relayed to it."""
-        functions = self._constant(run.domain, "functions", self._shipped.data)
-        data = self._table(run.domain, run.inputs)
-        table = self._constant(run.domain, "table", data)
-        key = self._name(run.domain, *run.task)
-        blob = self._relayed(run, relay)
-        order = self._order(run, digest("table", data), run.audit)
-        graph: dict[Key, Any] = {
-            key: compat.Task(
-                key,
-                run_reduce,
-                order,
-                compat.TaskRef(functions),
-                compat.TaskRef(table),
-                compat.TaskRef(blob.key) if blob else encode(()),
-            )
-        }
-        priority = _priority(run.audit)
-        future = self._driver.pool.submit(run.domain, graph, [key], priority=priority)[key]
-        if blob is not None:
-            future.add_done_callback(lambda _: blob.release())
-        return future
+    def reduces(self, domain: str, wanted: list[tuple[Run, bool]]) -> list[Future]:
+        """Submit reduce tasks of one domain, as `maps` does.
+
+        Parameters
+        ----------
+        domain : str
+        wanted : list of (Run, bool)
+            With whether all their sections are relayed; those out of the domain's reach always are.
+
+        Raises
+        ------
+        UnservedError
+            If what one of them reads is not served; then none of them is submitted.
+        """
+        functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
+        tables = {i: self._table(domain, i) for i in {run.inputs for run, _ in wanted}}
+        blobs = [self._relayed(run, relay) for run, relay in wanted]
+        graphs: dict[bool, dict[Key, Any]] = defaultdict(dict)
+        keys: list[Key] = []
+        for (run, _), blob in zip(wanted, blobs, strict=True):
+            key = self._name(domain, *run.task)
+            data = tables[run.inputs]
+            table = compat.TaskRef(self._constant(domain, "table", data))
+            order = self._order(run, digest("table", data), run.audit)
+            relayed = compat.TaskRef(blob.key) if blob else encode(())
+            task = compat.Task(key, run_reduce, order, functions, table, relayed)
+            graphs[run.audit][key] = task
+            keys.append(key)
+        futures = self._submitted(domain, graphs, keys)
+        for future, blob in zip(futures, blobs, strict=True):
+            if blob is not None:
+                future.add_done_callback(partial(_release, blob))
+        return futures
 
     def started(self, start: StartReduce) -> None:
         """Note what the inputs of the reduce stage stand for."""
@@ -171,7 +180,7 @@ class Launcher:
         if self._released and time.monotonic() - self._flushed > _FLUSH:
             self._flushed = time.monotonic()
             # One message to each at a time: who does not answer holds up no more than that.
-            for holder in self._released.keys() - self._telling:
+            for holder in [h for h in self._released if h not in self._telling]:
                 self._telling.add(holder)
                 self._driver.beside(self._tell, (*holder, self._released.pop(holder)))
 
@@ -189,6 +198,16 @@ class Launcher:
         self._held.clear()
 
     # --- parts ---------------------------------------------------------------------------------
+
+    def _submitted(
+        self, domain: str, graphs: dict[bool, dict[Key, Any]], keys: list[Key]
+    ) -> list[Future]:
+        """Submit a graph of tasks and one of audits; return the futures of some keys."""
+        futures: dict[Key, Future] = {}
+        for audit, graph in graphs.items():
+            own = [key for key in keys if key in graph]
+            futures |= self._driver.pool.submit(domain, graph, own, priority=_priority(audit))
+        return [futures[key] for key in keys]
 
     def _prefix(self, domain: str) -> str:
         return f"verify-{self._job.hex()[:16]}-{domain}"
@@ -211,8 +230,7 @@ class Launcher:
     def _reading(self, domain: str, partition: int) -> tuple[compat.TaskRef, dict[Key, Any]]:
         """Return where a domain finds an input partition, and its own copy of what produces it.
 
-        The keys are the domain's own: the same for everything that it does with this partition, so
-        that Dask reads once what is wanted twice at a time, and never those of another domain.
+        The keys are the domain's own, and never those of another domain.
         """
         shared = self._shared(domain)
         part = self._source.partition(partition)
@@ -231,7 +249,7 @@ class Launcher:
         functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
         key = self._name(domain, what, challenge.task.partition)
         order = self._order(challenge, audit=True)
-        graph = graph | {key: compat.Task(key, function, order, functions, given)}
+        graph = compat.joined(graph, compat.Task(key, function, order, functions, given))
         return self._driver.pool.submit(domain, graph, [key], priority=_priority(True))[key]
 
     def _constant(self, domain: str, what: str, data: bytes) -> Key:

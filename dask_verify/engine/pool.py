@@ -25,7 +25,7 @@ from dask.base import annotate
 from dask.typing import Key
 from distributed import Client, Future
 
-from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address
+from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address, submission
 from dask_verify.engine.plain import plain
 from dask_verify.engine.plugin import ANNOTATION, NOWHERE
 from dask_verify.errors import InputError, one_of
@@ -106,7 +106,7 @@ class DomainPool(ABC):
         placed = annotate(**self._placement(domain))
         with _CONFIGURING, dask.config.set({_LARGE: 2**62}), placed:
             futures = client.get(
-                dict(graph), list(keys), sync=False, retries=retries, priority=priority
+                submission(graph), list(keys), sync=False, retries=retries, priority=priority
             )
         return dict(zip(keys, futures, strict=True))
 

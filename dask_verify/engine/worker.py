@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,9 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     def open(self, requests: Sequence[bytes]) -> list[bytes]:
         """Answer as many requests as fit in one reply, at least one; empty bytes: not here."""
         replies: list[bytes] = []
-        size = 0
+        size, saboteur = 0, self.saboteur
         for request in requests:
-            replies.append(self._answer(request, self.opened))
+            replies.append(self._answer(request, partial(self._opened, saboteur)))
             size += len(replies[-1])
             if size > _REPLY:
                 break
@@ -168,13 +169,13 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         except (KeyError, DecodingError, InputError, IndexError, ValueError):
             return b""  # an unanswerable question; the asker treats it as not served
 
-    def opened(self, request: bytes) -> bytes:
+    def _opened(self, saboteur: Any, request: bytes) -> bytes:
         """Return a signed opening."""
         wanted = Opening.from_bytes(request)
-        sealed = self._sealed(wanted)
+        sealed = self._sealed(wanted, saboteur)
         opening = sealed.open(wanted)
-        if self.saboteur is not None:
-            opening = self._sabotaged(opening)
+        if saboteur is not None:
+            opening = self._sabotaged(opening, saboteur)
         return encode((opening.to_bytes(), self.identity.sign(CONTEXT, opening.statement())))
 
     def _kept(self, wanted: Opening | Columns) -> SealedPartition:
@@ -182,15 +183,15 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
             raise KeyError(wanted.domain)  # nothing is said in another domain's name
         return self.store[Address(wanted.job, wanted.stage, wanted.partition)]
 
-    def _sealed(self, wanted: Opening) -> SealedPartition:
+    def _sealed(self, wanted: Opening, saboteur: Any) -> SealedPartition:
         sealed = self._kept(wanted)
         tree, leaves = sealed.tree(wanted.tree)
-        if not leaves or (tree.root != wanted.root and self.saboteur is None):
+        if not leaves or (tree.root != wanted.root and saboteur is None):
             raise KeyError(wanted.tree)
         return sealed
 
-    def _sabotaged(self, opening: Opening) -> Opening:
-        leaves = [self.saboteur.serve(opening.partition, leaf) for leaf in opening.leaves]
+    def _sabotaged(self, opening: Opening, saboteur: Any) -> Opening:
+        leaves = [saboteur.serve(opening.partition, leaf) for leaf in opening.leaves]
         if any(leaf is None for leaf in leaves):
             raise KeyError("withheld")
         return replace(opening, leaves=tuple(leaves))
@@ -198,7 +199,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     def _nodes(self, request: bytes) -> bytes:
         payload, level, index, depth = decode(request)
         wanted = Opening.from_bytes(payload)
-        tree, _ = self._sealed(wanted).tree(wanted.tree)
+        tree, _ = self._sealed(wanted, self.saboteur).tree(wanted.tree)
         return encode(self._served(wanted.partition, tree.descendants(level, index, depth)))
 
     def _columns(self, request: bytes) -> bytes:

@@ -14,6 +14,7 @@ from dask_verify.protocol.policy import Detect
 
 NAMES = ("alice", "bob", "carol", "dave")
 JOBS = 2_000
+FEW_OR_MANY = [500, pytest.param(3_000, marks=pytest.mark.matrix)]
 ALL = sorted({*FAULTS, *AUDIT_LIES, *AUDITORS, "fewer"})
 HARMLESS = {"silent", "slow", "failing", "garbage", "lost_store", "fewer", "silent_auditor",
             "failing_auditor", "garbage_auditor"}  # fmt: skip
@@ -102,8 +103,9 @@ def test_audited_jobs_end_and_blame_nobody_wrongly(block: int) -> None:
             assert not simulation.wrong(), context
 
 
-def test_everything_audited_and_one_faulty_domain_never_give_a_wrong_answer() -> None:
-    for seed in range(2_000):
+@pytest.mark.parametrize("jobs", FEW_OR_MANY)
+def test_everything_audited_and_one_faulty_domain_never_give_a_wrong_answer(jobs: int) -> None:
+    for seed in range(jobs):
         simulation = simulate(seed, faults=1, replicas=1, audit=1.0)
         verdict = simulation.run()
         context = f"seed {seed}: {simulation.behaviours}, {simulation.plan}"
@@ -111,8 +113,9 @@ def test_everything_audited_and_one_faulty_domain_never_give_a_wrong_answer() ->
         assert not (verdict.answered and simulation.wrong()), context
 
 
-def test_one_faulty_domain_a_referee_and_a_stand_in_always_bring_an_answer() -> None:
-    for seed in range(1_000):
+@pytest.mark.parametrize("jobs", FEW_OR_MANY)
+def test_one_faulty_domain_a_referee_and_a_stand_in_always_bring_an_answer(jobs: int) -> None:
+    for seed in range(jobs):
         replicas = 1 + seed % 2
         fixed = {"faults": 1, "replicas": replicas, "referee": "coordinator", "stand_in": True}
         simulation = simulate(seed, **fixed)

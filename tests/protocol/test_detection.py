@@ -67,7 +67,7 @@ CASES = [
     (1, 30, 1, 0.5),
     (2, 500, 125, 0.01),
 ]
-SIZES = [2_000, pytest.param(20_000, marks=[pytest.mark.matrix, pytest.mark.timeout(900)])]
+SIZES = [600, pytest.param(20_000, marks=[pytest.mark.matrix, pytest.mark.timeout(900)])]
 
 
 @pytest.mark.parametrize("jobs", SIZES)
@@ -110,8 +110,9 @@ def _escape(rate: float, honest: float, corrupt: int, units: int) -> float:
     )
 
 
-def test_whole_jobs_notice_a_corrupted_unit_as_often_as_theory_says() -> None:
-    jobs, rate, caught = 600, 0.3, 0
+@pytest.mark.parametrize("jobs", [200, pytest.param(2_000, marks=pytest.mark.matrix)])
+def test_whole_jobs_notice_a_corrupted_unit_as_often_as_theory_says(jobs: int) -> None:
+    rate, caught = 0.3, 0
     for number in range(jobs):
         plan = plan_of(number, 3, rate)
         simulation = Simulation(plan, {"bob": "mapper"}, number)
