@@ -156,19 +156,23 @@ def test_an_interrupted_result_cancels(cluster, tmp_path, monkeypatch):
         ready(cluster)
 
 
-def raises(requests):
+def raises(request):
     raise ValueError("not today")
 
 
-def garbage(requests):
+def strange(request):
     return [None, 3, "text"]
 
 
-def forgetful(requests):
+def garbage(request):
+    return b"garbage"
+
+
+def forgetful(request):
     return None
 
 
-@pytest.mark.parametrize("answer", [raises, garbage, forgetful])
+@pytest.mark.parametrize("answer", [raises, strange, garbage, forgetful])
 def test_a_holder_answers_strangely(cluster, answer):
     """That is nobody else's failure: others are asked."""
     clients = cluster.get_client()

@@ -128,8 +128,9 @@ class Columns(Record):
             | dict.fromkeys(("units", "hashes", "proof"), tuple)
         )
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        """Check also units, hashes and proof."""
+        super().check()
         _require_hashes("Columns", (self.root, *self.hashes, *self.proof))
         try:
             _require_units(self)
@@ -233,8 +234,9 @@ class Answer(Record):
             | {"partition": int}
         )
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        """Check also units, hashes and counts."""
+        super().check()
         _require_hashes("Answer", self.questions + self.hashes)
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.units + self.counts):
             raise DecodingError("Answer: expected units and counts as whole numbers")

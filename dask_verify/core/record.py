@@ -49,10 +49,17 @@ class Record:
         if not isinstance(values, tuple) or len(values) != len(names):
             raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")
         record = cls(*values)
-        record._check()
+        record.check()
         return record
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Check types and ranges of the fields.
+
+        Raises
+        ------
+        DecodingError
+            If one of them is not as `_types` says.
+        """
         for name, kind in self._types().items():
             value: Any = getattr(self, name)
             beyond = isinstance(value, int) and not 0 <= value <= LARGEST

@@ -128,8 +128,9 @@ class Commitment(Record):
             | {"stage": str, "domain": str, "counts": tuple}
         )
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        """Check also counts, number of cells and roots."""
+        super().check()
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.counts):
             raise DecodingError("Commitment.counts: expected whole numbers")
         if self.size > LARGEST:
@@ -164,14 +165,15 @@ class Opening(Record):
             | dict.fromkeys(("leaves", "proof"), tuple)
         )
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        """Check also leaves and proof."""
+        super().check()
         if not all(type(b) is bytes for b in self.leaves + self.proof):
             raise DecodingError("Opening: expected leaves and proof as bytes")
 
     @cached_property
     def leaf_hashes(self) -> tuple[bytes, ...]:
-        """Hashes of the leaves, as the tree makes them."""
+        """Hashes of the leaves, as the tree makes them; whoever has the tree knows them already."""
         return tuple(BLAKE3.leaf(leaf) for leaf in self.leaves)
 
     def statement(self) -> bytes:
@@ -196,15 +198,20 @@ class Opening(Record):
                 got, want = getattr(self, f.name), getattr(expected, f.name)
                 if got != want:
                     raise ProofError(f"opening, {f.name}", want, got)
-        verify_range(
-            BLAKE3,
-            self.start,
-            self.stop,
-            self.size,
-            list(self.leaf_hashes),
-            list(self.proof),
-            self.root,
-        )
+        self.proven()
+
+    def proven(self) -> Opening:
+        """Return this opening if its leaves, hashed here, belong to its root.
+
+        Raises
+        ------
+        ProofError
+            If they do not.
+        """
+        hashes = [BLAKE3.leaf(leaf) for leaf in self.leaves]
+        ends = self.start, self.stop, self.size
+        verify_range(BLAKE3, *ends, hashes, self.proof, self.root)
+        return self
 
 
 def asked(commitment: Commitment, tree: str, start: int, stop: int, domain: str) -> Opening:
@@ -288,11 +295,13 @@ class SealedPartition:
     def open(self, request: Opening) -> Opening:
         """Answer a request with the leaves of its range and their proof."""
         tree, leaves = self.tree(request.tree)
-        return replace(
-            request,
-            leaves=tuple(leaves[request.start : request.stop]),
-            proof=tuple(tree.range_proof(request.start, request.stop)),
+        start, stop = request.start, request.stop
+        opening = replace(
+            request, leaves=leaves[start:stop], proof=tuple(tree.range_proof(start, stop))
         )
+        # No second pass over the leaves to sign for what was hashed when the tree was made.
+        opening.__dict__["leaf_hashes"] = tuple(tree.leaf_hashes[start:stop])
+        return opening
 
     def columns(self, request: Columns) -> Columns:
         """Answer a request for whole units with the hashes of their leaves and one proof.

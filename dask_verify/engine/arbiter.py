@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dask_verify.core.seal import Commitment, Opening, SealedPartition
+from dask_verify.core.seal import Commitment, SealedPartition
 from dask_verify.engine.graphs import Upstream, changed
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.referee import Failure, Referee, Request
@@ -38,7 +38,7 @@ from dask_verify.protocol.messages import (
     Task,
 )
 from dask_verify.protocol.quorum import Claim
-from dask_verify.protocol.serving import unwrap
+from dask_verify.protocol.serving import accused
 from dask_verify.protocol.weighing import weigh
 
 _RUNS = 2  #: fresh processes that a referee compares
@@ -106,7 +106,7 @@ class Arbiter:
         """Look for the holder that evidence, brought by a reducer, convicts."""
         partition, evidence = item
         try:
-            named = Opening.from_bytes(unwrap(evidence)[0]).partition
+            named = accused(evidence).partition
         except DecodingError:
             return
         # One look only: made-up evidence must not cost a signature check for every partition, and

@@ -19,10 +19,10 @@ from dask_verify.engine.compute import kind
 from dask_verify.engine.pool import TIMEOUT
 from dask_verify.engine.store import Address
 from dask_verify.engine.work import Work, unship
-from dask_verify.errors import DecodingError, InconclusiveError, ProofError
+from dask_verify.errors import DecodingError, InconclusiveError
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import Task
-from dask_verify.protocol.serving import believe
+from dask_verify.protocol.serving import Reply, questions
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
@@ -103,9 +103,10 @@ def _decoded(work: Work, leaves: Sequence[bytes]) -> Any:
 def _from(commitment: Commitment, domain: str, address: str) -> Sequence[bytes] | None:
     request = asked(commitment, OUTPUT, 0, commitment.size, domain)
     try:
-        (wire,) = _ask(address, request.to_bytes())
-        return believe(wire, request).leaves
-    except (OSError, DecodingError, ProofError, ValueError, TypeError):
+        wire = _ask(address, questions([request]))
+        opening = Reply.from_bytes(wire, [request]).believed(0)
+        return None if opening is None else opening.leaves
+    except (OSError, DecodingError, IndexError, ValueError, TypeError):
         return None  # the next holder is asked
 
 
@@ -116,7 +117,7 @@ def _ask(address: str, request: bytes) -> Any:
             address, timeout=TIMEOUT, deserialize=False, connection_args=_security(address)
         )
         async with holder as worker:
-            return await asyncio.wait_for(worker.verify_open(requests=[request]), TIMEOUT)
+            return await asyncio.wait_for(worker.verify_open(request=request), TIMEOUT)
 
     # A thread of its own, since the calling one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from dask.typing import Key
@@ -25,6 +26,7 @@ Landing = tuple[Errand, Future]
 _AHEAD = 0.5  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
+_TICK = 0.25  #: seconds between looks at deadlines
 _TOGETHER = 0.05  #: seconds for which a result waits for others at the most
 _GATHER = 10.0  #: seconds for fetching small results
 _SLACK = 10  #: times the median duration of a stage after which a task is late
@@ -96,14 +98,30 @@ class Dispatcher:
                 continue
             self._start(domain, list(islice(self._taken(queue), room)))
 
-    def patience(self, landed: int) -> float:
-        """Return the seconds for which results may wait for others, to be fetched together.
+    def next_of(self, events: SimpleQueue[Any]) -> list[Any]:
+        """Wait for something to do, then take all that is there, and results that come soon.
+
+        Fetching results one by one costs more than computing small ones.
+        """
+        taken: list[Any] = []
+        with contextlib.suppress(Empty):
+            taken.append(events.get(timeout=_TICK))
+            flying, end = len(self.flying), time.monotonic()
+            if isinstance(taken[0], tuple) and flying > 1:
+                end += self._patience()
+            # As long as only results come, and more of them will.
+            while isinstance(taken[-1], tuple) and len(taken) < flying:
+                taken.append(events.get(timeout=max(0.0, end - time.monotonic())))
+            while True:
+                taken.append(events.get_nowait())
+        return taken
+
+    def _patience(self) -> float:
+        """Return the seconds for which results may wait for others.
 
         No longer than a quarter of what the least busy domain still has to do, so that none of
-        them runs out of work meanwhile; nothing if all that flies has landed.
+        them runs out of work meanwhile.
         """
-        if len(self.flying) <= landed:
-            return 0.0
         busy: dict[str, int] = defaultdict(int)
         for run in self.flying:
             busy[run.domain] += 1

@@ -56,7 +56,6 @@ from dask_verify.protocol.messages import (
     Task,
 )
 
-_TICK = 0.25  #: seconds between looks at deadlines
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _BESIDE = 4  #: blocking operations at the same time
 
@@ -181,7 +180,7 @@ class Driver:
 
     def _step(self) -> bool:
         self._dispatcher.pump()
-        taken = self._next_events()
+        taken = self._dispatcher.next_of(self._events)
         if None in taken:
             return False
         self._landed([item for item in taken if isinstance(item, tuple)])
@@ -193,19 +192,6 @@ class Driver:
             self._apply(answers.late(run, "not answered in time"))
         self._launcher.flush()
         return True
-
-    def _next_events(self) -> list[Action | Landing | None]:
-        """Wait for something to do, then take all that is there or comes soon."""
-        taken: list[Action | Landing | None] = []
-        with contextlib.suppress(queue.Empty):
-            taken.append(self._events.get(timeout=_TICK))
-            end = time.monotonic() + self._dispatcher.patience(1)
-            while None not in taken:
-                landed = sum(isinstance(item, tuple) for item in taken)
-                alone = landed < len(taken) or not self._dispatcher.patience(landed)
-                left = 0.0 if alone else end - time.monotonic()
-                taken.append(self._events.get(timeout=max(0.0, left)))
-        return taken
 
     def _apply(self, event: Event) -> None:
         self._carry_out(self.state.handle(event))

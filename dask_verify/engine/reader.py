@@ -17,7 +17,7 @@ from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import Event, ServedWrong, Task, Unserved
-from dask_verify.protocol.serving import believe, convicts, evidence_of
+from dask_verify.protocol.serving import Reply, convicts, questions
 
 Range = tuple[Commitment, int, int]
 
@@ -150,13 +150,11 @@ class Reader:
             waiting, patience = list(group), Patience()
             while waiting and not patience.over:
                 requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
-                wires = self._wires(str(address), requests, what)
-                for wanted, request, wire in zip(waiting, requests, wires, strict=False):
-                    opening = self._believed(wire, request)
+                openings = self._openings(str(address), requests, what, patience)
+                for wanted, opening in zip(waiting, openings, strict=False):
                     if opening is not None:
                         found[wanted] = opening
-                patience.moved += sum(map(len, wires))
-                waiting = waiting[len(wires) :] if wires else []
+                waiting = waiting[len(openings) :] if openings else []
         return found
 
     def open(self, request: Opening, what: str) -> Opening | None:
@@ -164,8 +162,8 @@ class Reader:
         if request.domain == COORDINATOR:
             return self._own(request)
         address = self.addresses.get((_task(request), request.domain))
-        wires = [] if address is None else self._wires(address, [request], what)
-        return self._believed(wires[0], request) if wires else None
+        openings = [] if address is None else self._openings(address, [request], what)
+        return openings[0] if openings else None
 
     def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
         """Return one domain's verified openings of one partition; None if it does not serve all."""
@@ -173,10 +171,7 @@ class Reader:
         address = self.addresses.get((_task(requests[0]), requests[0].domain))
         patience = Patience()
         while address is not None and len(openings) < len(requests) and not patience.over:
-            waiting = requests[len(openings) :]
-            wires = self._wires(address, waiting, what)
-            patience.moved += sum(map(len, wires))
-            found = [self._believed(w, r) for w, r in zip(wires, waiting, strict=False)]
+            found = self._openings(address, requests[len(openings) :], what, patience)
             if not found or None in found:
                 return None
             openings += [opening for opening in found if opening is not None]
@@ -247,24 +242,37 @@ class Reader:
         except KeyError:
             return None
 
-    def _wires(self, address: str, requests: Sequence[Opening], what: str) -> list[bytes]:
-        """Return what a worker answers to some of the first requests; nothing if it does not."""
-        asking = [request.to_bytes() for request in requests]
-        replies = self._call(address, requests[0].domain, "verify_open", {"requests": asking})
-        if not isinstance(replies, (list, tuple)) or len(replies) > len(requests):
-            return []
-        wires = [wire if isinstance(wire, bytes) else b"" for wire in replies]
-        self.moved[what] += sum(map(len, wires))
-        return wires
+    def _openings(
+        self,
+        address: str,
+        requests: Sequence[Opening],
+        what: str,
+        patience: Patience | None = None,
+    ) -> list[Opening | None]:
+        """Return verified openings of the first of some requests; nothing if it does not answer.
 
-    def _believed(self, wire: bytes, request: Opening) -> Opening | None:
-        if not wire:
-            return None
+        Who has signed for what is not as it was committed to is reported to the protocol.
+        """
+        asking = {"request": questions(requests)}
+        wire = self._call(address, requests[0].domain, "verify_open", asking)
+        if not isinstance(wire, bytes):
+            return []
+        self.moved[what] += len(wire)
+        if patience is not None:
+            patience.moved += len(wire)
         try:
-            return believe(wire, request)
-        except (DecodingError, ProofError):
-            self._convict(wire, request)
-            return None
+            reply = Reply.from_bytes(wire, requests)
+        except DecodingError:
+            return []
+        return [self._believed(reply, i, requests[i]) for i in range(len(reply.openings))]
+
+    def _believed(self, reply: Reply, index: int, request: Opening) -> Opening | None:
+        opening = reply.believed(index)
+        if opening is None and reply.openings[index] is not None:
+            domain = self.domains.get(request.domain)
+            if domain and convicts(reply.evidence(index), request, domain):
+                self.post(ServedWrong(_task(request), domain.name))
+        return opening
 
     def _call(self, address: str, domain: str, op: str, message: dict[str, Any]) -> object:
         began = time.monotonic()
@@ -276,12 +284,6 @@ class Reader:
             if time.monotonic() - began > _LONG:
                 self._silent[address] = time.monotonic() + _GRUDGE
             return None  # not served; the caller goes on to the next holder
-
-    def _convict(self, wire: bytes, request: Opening) -> None:
-        evidence = evidence_of(wire)
-        domain = self.domains.get(request.domain)
-        if evidence and domain and convicts(evidence, request, domain):
-            self.post(ServedWrong(_task(request), domain.name))
 
     @staticmethod
     def _step(commitment: Commitment) -> int:

@@ -44,7 +44,7 @@ from dask_verify.engine.work import Work, unship
 from dask_verify.engine.worker import VerifyWorker, this_side
 from dask_verify.errors import DecodingError, InputError, ProofError
 from dask_verify.protocol.messages import MAP, READ, REDUCE
-from dask_verify.protocol.serving import evidence_of, unwrap
+from dask_verify.protocol.serving import Reply, questions
 
 COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited"
 _TEXT = 20_000  #: characters of a traceback that are sent
@@ -317,37 +317,37 @@ class _Collector:
             if rank < len(near):
                 by_holder.setdefault(tuple(near[rank]), []).append(i)
         for (domain, address), partitions in by_holder.items():
-            requests = [self.request(i, domain).to_bytes() for i in partitions]
-            for reply in _ask(address, requests):
+            for reply in _ask(address, [self.request(i, domain) for i in partitions]):
                 self._check(reply)
 
-    def _check(self, reply: bytes) -> None:
-        try:
-            accepted = self._accept(Opening.from_bytes(unwrap(reply)[0]))
-        except DecodingError:
-            return
-        evidence = None if accepted else evidence_of(reply)
-        if evidence is not None:
-            self.evidence.append(evidence)
+    def _check(self, reply: Reply) -> None:
+        for index, served in enumerate(reply.openings):
+            opening = reply.believed(index)
+            if opening is not None:
+                self._sections[opening.partition] = opening.leaves
+            elif served is not None:
+                self.evidence.append(reply.evidence(index))
 
 
-def _ask(address: str, requests: list[bytes]) -> list[bytes]:
+def _ask(address: str, requests: list[Opening]) -> list[Reply]:
     """Ask one holder for sections, in as many replies as it takes."""
     worker = get_worker()
 
-    async def ask() -> list[bytes]:
-        replies: list[bytes] = []
-        patience = Patience()
-        while len(replies) < len(requests) and not patience.over:
-            asking = _opened(worker, address, requests[len(replies) :])
+    async def ask() -> list[Reply]:
+        replies: list[Reply] = []
+        waiting, patience = requests, Patience()
+        while waiting and not patience.over:
+            asking = _opened(worker, address, questions(waiting))
             try:
-                more = await asyncio.wait_for(asking, patience.left + _REPLY)
-            except TimeoutError:
+                wire = await asyncio.wait_for(asking, patience.left + _REPLY)
+                reply = Reply.from_bytes(wire, waiting)
+            except (TimeoutError, DecodingError):
                 break
-            if not more:
+            if not reply.openings:
                 break
-            patience.moved += sum(map(len, more))
-            replies.extend(more)
+            patience.moved += len(wire)
+            replies.append(reply)
+            waiting = waiting[len(reply.openings) :]
         return replies
 
     try:
@@ -358,11 +358,10 @@ def _ask(address: str, requests: list[bytes]) -> list[bytes]:
         return []
 
 
-async def _opened(worker: Worker, address: str, requests: list[bytes]) -> list[bytes]:
+async def _opened(worker: Worker, address: str, request: bytes) -> bytes:
     comm = await worker.rpc.connect(address, timeout=_CONNECT)
     try:
-        answer = await send_recv(comm, op="verify_open", requests=requests)
+        answer = await send_recv(comm, op="verify_open", request=request)
     finally:
         worker.rpc.reuse(address, comm)
-    plain = isinstance(answer, (list, tuple))  # Dask sends lists as tuples
-    return [reply for reply in answer if isinstance(reply, bytes)] if plain else []
+    return answer if isinstance(answer, bytes) else b""

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,11 @@ from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import Identity
 from dask_verify.protocol.quorum import sign
-from dask_verify.protocol.serving import CONTEXT
+from dask_verify.protocol.serving import answers, requested
 
 NAME = "dask-verify"
 _REPLY = 64 << 20  #: bytes after which a reply leaves the rest of the openings for the next request
+_UNANSWERABLE = (KeyError, DecodingError, InputError, IndexError, ValueError)
 _HASH = BLAKE3.size
 _POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
 
@@ -131,16 +131,12 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
 
     # --- handlers ------------------------------------------------------------------------------
 
-    def open(self, requests: Sequence[bytes]) -> list[bytes]:
-        """Answer as many requests as fit in one reply, at least one; empty bytes: not here."""
-        replies: list[bytes] = []
-        size, saboteur = 0, self.saboteur
-        for request in requests:
-            replies.append(self._answer(request, partial(self._opened, saboteur)))
-            size += len(replies[-1])
-            if size > _REPLY:
-                break
-        return replies
+    def open(self, request: bytes) -> bytes:
+        """Open as many of the requested ranges as fit in one reply, at least one.
+
+        Empty bytes if the request is none.
+        """
+        return self._answer(request, self._open)
 
     def nodes(self, request: bytes) -> bytes:
         """Answer with hashes of a tree: ``(opening request, level, index, depth)``."""
@@ -166,17 +162,25 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
         try:
             return answer(request)
-        except (KeyError, DecodingError, InputError, IndexError, ValueError):
+        except _UNANSWERABLE:
             return b""  # an unanswerable question; the asker treats it as not served
 
-    def _opened(self, saboteur: Any, request: bytes) -> bytes:
-        """Return a signed opening."""
-        wanted = Opening.from_bytes(request)
-        sealed = self._sealed(wanted, saboteur)
-        opening = sealed.open(wanted)
-        if saboteur is not None:
-            opening = self._sabotaged(opening, saboteur)
-        return encode((opening.to_bytes(), self.identity.sign(CONTEXT, opening.statement())))
+    def _open(self, request: bytes) -> bytes:
+        opened: list[Opening | None] = []
+        size, saboteur = 0, self.saboteur
+        for wanted in requested(request):
+            opened.append(self._opened(wanted, saboteur))
+            size += sum(map(len, opened[-1].leaves)) if opened[-1] else 0
+            if size > _REPLY:
+                break
+        return answers(opened, self.identity)
+
+    def _opened(self, wanted: Opening, saboteur: Any) -> Opening | None:
+        try:
+            opening = self._sealed(wanted, saboteur).open(wanted)
+            return opening if saboteur is None else self._sabotaged(opening, saboteur)
+        except _UNANSWERABLE:
+            return None
 
     def _kept(self, wanted: Opening | Columns) -> SealedPartition:
         if wanted.domain != self.domain:

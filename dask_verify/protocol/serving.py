@@ -1,19 +1,28 @@
-"""Openings on the wire: believing one, and proving that one was signed and wrong.
+"""Openings on the wire: asking for many at once, believing them, and proving that one was wrong.
 
 * An opening is believed if its leaves belong to the root that was asked for, whoever sent it.
 * Its sender is exposed only by its own signature under leaves that do not belong to the root that
   it committed to. A complaint proves nothing.
+* One signature covers all openings of a reply, each by a digest of its own: evidence against one of
+  them shows the others' digests and nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.merkle import BLAKE3, verify_range
+from dask_verify.core.record import digest
 from dask_verify.core.seal import Opening
 from dask_verify.errors import DecodingError, ProofError, SignatureError
-from dask_verify.protocol.domain import Domain
+from dask_verify.protocol.domain import Domain, Identity
 
-CONTEXT = "opening"
+CONTEXT = "openings"
+_COMMON = ("job", "stage", "domain", "tree")
+_OWN = ("partition", "root", "size", "start", "stop")
 
 
 def unwrap(wire: bytes) -> tuple[bytes, bytes]:
@@ -31,29 +40,134 @@ def unwrap(wire: bytes) -> tuple[bytes, bytes]:
     return payload, signature
 
 
-def believe(wire: bytes, request: Opening) -> Opening:
-    """Return an opening whose leaves belong to the root that was asked for.
+# --- asking and answering -------------------------------------------------------------------
+
+
+def questions(requests: Sequence[Opening]) -> bytes:
+    """Encode requests to one domain; job, stage and tree of all of them are those of the first."""
+    common = tuple(getattr(requests[0], name) for name in _COMMON)
+    rows = tuple((r.partition, r.root, r.size, r.start, r.stop) for r in requests)
+    return encode((*common, rows))
+
+
+def requested(data: bytes) -> list[Opening]:
+    """Return the requests that `questions` encoded.
 
     Raises
     ------
-    DecodingError, ProofError
-        If they do not.
+    DecodingError
+        If the bytes are no such encoding.
     """
-    opening = Opening.from_bytes(unwrap(wire)[0])
-    opening.verify(request)
-    return opening
+    parts = decode(data)
+    rows = parts[-1] if isinstance(parts, tuple) and len(parts) == len(_COMMON) + 1 else None
+    if not isinstance(rows, tuple):
+        raise DecodingError("expected what all requests share, and the requests")
+    common = dict(zip(_COMMON, parts, strict=False))
+    return [_request(common, row) for row in rows]
 
 
-def evidence_of(wire: bytes) -> bytes | None:
-    """Reduce a bad opening to what proves it bad: the signed statement, without the data.
+def _request(common: dict[str, Any], row: Any) -> Opening:
+    if not isinstance(row, tuple) or len(row) != len(_OWN):
+        raise DecodingError(f"expected {', '.join(_OWN)} of a request")
+    request = Opening(**common, **dict(zip(_OWN, row, strict=True)), leaves=(), proof=())
+    request.check()
+    return request
 
-    None if it is not even an opening.
+
+def answers(openings: Iterable[Opening | None], identity: Identity) -> bytes:
+    """Encode and sign the openings that were asked for, in order; None: not here."""
+    opened = list(openings)
+    rows = tuple(() if o is None else (o.leaves, o.proof) for o in opened)
+    said = tuple(_digest(o.statement()) for o in opened if o is not None)
+    return encode((rows, identity.sign(CONTEXT, encode(said))))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a domain answered to the first of some requests.
+
+    Parameters
+    ----------
+    openings : tuple of Opening or None
+        As asked for, with leaves and proof as they came; None where nothing was served.
+    signature : bytes
     """
-    try:
-        payload, signature = unwrap(wire)
-        return encode((Opening.from_bytes(payload).statement(), signature))
-    except DecodingError:
+
+    openings: tuple[Opening | None, ...]
+    signature: bytes
+
+    @classmethod
+    def from_bytes(cls, wire: bytes, requests: Sequence[Opening]) -> Reply:
+        """Decode an answer; nothing is checked but its form.
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are no answer to so many requests.
+        """
+        parts = decode(wire)
+        if not (isinstance(parts, tuple) and len(parts) == 2 and isinstance(parts[0], tuple)):
+            raise DecodingError("expected openings and a signature")
+        rows, signature = parts
+        if len(rows) > len(requests) or type(signature) is not bytes:
+            raise DecodingError("expected no more openings than were asked for, and a signature")
+        return cls(tuple(map(_opened, requests, rows)), signature)
+
+    def believed(self, index: int) -> Opening | None:
+        """Return an opening whose leaves belong to the root that was asked for, or None."""
+        opening = self.openings[index]
+        try:
+            return opening and opening.proven()
+        except ProofError:
+            return None
+
+    def evidence(self, index: int) -> bytes:
+        """Return what proves an opening bad: the signed statement, without the data."""
+        statements = [o.statement() for o in self.openings if o is not None]
+        accused = self.openings[index]
+        assert accused is not None, "only what was served can be wrong"
+        said = tuple(map(_digest, statements))
+        return encode((accused.statement(), said, self.signature))
+
+
+def _opened(request: Opening, row: Any) -> Opening | None:
+    if row == ():
         return None
+    if not (isinstance(row, tuple) and len(row) == 2 and all(map(_octets, row))):
+        raise DecodingError("expected leaves and proof of an opening, as bytes")
+    return replace(request, leaves=row[0], proof=row[1])
+
+
+def _octets(values: Any) -> bool:
+    return isinstance(values, tuple) and all(type(value) is bytes for value in values)
+
+
+def _digest(statement: bytes) -> bytes:
+    return digest("opening", statement)
+
+
+# --- evidence -------------------------------------------------------------------------------
+
+
+def accused(evidence: bytes) -> Opening:
+    """Return the opening, with hashes for leaves, that evidence is about; nothing is checked.
+
+    Raises
+    ------
+    DecodingError
+        If it is no evidence.
+    """
+    return _parts(evidence)[0]
+
+
+def _parts(evidence: bytes) -> tuple[Opening, bytes, tuple[bytes, ...], bytes]:
+    parts = decode(evidence)
+    if not (isinstance(parts, tuple) and len(parts) == 3 and _octets(parts[1])):
+        raise DecodingError("expected a statement, digests and their signature")
+    statement, said, signature = parts
+    if not _octets((statement, signature)):
+        raise DecodingError("expected statement and signature as bytes")
+    return Opening.from_bytes(statement), statement, said, signature
 
 
 def convicts(evidence: bytes, request: Opening, domain: Domain) -> bool:
@@ -62,7 +176,7 @@ def convicts(evidence: bytes, request: Opening, domain: Domain) -> bool:
     Parameters
     ----------
     evidence : bytes
-        What `evidence_of` returned, from anybody.
+        What `Reply.evidence` returned, from anybody.
     request : Opening
         What the domain was asked for, under the root that the domain itself signed.
     domain : Domain
@@ -74,16 +188,17 @@ def convicts(evidence: bytes, request: Opening, domain: Domain) -> bool:
         False also for anything malformed, unsigned, or about another root, range or job.
     """
     try:
-        statement, signature = unwrap(evidence)
-        domain.verify(CONTEXT, statement, signature)
-        said = Opening.from_bytes(statement)
+        opening, statement, said, signature = _parts(evidence)
+        domain.verify(CONTEXT, encode(said), signature)
     except (DecodingError, SignatureError):
         return False
-    names = ("job", "stage", "partition", "domain", "tree", "root", "size", "start", "stop")
-    if any(getattr(said, n) != getattr(request, n) for n in names):
+    if _digest(statement) not in said:
         return False
+    if any(getattr(opening, n) != getattr(request, n) for n in (*_COMMON, *_OWN)):
+        return False
+    ends = opening.start, opening.stop, opening.size
     try:
-        verify_range(BLAKE3, said.start, said.stop, said.size, said.leaves, said.proof, said.root)
+        verify_range(BLAKE3, *ends, opening.leaves, opening.proof, opening.root)
     except ProofError:
         return True
     return False

@@ -84,7 +84,7 @@ def test_reading_a_collection_unpickles_nothing_of_what_a_holder_sends(
 
     def replace(dask_worker: Any = None) -> str:
         dask_worker.kept = dask_worker.handlers["verify_open"]
-        dask_worker.handlers["verify_open"] = lambda requests: [to_serialize(Evil(mark))]
+        dask_worker.handlers["verify_open"] = lambda request: to_serialize(Evil(mark))
         return str(dask_worker.address)
 
     def restore(dask_worker: Any = None) -> None:
@@ -92,7 +92,7 @@ def test_reading_a_collection_unpickles_nothing_of_what_a_holder_sends(
 
     address = next(iter(client.run(replace).values()))
     try:
-        (answer,) = collection._ask(address, b"")
+        answer = collection._ask(address, b"")
     finally:
         client.run(restore)
     assert not isinstance(answer, bytes)

@@ -19,7 +19,7 @@ COMMITMENT = SEALED.commit(b"job", MAP, 3, "bob", b"inputs")
 def evidence(partition: int = 3) -> bytes:
     commitment = SEALED.commit(b"job", MAP, partition, "bob", b"inputs")
     opening = SEALED.open(asked(commitment, OUTPUT, 4, 8, "bob"))
-    return encode((opening.to_bytes(), bytes(64)))
+    return encode((opening.statement(), (bytes(32),), bytes(64)))
 
 
 def examined(item: bytes) -> list[Any]:
@@ -52,6 +52,6 @@ def test_evidence_against_what_is_not_accepted_is_dropped(partition: int) -> Non
     assert not examined(evidence(partition))
 
 
-@pytest.mark.parametrize("item", [b"", b"nonsense", encode((b"nonsense", bytes(64))), encode(5)])
+@pytest.mark.parametrize("item", [b"", b"nonsense", encode((b"none", (), bytes(64))), encode(5)])
 def test_evidence_that_is_none_is_dropped(item: bytes) -> None:
     assert not examined(item)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from dask_verify.engine.dispatch import Dispatcher, Flight
 from dask_verify.engine.driver import Driver
@@ -67,14 +70,37 @@ def test_audits_of_reduces_hold_up_nothing_that_comes_after_them() -> None:
     assert again in [r for batch in started.pump() for r in batch]
 
 
-def test_results_wait_for_each_other_only_while_others_are_in_flight() -> None:
-    started = Started()
-    assert started.of.patience(0) == 0
-    started.of.add(run(MAP, 0))
-    started.of.add(run(MAP, 1))
+def test_results_wait_less_for_each_other_the_less_there_is_to_do() -> None:
+    started = Started(window=400)
+    for i in range(400):
+        started.of.add(run(MAP, i))
     started.pump()
-    assert 0 < started.of.patience(1) <= 0.05
-    assert started.of.patience(2) == 0
+    for i in range(200):
+        started.of.landed(run(MAP, i))
+    longest = started.of._patience()
+    assert 0 < longest <= 0.05
+    for i in range(200, 399):
+        started.of.landed(run(MAP, i))
+    assert 0 < started.of._patience() < longest
+
+
+@pytest.mark.parametrize("flying", [1, 2, 3])
+def test_results_are_taken_together_until_all_have_landed(flying: int) -> None:
+    """Nobody waits once nothing flies, or once something else has come."""
+    started = Started(window=flying)
+    landings = [(run(MAP, i), None) for i in range(flying)]
+    for landed, _ in landings:
+        started.of.add(landed)
+    started.pump()
+    started.of._patience = lambda: 1000.0  # type: ignore[method-assign]
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for landing in landings:
+        events.put(landing)
+    assert started.of.next_of(events) == landings
+    acts = [landings[0], print]
+    for item in acts:
+        events.put(item)
+    assert started.of.next_of(events) == acts
 
 
 def test_one_reduce_that_has_to_wait_holds_up_no_other() -> None:

@@ -258,7 +258,7 @@ def test_a_lost_domain(shared):
         assert pool.workers()["bob"] == []
         # At once, instead of after Dask's 30 s of trying to connect.
         with pytest.raises(OSError, match="no worker"):
-            pool.call(address, "bob", "verify_open", requests=[])
+            pool.call(address, "bob", "verify_open", request=b"")
         with pytest.raises(OSError, match="no worker"):
             pool.scatter("bob", b"x")
         assert list(pool.broadcast("verify_forget", job=b"x")) == pool.workers()["alice"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dask_verify.core.canonical import encode
 from dask_verify.core.seal import (
     INPUT,
     Columns,
@@ -20,8 +20,8 @@ from dask_verify.core.seal import (
 from dask_verify.engine import patience, reader
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.protocol.domain import Domain, Identity
-from dask_verify.protocol.messages import MAP, Task, Unserved
-from dask_verify.protocol.serving import CONTEXT
+from dask_verify.protocol.messages import MAP, ServedWrong, Task, Unserved
+from dask_verify.protocol.serving import answers, requested
 
 BOB = Identity("bob", bytes(range(32)))
 SEALED = SealedPartition(
@@ -47,6 +47,7 @@ class Pool:
         self.clock, self.seconds, self.at_once = clock, seconds, at_once
         self.asked: list[str] = []
         self.changed = lambda columns: columns
+        self.sent: Callable[[bytes], Any] = lambda wire: wire
 
     def call(self, address: str, domain: str, op: str, **message: Any) -> Any:
         self.asked.append(op)
@@ -56,9 +57,8 @@ class Pool:
             return self.changed(answer).to_bytes()
         if self.at_once == 0:
             raise TimeoutError("no answer")
-        wanted = [Opening.from_bytes(r) for r in message["requests"][: self.at_once]]
-        opened = [SEALED.open(w) for w in wanted]
-        return tuple(encode((o.to_bytes(), BOB.sign(CONTEXT, o.statement()))) for o in opened)
+        wanted = requested(message["request"])[: self.at_once]
+        return self.sent(answers([SEALED.open(w) for w in wanted], BOB))
 
 
 @pytest.fixture
@@ -144,3 +144,32 @@ def test_all_that_is_missing_is_reported_at_once(clock: Clock) -> None:
     with pytest.raises(UnservedError):
         made.sections([(c, 0, 3) for c in missing], "relayed")
     assert posted == [Unserved(Task(MAP, i), "bob", c.digest) for i, c in enumerate(missing)]
+
+
+@pytest.mark.parametrize("wire", [None, 5, "text", b"", b"garbage", [b"", b""]])
+def test_what_is_no_answer_is_silence(clock: Clock, wire: Any) -> None:
+    pool = Pool(clock)
+    pool.sent = lambda honest: wire
+    made, posted = reading(pool)
+    assert made.openings(inputs(), "audits") is None
+    assert made.open(inputs()[0], "audits") is None
+    assert posted == []
+
+
+def test_an_answer_to_more_than_was_asked_is_none(clock: Clock) -> None:
+    pool = Pool(clock)
+    more = answers([SEALED.open(request) for request in inputs()], BOB)
+    pool.sent = lambda honest: more
+    assert reading(pool)[0].open(inputs()[0], "audits") is None
+
+
+@pytest.mark.parametrize("signer", [BOB, Identity("bob", bytes(32))])
+def test_who_signs_for_what_it_did_not_commit_to_is_reported(
+    clock: Clock, signer: Identity
+) -> None:
+    lies = [replace(SEALED.open(request), leaves=(b"lie",)) for request in inputs()]
+    pool = Pool(clock)
+    pool.sent = lambda honest: answers(lies[:1], signer)
+    made, posted = reading(pool)
+    assert made.open(inputs()[0], "audits") is None
+    assert posted == ([ServedWrong(Task(MAP, 0), "bob")] if signer is BOB else [])

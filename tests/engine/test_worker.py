@@ -23,12 +23,14 @@ from dask_verify.core.seal import (
     asked,
     asked_columns,
 )
+from dask_verify.engine import worker
+from dask_verify.engine.store import Address
 from dask_verify.engine.worker import VerifyWorker, _Rehearsal
 from dask_verify.errors import InputError, ProofError
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import admit
-from dask_verify.protocol.serving import CONTEXT, believe, unwrap
+from dask_verify.protocol.serving import Reply, convicts, questions
 from dask_verify.testing import Frame, Saboteur, ServeOther, Silent
 
 ALICE = Identity.generate("alice")
@@ -68,14 +70,46 @@ def request(tree: str = OUTPUT, of: Commitment = COMMITMENT, domain: str = "alic
     return asked(of, tree, 0, 2, domain)
 
 
+def opened(side: VerifyWorker, wanted: Opening) -> Opening | None:
+    return Reply.from_bytes(side.open(questions([wanted])), [wanted]).believed(0)
+
+
+def test_many_are_opened_at_once_and_what_is_not_here_is_left_out(side: VerifyWorker) -> None:
+    side.keep(SEALED, COMMITMENT)
+    wanted = [request(), replace(request(), partition=1), replace(request(), start=1, stop=6)]
+    reply = Reply.from_bytes(side.open(questions(wanted)), wanted)
+    first, missing, last = (reply.believed(i) for i in range(3))
+    assert missing is None
+    assert (first and first.leaves, last and last.leaves) == (LEAVES[:2], LEAVES[1:])
+
+
+def test_a_reply_that_grows_too_long_is_cut(
+    side: VerifyWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_REPLY", 20)
+    side.keep(SEALED, COMMITMENT)
+    wanted = [request()] * 5
+    assert len(Reply.from_bytes(side.open(questions(wanted)), wanted).openings) == 2
+
+
+def test_what_rotted_in_the_store_is_not_signed_for(side: VerifyWorker) -> None:
+    """Its holder signs for what it hashed when it committed: bytes that rot expose nobody."""
+    side.keep(replace(SEALED), COMMITMENT)
+    rotten = side.store[Address(b"job", "map", 0)]
+    assert rotten.output_tree.root == COMMITMENT.root
+    object.__setattr__(rotten, "leaves", (b"rot", *LEAVES[1:]))
+    reply = Reply.from_bytes(side.open(questions([request()])), [request()])
+    assert reply.believed(0) is None
+    assert not convicts(reply.evidence(0), request(), Domain("alice", ALICE.public_key))
+
+
 def test_a_kept_partition_is_signed_for_and_opened(side: VerifyWorker) -> None:
     (wire,) = side.keep(SEALED, COMMITMENT)
     domain = Domain("alice", ALICE.public_key)
     assert admit(wire, Task("map", 0), b"job", b"inputs", domain).commitment == COMMITMENT
-    (reply,) = side.open([request().to_bytes()])
-    opening = believe(reply, request())
+    opening = opened(side, request())
+    assert opening is not None
     assert opening.leaves == LEAVES[:2]
-    domain.verify(CONTEXT, opening.statement(), unwrap(reply)[1])
 
 
 def test_hashes_below_a_node_fold_to_the_root(side: VerifyWorker) -> None:
@@ -97,12 +131,12 @@ def test_hashes_below_a_node_fold_to_the_root(side: VerifyWorker) -> None:
 )
 def test_what_it_did_not_commit_to_is_not_answered(side: VerifyWorker, wanted: Opening) -> None:
     side.keep(SEALED, COMMITMENT)
-    assert side.open([wanted.to_bytes(), request().to_bytes()])[0] == b""
+    assert opened(side, wanted) is None
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x11\x80", encode((1, 2)), encode("text")])
 def test_garbage_is_not_answered(side: VerifyWorker, garbage: bytes) -> None:
-    assert side.open([garbage]) == [b""]
+    assert side.open(garbage) == b""
     assert side.nodes(garbage) == b""
     assert side.columns(garbage) == b""
 
@@ -196,10 +230,11 @@ def test_what_no_auditor_can_sign_is_an_error(
 
 def test_released_inputs_and_forgotten_jobs_are_not_answered(side: VerifyWorker) -> None:
     side.keep(SEALED, COMMITMENT)
-    assert side.open([request(INPUT).to_bytes()]) != [b""]
+    assert opened(side, request(INPUT)) is not None
     side.release(b"job", "map", [0])
-    assert side.open([request(INPUT).to_bytes()]) == [b""]
+    assert opened(side, request(INPUT)) is None
+    assert opened(side, request()) is not None
     side.forget(b"job")
-    assert side.open([request().to_bytes()]) == [b""]
+    assert opened(side, request()) is None
     side.keep(SEALED, COMMITMENT)  # a straggler of a closed job leaves nothing behind
     assert len(side.store) == 0

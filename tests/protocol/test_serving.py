@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 from partitions import commit, partition
 from simulator import enrol, identity, make_plan
 
-from dask_verify.core.canonical import encode
+from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import INPUT, OUTPUT, Opening, asked
-from dask_verify.errors import DecodingError, ProofError
+from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import MAP, Task
-from dask_verify.protocol.serving import CONTEXT, believe, convicts, evidence_of
+from dask_verify.protocol.serving import (
+    Reply,
+    accused,
+    answers,
+    convicts,
+    questions,
+    requested,
+)
 
 PLAN = make_plan("alice", "bob")
 TASK = Task(MAP, 0)
@@ -24,62 +31,93 @@ COMMITMENT = commit(PLAN, TASK, "alice", b"i")
 RANGES = [(a, b) for a in range(COMMITMENT.size) for b in range(a + 1, COMMITMENT.size + 1)]
 
 
-def wired(opening: Opening, signer: str = "alice", context: str = CONTEXT) -> bytes:
-    statement = opening.statement()
-    return encode((opening.to_bytes(), identity(signer).sign(context, statement)))
-
-
-def request(start: int = 2, stop: int = 4, tree: str = OUTPUT) -> Opening:
-    return asked(COMMITMENT, tree, start, stop, "alice")
+def request(start: int = 2, stop: int = 4, tree: str = OUTPUT, of: int = 0) -> Opening:
+    return asked(replace(COMMITMENT, partition=of), tree, start, stop, "alice")
 
 
 def tampered(opening: Opening) -> Opening:
     return replace(opening, leaves=(b"lie", *opening.leaves[1:]))
 
 
+def replied(
+    opening: Opening, signer: str = "alice", wanted: Opening | None = None, beside: int = 2
+) -> Reply:
+    """A reply with an opening among others, as whoever asked for it decodes it."""
+    others = [request(0, 1, of=i + 5) for i in range(beside)]
+    served = [*map(STORE.open, others), opening, None]
+    requests = [*others, wanted or request(), request(of=99)]
+    return Reply.from_bytes(answers(served, identity(signer)), requests)
+
+
+def lie(signer: str = "alice") -> bytes:
+    """Evidence against a lie that somebody has signed."""
+    return replied(tampered(STORE.open(request())), signer).evidence(2)
+
+
 @pytest.mark.parametrize(("start", "stop"), RANGES)
 def test_an_honest_opening_is_believed_and_never_convicts(start: int, stop: int) -> None:
     wanted = request(start, stop)
-    wire = wired(STORE.open(wanted))
-    assert believe(wire, wanted).leaves == STORE.leaves[start:stop]
-    evidence = evidence_of(wire)
-    assert evidence is not None
-    assert not convicts(evidence, wanted, ALICE)
+    reply = replied(STORE.open(wanted), wanted=wanted)
+    believed = reply.believed(2)
+    assert believed is not None
+    assert believed.leaves == STORE.leaves[start:stop]
+    assert reply.believed(3) is None
+    assert not convicts(reply.evidence(2), wanted, ALICE)
 
 
 def test_the_input_tree_is_opened_alike() -> None:
     wanted = request(0, 2, INPUT)
-    wire = wired(STORE.open(wanted))
-    assert believe(wire, wanted).leaves == STORE.inputs
-    assert not convicts(evidence_of(wire) or b"", wanted, ALICE)
+    reply = replied(STORE.open(wanted), wanted=wanted, beside=0)
+    believed = reply.believed(0)
+    assert believed is not None
+    assert believed.leaves == STORE.inputs
+    assert not convicts(reply.evidence(0), wanted, ALICE)
 
 
-def test_a_signed_lie_is_refused_and_convicts_without_the_data() -> None:
-    wire = wired(tampered(STORE.open(request())))
-    with pytest.raises(ProofError):
-        believe(wire, request())
-    evidence = evidence_of(wire)
-    assert evidence is not None
+def test_requests_arrive_as_they_were_made() -> None:
+    requests = [request(a, b, of=i) for i, (a, b) in enumerate(RANGES)]
+    assert requested(questions(requests)) == requests
+
+
+@pytest.mark.parametrize("beside", [0, 1, 5])
+def test_a_signed_lie_is_refused_and_convicts_without_the_data(beside: int) -> None:
+    reply = replied(tampered(STORE.open(request())), beside=beside)
+    assert reply.believed(beside) is None
+    evidence = reply.evidence(beside)
+    assert accused(evidence).partition == 0
     assert b"lie" not in evidence
     assert convicts(evidence, request(), ALICE)
+    for i in range(beside):
+        assert reply.believed(i) is not None
+        assert not convicts(reply.evidence(i), request(0, 1, of=i + 5), ALICE)
 
 
 @pytest.mark.parametrize("signer", ["bob", "mallory"])
 def test_a_lie_that_another_signed_does_not_convict(signer: str) -> None:
-    wire = wired(tampered(STORE.open(request())), signer)
-    assert not convicts(evidence_of(wire) or b"", request(), ALICE)
+    assert not convicts(lie(signer), request(), ALICE)
 
 
 def test_a_signature_of_another_context_does_not_convict() -> None:
-    wire = wired(tampered(STORE.open(request())), context="commitment")
-    assert not convicts(evidence_of(wire) or b"", request(), ALICE)
+    statement, said, signature = decode(lie())
+    other = identity("alice").sign("commitment", encode(said))
+    assert convicts(encode((statement, said, signature)), request(), ALICE)
+    assert not convicts(encode((statement, said, other)), request(), ALICE)
 
 
 def test_an_accusers_own_leaves_under_an_honest_signature_do_not_convict() -> None:
-    honest = STORE.open(request())
-    signature = identity("alice").sign(CONTEXT, honest.statement())
-    forged = encode((tampered(honest).statement(), signature))
+    honest = replied(STORE.open(request()))
+    _, said, signature = decode(honest.evidence(2))
+    forged = encode((tampered(STORE.open(request())).statement(), said, signature))
     assert not convicts(forged, request(), ALICE)
+
+
+def test_what_was_not_among_the_signed_digests_does_not_convict() -> None:
+    statement, said, _ = decode(lie())
+    mine, of_a_lie = STORE.open(request()), tampered(STORE.open(request()))
+    signature = decode(replied(mine).evidence(2))[2]
+    assert not convicts(encode((statement, said, signature)), request(), ALICE)
+    longer = encode((of_a_lie.statement(), (*said, said[0]), decode(lie())[2]))
+    assert not convicts(longer, request(), ALICE)
 
 
 @pytest.mark.parametrize(
@@ -97,31 +135,80 @@ def test_an_accusers_own_leaves_under_an_honest_signature_do_not_convict() -> No
     ],
     ids=str,
 )
-def test_an_opening_of_something_else_is_refused_and_does_not_convict(change: dict) -> None:
-    wire = wired(replace(tampered(STORE.open(request())), **change))
-    with pytest.raises(ProofError):
-        believe(wire, request())
-    assert not convicts(evidence_of(wire) or b"", request(), ALICE)
+def test_what_was_signed_of_something_else_does_not_convict(change: dict) -> None:
+    """Neither as it was signed, nor passed off as what was asked for."""
+    other = replace(tampered(STORE.open(request())), **change)
+    evidence = replied(other, wanted=replace(request(), **change)).evidence(2)
+    assert not convicts(evidence, request(), ALICE)
+    reply = replied(other)
+    assert reply.believed(2) is None
+    assert not convicts(reply.evidence(2), request(), ALICE)
 
 
 @pytest.mark.parametrize("cut", ["leaves", "proof"])
 def test_a_truncated_opening_is_refused(cut: str) -> None:
     opening = STORE.open(request())
     short = replace(opening, **{cut: getattr(opening, cut)[:-1]})
-    with pytest.raises(ProofError):
-        believe(wired(short), request())
+    assert replied(short).believed(2) is None
+
+
+def test_an_opening_of_another_range_is_refused() -> None:
+    assert replied(STORE.open(request(0, 2)), wanted=request(2, 4)).believed(2) is None
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_neither_believed_nor_evidence(wire: bytes) -> None:
-    with pytest.raises(DecodingError):
-        believe(wire, request())
-    assert evidence_of(wire) is None
+def test_garbage_is_neither_request_nor_reply_nor_evidence(wire: bytes) -> None:
+    for read in (requested, accused, lambda wire: Reply.from_bytes(wire, [request()])):
+        with pytest.raises(DecodingError):
+            read(wire)
     assert not convicts(wire, request(), ALICE)
 
 
+ROW = (0, b"r" * 32, 6, 2, 4)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        (b"j", "map", "alice", OUTPUT),
+        (b"j", "map", "alice", OUTPUT, b"rows"),
+        (b"j", "map", "alice", OUTPUT, (5,)),
+        (b"j", "map", "alice", OUTPUT, ((),)),
+        (b"j", "map", "alice", OUTPUT, (ROW[:4],)),
+        (b"j", "map", "alice", OUTPUT, ((-1, *ROW[1:]),)),
+        (b"j", "map", "alice", OUTPUT, ((0, "root", 6, 2, 4),)),
+        (b"j", 5, "alice", OUTPUT, (ROW,)),
+    ],
+    ids=str,
+)
+def test_requests_of_another_form_are_refused(parts: tuple) -> None:
+    with pytest.raises(DecodingError):
+        requested(encode(parts))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (),
+        ((), 5),
+        ((), b"", b""),
+        (b"rows", b"s"),
+        ((5,), b"s"),
+        (((b"leaf",),), b"s"),
+        (((b"leaf",), b"proof"), b"s"),
+        ((((b"leaf",), ("proof",)),), b"s"),
+        (((), ()), b"s"),
+    ],
+    ids=str,
+)
+def test_replies_of_another_form_are_refused(parts: tuple) -> None:
+    with pytest.raises(DecodingError):
+        Reply.from_bytes(encode(parts), [request()])
+
+
 def test_no_byte_can_be_changed_in_evidence() -> None:
-    evidence = evidence_of(wired(tampered(STORE.open(request())))) or b""
+    evidence = lie()
     for at in range(0, len(evidence), 11):
         changed = evidence[:at] + bytes([evidence[at] ^ 1]) + evidence[at + 1 :]
         assert not convicts(changed, request(), ALICE)
