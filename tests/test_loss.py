@@ -6,9 +6,11 @@ import contextlib
 import os
 
 import dask.bag as db
+import numpy as np
 import pytest
 
 from dask_verify import Policy, Standing, Verdict, verified_map_reduce
+from dask_verify.core.canonical import encode
 from dask_verify.errors import JobCancelledError
 from dask_verify.testing import Saboteur, Slow
 
@@ -172,9 +174,13 @@ def forgetful(request):
     return None
 
 
-@pytest.mark.parametrize("answer", [raises, strange, garbage, forgetful])
-def test_a_holder_answers_strangely(cluster, answer):
-    """That is nobody else's failure: others are asked."""
+def arrays(request):
+    return encode(((np.zeros(2),), bytes(64)))
+
+
+@contextlib.contextmanager
+def answering(cluster, answer):
+    """Let alice's workers answer to all who want to read from them."""
     clients = cluster.get_client()
     client = clients["alice"] if isinstance(clients, dict) else clients
 
@@ -185,6 +191,25 @@ def test_a_holder_answers_strangely(cluster, answer):
 
     client.run(lambda dask_worker: swap(dask_worker, answer))
     try:
-        right_and_nobody_blamed(count(cluster))
+        yield
     finally:
         client.run(lambda dask_worker: swap(dask_worker, None))
+
+
+@pytest.mark.parametrize("answer", [raises, strange, garbage, forgetful, arrays])
+def test_a_holder_answers_strangely(cluster, answer):
+    """That is nobody else's failure: others are asked."""
+    with answering(cluster, answer):
+        right_and_nobody_blamed(count(cluster))
+
+
+@pytest.mark.parametrize("answer", [garbage, arrays])
+def test_what_waits_for_a_lost_partition_leaves_room_for_making_it_again(cluster, answer):
+    with answering(cluster, answer):
+        job = count(cluster, replicas=1, audit=0.5, window=1, stand_in=True)
+        assert dict(job.result(timeout=90)) == RIGHT
+        assert job.verdict is Verdict.SAMPLED
+        standings = {name: d.standing for name, d in job.report.domains.items()}
+        assert Standing.EXPOSED not in standings.values()
+        assert Standing.SUSPECTED not in (standings["bob"], standings["carol"])
+        job.cancel()

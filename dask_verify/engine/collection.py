@@ -104,7 +104,7 @@ def _from(commitment: Commitment, domain: str, address: str) -> Sequence[bytes] 
     request = asked(commitment, OUTPUT, 0, commitment.size, domain)
     try:
         wire = _ask(address, questions([request]))
-        opening = Reply.from_bytes(wire, [request]).believed(0)
+        opening = Reply.from_bytes(wire, [request]).believed[0]
         return None if opening is None else opening.leaves
     except (OSError, DecodingError, IndexError, ValueError, TypeError):
         return None  # the next holder is asked

@@ -77,9 +77,14 @@ def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
     ['count']
     """
     whole = {**graph, task.key: task}
-    inner = [sum(key in whole for key in node.dependencies) for node in whole.values()]
-    chain = max(inner) <= 1 and inner.count(0) == 1
-    return {task.key: Task.fuse(*whole.values(), key=task.key)} if chain else whole
+    chain, below = [], [task.key]
+    while len(below) == 1:
+        chain += below
+        below = [key for key in whole[below[0]].dependencies if key in whole]
+    # What dangles beside the chain is referred to by none of it.
+    if below or len(chain) < len(whole):
+        return whole
+    return {task.key: Task.fuse(*whole.values(), key=task.key)}
 
 
 def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:

@@ -164,7 +164,7 @@ class Dispatcher:
     def landed(self, run: Errand) -> Flight | None:
         """Take a task out of flight; None if it was given up before."""
         flight = self.flying.pop(run, None)
-        if flight is not None and isinstance(run, Run):
+        if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
             self._took[run.task.stage].append(time.monotonic() - flight.started)
             done, since = self._pace[run.domain]
             self._pace[run.domain] = (done + 1, since)

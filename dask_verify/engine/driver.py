@@ -101,6 +101,7 @@ class Driver:
             local=self.local,
             holders=self.holders,
             post=self.post,
+            claimed=self.state.claimed,
         )
         self._launcher = Launcher(self, source, shipped)
         self._dispatcher = Dispatcher(
@@ -293,19 +294,30 @@ class Driver:
     def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
         domain, flights = launch
         wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
+        submit = partial(self._launcher.reduces, domain, wanted)
+        if len(flights) == 1:
+            try:
+                self._tracked(flights, submit)
+            except UnservedError as error:
+                self._events.put(partial(self._park, error, wanted[0][0]))
+            return
         try:
-            self._tracked(flights, lambda: self._launcher.reduces(domain, wanted))
-        except UnservedError as error:
-            if len(flights) > 1:  # the others need not wait for the one
-                for flight in flights:
-                    self._launch_reduces((domain, [flight]))
-            else:
-                self._when_served(error, partial(self._again, wanted[0][0]))
+            futures = submit()
+        except Exception:
+            # Whatever is wrong with one of them, the others need not wait, nor count as late.
+            for flight in flights:
+                self._launch_reduces((domain, [flight]))
+        else:
+            self._follow(flights, futures)
 
-    def _again(self, run: Run) -> None:
-        """Start a task once more, with sections that the coordinator reads itself."""
+    def _park(self, error: UnservedError, run: Run) -> None:
+        """Start a task once more when it can be, with sections that the coordinator reads itself.
+
+        Until then it is not in flight: what it waits for may need its place in the window.
+        """
         if self._dispatcher.landed(run) is not None:
-            self._dispatcher.add(run, relay=True)
+            again = partial(self._dispatcher.add, run, relay=True)
+            self._waiting.until_served(error, again)
 
     def _stand_in(self, instruction: StandIn) -> None:
         try:
@@ -326,7 +338,11 @@ class Driver:
             # The domain's cluster may be gone; that is this domain's silence, not our crash.
             for flight in flights:
                 self._events.put(self._unanswered(flight.run, repr(error)))
-            return
+        else:
+            self._follow(flights, futures)
+
+    def _follow(self, flights: list[Flight], futures: list[Future]) -> None:
+        """Wait for the results of what was launched."""
         for flight, future in zip(flights, futures, strict=True):
             flight.future, flight.started = future, time.monotonic()
             future.add_done_callback(self._landing(flight.run))
@@ -363,7 +379,7 @@ class Driver:
             return
         self._replied(run, reply, relayed)
         # What a task's executor says that others served is looked at; it may be lying.
-        for item in reply.evidence:
+        for item in reply.evidence if run.task.stage == REDUCE else ():
             self.beside(self.arbiter.examine, (run.task.partition, item))
 
     def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:

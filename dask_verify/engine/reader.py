@@ -76,6 +76,8 @@ class Reader:
         Current holders of an accepted task.
     post : callable
         Takes events for the protocol.
+    claimed : callable
+        What a domain itself has committed to for a task.
     """
 
     domains: dict[str, Domain]
@@ -83,6 +85,7 @@ class Reader:
     local: Store
     holders: Callable[[Task], list[str]]
     post: Callable[[Event], None]
+    claimed: Callable[[Task, str], list[Commitment]]
     addresses: dict[tuple[Task, str], str] = field(default_factory=dict)
     moved: Counter[str] = field(default_factory=Counter)
     _silent: dict[str, float] = field(default_factory=dict)
@@ -110,23 +113,22 @@ class Reader:
         UnservedError
             As `leaves` does.
         """
-        found: dict[Range, Opening | None] = {}
-        by_holder: dict[str, list[Range]] = defaultdict(list)
-        for wanted in ranges:
-            holders = self.holders(_task(wanted[0]))
-            by_holder[holders[0] if holders else ""].append(wanted)
-        for domain, group in by_holder.items():
-            found |= self._many(domain, group, what)
-        unserved: list[UnservedError] = []
-        for wanted in ranges:
-            try:
-                found[wanted] = found.get(wanted) or self._from_any(*wanted, what)
-            except UnservedError as error:
-                # All that is missing is made again at the same time.
-                unserved.append(error)
-        if unserved:
-            raise unserved[0]
-        return [opening for r in ranges if (opening := found[r]) is not None]
+        found: dict[Range, Opening] = {}
+        holders = {wanted: self.holders(_task(wanted[0])) for wanted in ranges}
+        for rank in range(max(map(len, holders.values()), default=0)):
+            by_holder: dict[str, list[Range]] = defaultdict(list)
+            for wanted, names in holders.items():
+                if wanted not in found and rank < len(names):
+                    by_holder[names[rank]].append(wanted)
+            for domain, group in by_holder.items():
+                found |= self._many(domain, group, what)
+        # All that is missing is made again at the same time.
+        missing = [wanted for wanted in ranges if wanted not in found]
+        for commitment, _, _ in missing:
+            self._unserved(commitment)
+        if missing:
+            raise UnservedError(_task(missing[0][0]))
+        return [found[wanted] for wanted in ranges]
 
     def cells(self, ranges: Iterable[Range], bucket: int, what: str) -> tuple[bytes, ...]:
         """Return the verified cells of one bucket, of those map partitions that ranges name.
@@ -141,6 +143,9 @@ class Reader:
 
     def _many(self, domain: str, ranges: Sequence[Range], what: str) -> dict[Range, Opening]:
         """Ask one holder for many ranges; what it does not serve is simply not there."""
+        if domain == COORDINATOR:
+            own = {(c, a, b): self._own(asked(c, OUTPUT, a, b, domain)) for c, a, b in ranges}
+            return {wanted: opening for wanted, opening in own.items() if opening is not None}
         by_address: dict[str | None, list[Range]] = defaultdict(list)
         for wanted in ranges:
             by_address[self.addresses.get((_task(wanted[0]), domain))].append(wanted)
@@ -151,10 +156,12 @@ class Reader:
             while waiting and not patience.over:
                 requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
                 openings = self._openings(str(address), requests, what, patience)
+                if not any(openings):
+                    break
                 for wanted, opening in zip(waiting, openings, strict=False):
                     if opening is not None:
                         found[wanted] = opening
-                waiting = waiting[len(openings) :] if openings else []
+                waiting = waiting[len(openings) :]
         return found
 
     def open(self, request: Opening, what: str) -> Opening | None:
@@ -218,12 +225,8 @@ class Reader:
 
     def convict(self, evidence: bytes, commitment: Commitment, start: int, stop: int) -> None:
         """Report whoever signed a wrong opening of an accepted range, on anybody's evidence."""
-        for domain in self.domains.values():
-            request = asked(commitment, OUTPUT, start, stop, domain.name)
-            if convicts(evidence, request, domain):
-                task = _task(commitment)
-                if domain.name in self.holders(task):
-                    self.post(ServedWrong(task, domain.name))
+        for domain in self.holders(_task(commitment)):
+            self._convict(evidence, asked(commitment, OUTPUT, start, stop, domain))
 
     def _from_any(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
         task = _task(commitment)
@@ -232,9 +235,14 @@ class Reader:
             opening = self.open(asked(commitment, OUTPUT, start, stop, domain), what)
             if opening is not None:
                 return opening
-        for domain in holders:
-            self.post(Unserved(task, domain, commitment.digest))
+        self._unserved(commitment)
         raise UnservedError(task)
+
+    def _unserved(self, commitment: Commitment) -> None:
+        """Report everybody who holds a partition and has not served it."""
+        task = _task(commitment)
+        for domain in self.holders(task):
+            self.post(Unserved(task, domain, commitment.digest))
 
     def _own(self, request: Opening) -> Opening | None:
         try:
@@ -253,26 +261,38 @@ class Reader:
 
         Who has signed for what is not as it was committed to is reported to the protocol.
         """
-        asking = {"request": questions(requests)}
+        asking, began = {"request": questions(requests)}, time.monotonic()
         wire = self._call(address, requests[0].domain, "verify_open", asking)
-        if not isinstance(wire, bytes):
-            return []
-        self.moved[what] += len(wire)
-        if patience is not None:
-            patience.moved += len(wire)
         try:
-            reply = Reply.from_bytes(wire, requests)
+            reply = Reply.from_bytes(wire, requests) if isinstance(wire, bytes) else None
         except DecodingError:
+            reply = None
+        found = [] if reply is None else list(reply.believed)
+        self.moved[what] += len(wire) if isinstance(wire, bytes) else 0
+        if not any(found):
+            self._resent(address, began)
+        if reply is None:
             return []
-        return [self._believed(reply, i, requests[i]) for i in range(len(reply.openings))]
+        if patience is not None:
+            patience.moved += reply.moved
+        if reply.wrong is not None:
+            self._convict(reply.evidence(reply.wrong), requests[reply.wrong])
+        return found
 
-    def _believed(self, reply: Reply, index: int, request: Opening) -> Opening | None:
-        opening = reply.believed(index)
-        if opening is None and reply.openings[index] is not None:
-            domain = self.domains.get(request.domain)
-            if domain and convicts(reply.evidence(index), request, domain):
-                self.post(ServedWrong(_task(request), domain.name))
-        return opening
+    def _convict(self, evidence: bytes, request: Opening) -> None:
+        """Report a domain that signed what is not as it had itself committed to."""
+        domain, task = self.domains.get(request.domain), _task(request)
+        own = {
+            (c.root, c.size) if request.tree == OUTPUT else (c.input_root, c.units)
+            for c in self.claimed(task, request.domain)
+        }
+        if domain and (request.root, request.size) in own and convicts(evidence, request, domain):
+            self.post(ServedWrong(task, domain.name))
+
+    def _resent(self, address: str, began: float) -> None:
+        """Note who has kept us waiting for long, and for nothing."""
+        if time.monotonic() - began > _LONG:
+            self._silent[address] = time.monotonic() + _GRUDGE
 
     def _call(self, address: str, domain: str, op: str, message: dict[str, Any]) -> object:
         began = time.monotonic()
@@ -281,8 +301,7 @@ class Reader:
         try:
             return self.pool.call(address, domain, op, **message)
         except OSError:
-            if time.monotonic() - began > _LONG:
-                self._silent[address] = time.monotonic() + _GRUDGE
+            self._resent(address, began)
             return None  # not served; the caller goes on to the next holder
 
     @staticmethod

@@ -321,12 +321,11 @@ class _Collector:
                 self._check(reply)
 
     def _check(self, reply: Reply) -> None:
-        for index, served in enumerate(reply.openings):
-            opening = reply.believed(index)
+        for opening in reply.believed:
             if opening is not None:
                 self._sections[opening.partition] = opening.leaves
-            elif served is not None:
-                self.evidence.append(reply.evidence(index))
+        if reply.wrong is not None and len(self.evidence) < _EVIDENCE:
+            self.evidence.append(reply.evidence(reply.wrong))
 
 
 def _ask(address: str, requests: list[Opening]) -> list[Reply]:
@@ -343,10 +342,10 @@ def _ask(address: str, requests: list[Opening]) -> list[Reply]:
                 reply = Reply.from_bytes(wire, waiting)
             except (TimeoutError, DecodingError):
                 break
-            if not reply.openings:
-                break
-            patience.moved += len(wire)
             replies.append(reply)
+            if not any(reply.believed):
+                break
+            patience.moved += reply.moved
             waiting = waiting[len(reply.openings) :]
         return replies
 

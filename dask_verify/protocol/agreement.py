@@ -99,6 +99,12 @@ class Agreement(ABC):
         claim = None if state is None else state.ballot.of(state.accepted)
         return None if claim is None else claim.commitment
 
+    def claimed(self, task: Task, domain: str) -> list[Commitment]:
+        """Return all that a domain has committed to for a task as it is assigned now."""
+        state = self._tasks.get(task)
+        claims = [] if state is None else list(state.ballot.claims)
+        return [claim.commitment for claim in claims if claim.domain == domain]
+
     def holders(self, task: Task) -> list[str]:
         """Return who can serve an accepted task."""
         return self._tasks[task].holders(self.exposed)

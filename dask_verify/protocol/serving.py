@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from dask_verify.core.canonical import decode, encode
@@ -21,6 +22,7 @@ from dask_verify.errors import DecodingError, ProofError, SignatureError
 from dask_verify.protocol.domain import Domain, Identity
 
 CONTEXT = "openings"
+_SIGNATURE = 64  #: bytes of a signature
 _COMMON = ("job", "stage", "domain", "tree")
 _OWN = ("partition", "root", "size", "start", "stop")
 
@@ -109,30 +111,48 @@ class Reply:
         if not (isinstance(parts, tuple) and len(parts) == 2 and isinstance(parts[0], tuple)):
             raise DecodingError("expected openings and a signature")
         rows, signature = parts
-        if len(rows) > len(requests) or type(signature) is not bytes:
+        if len(rows) > len(requests) or not _octets((signature,)) or len(signature) != _SIGNATURE:
             raise DecodingError("expected no more openings than were asked for, and a signature")
         return cls(tuple(map(_opened, requests, rows)), signature)
 
-    def believed(self, index: int) -> Opening | None:
-        """Return an opening whose leaves belong to the root that was asked for, or None."""
-        opening = self.openings[index]
-        try:
-            return opening and opening.proven()
-        except ProofError:
-            return None
+    @cached_property
+    def believed(self) -> tuple[Opening | None, ...]:
+        """The openings whose leaves belong to the root that was asked for; None for the others."""
+        return tuple(map(_proven, self.openings))
+
+    @property
+    def moved(self) -> int:
+        """Bytes of the believed leaves: nothing else counts as progress."""
+        return sum(sum(map(len, o.leaves)) for o in self.believed if o is not None)
+
+    @property
+    def wrong(self) -> int | None:
+        """Position of the first opening that was served and is not believed."""
+        pairs = enumerate(zip(self.openings, self.believed, strict=True))
+        return next((i for i, (served, good) in pairs if served is not good), None)
 
     def evidence(self, index: int) -> bytes:
-        """Return what proves an opening bad: the signed statement, without the data."""
-        statements = [o.statement() for o in self.openings if o is not None]
+        """Return what proves an opening bad: the signed statement, without the data.
+
+        The signature is on all openings or on none: evidence against one of them is enough.
+        """
         accused = self.openings[index]
         assert accused is not None, "only what was served can be wrong"
-        said = tuple(map(_digest, statements))
+        said = tuple(_digest(o.statement()) for o in self.openings if o is not None)
         return encode((accused.statement(), said, self.signature))
 
 
-def _opened(request: Opening, row: Any) -> Opening | None:
-    if row == ():
+def _proven(opening: Opening | None) -> Opening | None:
+    try:
+        return opening and opening.proven()
+    except ProofError:
         return None
+
+
+def _opened(request: Opening, row: Any) -> Opening | None:
+    if isinstance(row, tuple) and not row:
+        return None
+    # Also arrays and frames can be decoded: nothing is compared before its type is known.
     if not (isinstance(row, tuple) and len(row) == 2 and all(map(_octets, row))):
         raise DecodingError("expected leaves and proof of an opening, as bytes")
     return replace(request, leaves=row[0], proof=row[1])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import queue
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from dask_verify.core.canonical import encode
 from dask_verify.engine.dispatch import Dispatcher, Flight
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.tasks import COMMITTED
 from dask_verify.protocol.messages import MAP, REDUCE, Run, Task
 
 
@@ -23,6 +26,8 @@ class Started:
         self.of = Dispatcher(pool, window, None, 60.0, self._launch, lambda run: True)
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
+        for flight in flights:
+            flight.started = 0.0
         self.batches.append([f.run for f in flights if isinstance(f.run, Run)])
 
     def pump(self) -> list[list[Run]]:
@@ -103,21 +108,72 @@ def test_results_are_taken_together_until_all_have_landed(flying: int) -> None:
     assert started.of.next_of(events) == acts
 
 
-def test_one_reduce_that_has_to_wait_holds_up_no_other() -> None:
-    missing, sent = Task(MAP, 7), []
+def parked(driver: Any, flights: list[Flight]) -> None:
+    """Check that what waits gives up its place, and comes back when it is served."""
+    started, actions = Started(window=3), []
+    for flight in flights:
+        assert isinstance(flight.run, Run)
+        started.of.add(flight.run)
+    started.pump()
+    driver._dispatcher = started.of
+    driver._waiting = SimpleNamespace(until_served=lambda error, action: actions.append(action))
+    driver._events.get_nowait()()
+    assert [r.task.partition for r in started.of.flying] == [0, 2]
+    needed = run(MAP, 7)
+    started.of.add(needed)
+    assert started.pump() == [[needed]]
+    started.of.landed(needed)
+    actions[0]()
+    assert started.pump() == [[flights[1].run]]
+    assert started.of.flying[flights[1].run].relay
+
+
+def test_what_never_started_says_nothing_of_how_long_tasks_take() -> None:
+    started = Started(window=9)
+    for i in range(3):
+        started.of.add(run(REDUCE, i))
+    started.pump()
+    started.of.flying[run(REDUCE, 0)].started = float("inf")
+    assert started.of.landed(run(REDUCE, 0)) is not None
+    assert not started.of._took[REDUCE]
+    assert started.of.landed(run(REDUCE, 1)) is not None
+    assert len(started.of._took[REDUCE]) == 1
+
+
+@pytest.mark.parametrize("error", [UnservedError(Task(MAP, 7)), ValueError("whatever")])
+def test_one_reduce_that_has_to_wait_holds_up_no_other(error: Exception) -> None:
+    sent: list[int] = []
     flights = [Flight(run(REDUCE, i), False, 0.0) for i in range(3)]
 
     def reduces(domain: str, wanted: list[tuple[Run, bool]]) -> list[Any]:
         if any(r.task.partition == 1 for r, _ in wanted):
-            raise UnservedError(missing)
+            raise error
         sent.extend(r.task.partition for r, _ in wanted)
         return [SimpleNamespace(add_done_callback=lambda act: None) for _ in wanted]
 
-    waiting: list[tuple[Task, Any]] = []
+    late: list[Run] = []
     driver: Any = object.__new__(Driver)
     driver._launcher = SimpleNamespace(reduces=reduces)
-    driver._when_served = lambda error, action: waiting.append((error.task, action))
+    driver._unanswered = lambda run, reason: late.append(run)
+    driver._events = queue.SimpleQueue()
     driver._launch_reduces(("a", flights))
     assert sent == [0, 2]
-    assert [task for task, _ in waiting] == [missing]
+    unserved = isinstance(error, UnservedError)
+    assert late == ([] if unserved else [flights[1].run])
+    if unserved:
+        parked(driver, flights)
     assert [f.future is not None for f in flights] == [True, False, True]
+
+
+@pytest.mark.parametrize(("stage", "looks"), [(MAP, 0), (REDUCE, 2)])
+def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
+    seen: list[Any] = []
+    driver: Any = object.__new__(Driver)
+    driver.reader = SimpleNamespace(moved=Counter())
+    driver.arbiter = SimpleNamespace(examine=None)
+    driver._replied = lambda *reply: None
+    driver.beside = lambda function, item: seen.append(item)
+    driver._answered(
+        run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"))), False
+    )
+    assert [evidence for _, evidence in seen] == [b"one", b"two"][:looks]

@@ -12,9 +12,9 @@ from dask import delayed
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import Answer, Commitment
-from dask_verify.engine import launch
+from dask_verify.engine import compat, launch
 from dask_verify.engine.cluster import LocalDomainCluster
-from dask_verify.engine.compat import inner_graph
+from dask_verify.engine.compat import inner_graph, joined
 from dask_verify.engine.graphs import upstream
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import open_pool
@@ -238,6 +238,18 @@ def test_what_reads_more_than_a_chain_stays_apart() -> None:
     [(_, graph, [key], _)] = pool.seen
     assert len(graph) > 4
     assert graph[key].func is run_map
+
+
+def test_what_dangles_beside_a_chain_keeps_tasks_apart() -> None:
+    """A literal below what partitions share stays in the graph, and nothing refers to it."""
+    graph: Any = {
+        "a": compat.DataNode("a", 1),
+        "b": compat.Alias("b", "a"),
+        "c": compat.Task("c", str, compat.TaskRef("s")),
+    }
+    top = compat.Task("top", len, compat.TaskRef("c"))
+    assert list(joined(graph, top)) == ["a", "b", "c", "top"]
+    assert list(joined({"c": graph["c"]}, top)) == ["top"]
 
 
 def test_attempts_never_share_a_key() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dask_verify.core.canonical import encode
 from dask_verify.core.seal import (
     INPUT,
+    OUTPUT,
     Columns,
     Opening,
     SealedPartition,
@@ -19,7 +21,8 @@ from dask_verify.core.seal import (
 )
 from dask_verify.engine import patience, reader
 from dask_verify.engine.reader import Reader, UnservedError
-from dask_verify.protocol.domain import Domain, Identity
+from dask_verify.engine.store import Address
+from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
 from dask_verify.protocol.messages import MAP, ServedWrong, Task, Unserved
 from dask_verify.protocol.serving import answers, requested
 
@@ -77,6 +80,7 @@ def reading(pool: Pool, partitions: int = 1) -> tuple[Reader, list[Any]]:
         local=SimpleNamespace(),  # type: ignore[arg-type]
         holders=lambda task: ["bob"],
         post=posted.append,
+        claimed=lambda task, domain: [replace(COMMITMENT, partition=task.partition)],
     )
     for partition in range(partitions):
         made.addresses[Task(MAP, partition), "bob"] = "tcp://bob:1"
@@ -161,6 +165,76 @@ def test_an_answer_to_more_than_was_asked_is_none(clock: Clock) -> None:
     more = answers([SEALED.open(request) for request in inputs()], BOB)
     pool.sent = lambda honest: more
     assert reading(pool)[0].open(inputs()[0], "audits") is None
+
+
+@pytest.mark.parametrize("own", [{"root": b"r" * 32}, {"units": 6}, {"input_root": b"r" * 32}])
+def test_nobody_is_reported_for_a_root_or_size_that_another_committed_to(
+    clock: Clock, own: dict[str, Any]
+) -> None:
+    """Whoever is accepted meanwhile, a domain answers for what it has itself signed."""
+    pool = Pool(clock)
+    tree = INPUT if "input_root" in own else OUTPUT
+    request = asked(COMMITMENT, tree, 0, 1, "bob")
+    pool.sent = lambda honest: answers([replace(SEALED.open(request), leaves=(b"lie",))], BOB)
+    made, posted = reading(pool)
+    made.claimed = lambda task, domain: [replace(COMMITMENT, **own)]
+    assert made.open(request, "audits") is None
+    assert posted == []
+    made.claimed = lambda task, domain: [replace(COMMITMENT, **own), COMMITMENT]
+    assert made.open(request, "audits") is None
+    assert posted == [ServedWrong(Task(MAP, 0), "bob")]
+
+
+def test_one_look_at_a_reply_with_many_lies(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bytes] = []
+    monkeypatch.setattr(reader, "convicts", lambda evidence, *of: looks.append(evidence))
+    pool = Pool(clock)
+    lies = [replace(SEALED.open(request), leaves=(b"lie",)) for request in inputs()]
+    pool.sent = lambda honest: answers(lies, BOB)
+    assert reading(pool)[0].openings(inputs(), "audits") is None
+    assert len(looks) == 1
+
+
+def test_nobody_is_asked_range_by_range_for_what_it_did_not_serve(clock: Clock) -> None:
+    pool = Pool(clock, seconds=reader._LONG - 1)
+    pool.sent = lambda honest: answers([None], BOB)
+    made, posted = reading(pool, partitions=50)
+    missing = [replace(COMMITMENT, partition=i) for i in range(50)]
+    with pytest.raises(UnservedError):
+        made.sections([(c, 0, 3) for c in missing], "relayed")
+    assert len(pool.asked) == 1
+    assert len(posted) == 50
+
+
+def test_who_is_slow_and_serves_nothing_is_not_asked_again_for_a_while(clock: Clock) -> None:
+    pool = Pool(clock, seconds=reader._LONG + 1)
+    pool.sent = lambda honest: answers([None], BOB)
+    made, _ = reading(pool)
+    for _ in range(3):
+        assert made.open(inputs()[0], "audits") is None
+    assert len(pool.asked) == 1
+
+
+def test_padding_is_no_progress(clock: Clock) -> None:
+    pool = Pool(clock, seconds=patience.SECONDS * 0.7, at_once=1)
+    made, _ = reading(pool)
+    for padding in (bytes(64 << 20), encode((((b"x" * (64 << 20),), ()), ()))):
+        pool.asked.clear()
+        pool.sent = lambda honest, padding=padding: encode((((),), padding))  # type: ignore[misc]
+        assert made._many("bob", [(COMMITMENT, a, a + 1) for a in range(6)], "relayed") == {}
+        assert len(pool.asked) <= 1
+
+
+def test_another_holder_is_asked_for_all_that_the_first_does_not_serve(clock: Clock) -> None:
+    pool = Pool(clock)
+    pool.sent = lambda honest: answers([None], BOB)
+    made, posted = reading(pool, partitions=2)
+    made.holders = lambda task: ["bob", COORDINATOR]
+    own = SimpleNamespace(open=lambda request: SEALED.open(request))
+    made.local = {Address(b"job", MAP, i): own for i in range(2)}
+    wanted = [(replace(COMMITMENT, partition=i), 0, 3) for i in range(2)]
+    assert [o.leaves for o in made.sections(wanted, "relayed")] == [SEALED.leaves[:3]] * 2
+    assert posted == []
 
 
 @pytest.mark.parametrize("signer", [BOB, Identity("bob", bytes(32))])

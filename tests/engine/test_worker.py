@@ -71,14 +71,14 @@ def request(tree: str = OUTPUT, of: Commitment = COMMITMENT, domain: str = "alic
 
 
 def opened(side: VerifyWorker, wanted: Opening) -> Opening | None:
-    return Reply.from_bytes(side.open(questions([wanted])), [wanted]).believed(0)
+    return Reply.from_bytes(side.open(questions([wanted])), [wanted]).believed[0]
 
 
 def test_many_are_opened_at_once_and_what_is_not_here_is_left_out(side: VerifyWorker) -> None:
     side.keep(SEALED, COMMITMENT)
     wanted = [request(), replace(request(), partition=1), replace(request(), start=1, stop=6)]
     reply = Reply.from_bytes(side.open(questions(wanted)), wanted)
-    first, missing, last = (reply.believed(i) for i in range(3))
+    first, missing, last = (reply.believed[i] for i in range(3))
     assert missing is None
     assert (first and first.leaves, last and last.leaves) == (LEAVES[:2], LEAVES[1:])
 
@@ -99,7 +99,7 @@ def test_what_rotted_in_the_store_is_not_signed_for(side: VerifyWorker) -> None:
     assert rotten.output_tree.root == COMMITMENT.root
     object.__setattr__(rotten, "leaves", (b"rot", *LEAVES[1:]))
     reply = Reply.from_bytes(side.open(questions([request()])), [request()])
-    assert reply.believed(0) is None
+    assert reply.believed[0] is None
     assert not convicts(reply.evidence(0), request(), Domain("alice", ALICE.public_key))
 
 
@@ -126,8 +126,10 @@ def test_hashes_below_a_node_fold_to_the_root(side: VerifyWorker) -> None:
         replace(request(), partition=1),
         replace(request(), job=b"another"),
         replace(request(), start=5, stop=9),
+        replace(request(), size=12),
+        replace(request(), tree="other", root=SEALED.input_tree.root, size=2),
     ],
-    ids=["another's name", "another root", "another partition", "another job", "beyond the end"],
+    ids=["name", "root", "partition", "job", "beyond the end", "size", "tree"],
 )
 def test_what_it_did_not_commit_to_is_not_answered(side: VerifyWorker, wanted: Opening) -> None:
     side.keep(SEALED, COMMITMENT)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,17 +60,17 @@ def lie(signer: str = "alice") -> bytes:
 def test_an_honest_opening_is_believed_and_never_convicts(start: int, stop: int) -> None:
     wanted = request(start, stop)
     reply = replied(STORE.open(wanted), wanted=wanted)
-    believed = reply.believed(2)
+    believed = reply.believed[2]
     assert believed is not None
     assert believed.leaves == STORE.leaves[start:stop]
-    assert reply.believed(3) is None
+    assert reply.believed[3] is None
     assert not convicts(reply.evidence(2), wanted, ALICE)
 
 
 def test_the_input_tree_is_opened_alike() -> None:
     wanted = request(0, 2, INPUT)
     reply = replied(STORE.open(wanted), wanted=wanted, beside=0)
-    believed = reply.believed(0)
+    believed = reply.believed[0]
     assert believed is not None
     assert believed.leaves == STORE.inputs
     assert not convicts(reply.evidence(0), wanted, ALICE)
@@ -82,14 +84,26 @@ def test_requests_arrive_as_they_were_made() -> None:
 @pytest.mark.parametrize("beside", [0, 1, 5])
 def test_a_signed_lie_is_refused_and_convicts_without_the_data(beside: int) -> None:
     reply = replied(tampered(STORE.open(request())), beside=beside)
-    assert reply.believed(beside) is None
+    assert reply.believed[beside] is None
     evidence = reply.evidence(beside)
     assert accused(evidence).partition == 0
     assert b"lie" not in evidence
     assert convicts(evidence, request(), ALICE)
     for i in range(beside):
-        assert reply.believed(i) is not None
+        assert reply.believed[i] is not None
         assert not convicts(reply.evidence(i), request(0, 1, of=i + 5), ALICE)
+
+
+def test_the_first_wrong_opening_of_a_reply_is_the_one_that_is_proven() -> None:
+    wanted = [request(of=i) for i in range(6)]
+    opened = [STORE.open(r) for r in wanted]
+    served = [opened[0], None, tampered(opened[2]), opened[3], tampered(opened[4])]
+    reply = Reply.from_bytes(answers(served, identity("alice")), wanted)
+    assert [opening is not None for opening in reply.believed] == [True, False, False, True, False]
+    assert reply.moved == sum(map(len, opened[0].leaves + opened[3].leaves))
+    assert reply.wrong == 2
+    assert convicts(reply.evidence(2), wanted[2], ALICE)
+    assert Reply.from_bytes(answers(opened[:2], identity("alice")), wanted).wrong is None
 
 
 @pytest.mark.parametrize("signer", ["bob", "mallory"])
@@ -141,7 +155,7 @@ def test_what_was_signed_of_something_else_does_not_convict(change: dict) -> Non
     evidence = replied(other, wanted=replace(request(), **change)).evidence(2)
     assert not convicts(evidence, request(), ALICE)
     reply = replied(other)
-    assert reply.believed(2) is None
+    assert reply.believed[2] is None
     assert not convicts(reply.evidence(2), request(), ALICE)
 
 
@@ -149,11 +163,11 @@ def test_what_was_signed_of_something_else_does_not_convict(change: dict) -> Non
 def test_a_truncated_opening_is_refused(cut: str) -> None:
     opening = STORE.open(request())
     short = replace(opening, **{cut: getattr(opening, cut)[:-1]})
-    assert replied(short).believed(2) is None
+    assert replied(short).believed[2] is None
 
 
 def test_an_opening_of_another_range_is_refused() -> None:
-    assert replied(STORE.open(request(0, 2)), wanted=request(2, 4)).believed(2) is None
+    assert replied(STORE.open(request(0, 2)), wanted=request(2, 4)).believed[2] is None
 
 
 @given(st.binary(max_size=200))
@@ -179,8 +193,12 @@ ROW = (0, b"r" * 32, 6, 2, 4)
         (b"j", "map", "alice", OUTPUT, ((-1, *ROW[1:]),)),
         (b"j", "map", "alice", OUTPUT, ((0, "root", 6, 2, 4),)),
         (b"j", 5, "alice", OUTPUT, (ROW,)),
+        (b"j", "map", "alice", OUTPUT, np.zeros(2)),
+        (b"j", "map", "alice", OUTPUT, (np.zeros(5),)),
+        (b"j", "map", "alice", OUTPUT, ((np.zeros(1), *ROW[1:]),)),
+        (np.zeros(1), "map", "alice", OUTPUT, (ROW,)),
     ],
-    ids=str,
+    ids=lambda parts: repr(parts)[:60],
 )
 def test_requests_of_another_form_are_refused(parts: tuple) -> None:
     with pytest.raises(DecodingError):
@@ -193,14 +211,20 @@ def test_requests_of_another_form_are_refused(parts: tuple) -> None:
         (),
         ((), 5),
         ((), b"", b""),
-        (b"rows", b"s"),
-        ((5,), b"s"),
-        (((b"leaf",),), b"s"),
-        (((b"leaf",), b"proof"), b"s"),
-        ((((b"leaf",), ("proof",)),), b"s"),
-        (((), ()), b"s"),
+        (b"rows", bytes(64)),
+        ((5,), bytes(64)),
+        (((b"leaf",),), bytes(64)),
+        ((((b"leaf",), b"proof"),), bytes(64)),
+        ((((b"leaf",), ("proof",)),), bytes(64)),
+        (((), ()), bytes(64)),
+        (((),), b"short"),
+        ((np.zeros(3),), bytes(64)),
+        ((np.float64(1),), bytes(64)),
+        (((np.zeros(0), ()),), bytes(64)),
+        ((pd.DataFrame({"a": [1]}),), bytes(64)),
+        (np.zeros(2), bytes(64)),
     ],
-    ids=str,
+    ids=lambda parts: repr(parts)[:40],
 )
 def test_replies_of_another_form_are_refused(parts: tuple) -> None:
     with pytest.raises(DecodingError):
