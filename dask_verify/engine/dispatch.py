@@ -210,6 +210,11 @@ def _checks_reduce(waiting: tuple[Run, bool]) -> bool:
     return waiting[0].audit and waiting[0].task.stage == REDUCE
 
 
+def done(future: Future) -> bool:
+    """Whether a future holds an answer, which counts however late it is."""
+    return bool(future.status == "finished")
+
+
 def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
     """Return what finished futures hold: bytes, or why there are none.
 
@@ -217,7 +222,7 @@ def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
     had, then domain by domain, so that no domain stands in another's way.
     """
     found: dict[Key, Any] = {}
-    ready = [(run, future) for run, future in landings if future.status == "finished"]
+    ready = [(run, future) for run, future in landings if done(future)]
     for together in _groups(ready, lambda run, future: future.client):
         try:
             found |= _fetched(together)

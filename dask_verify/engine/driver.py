@@ -23,7 +23,7 @@ from distributed import Future
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
-from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, results
+from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, results
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.launch import Launcher
@@ -359,7 +359,7 @@ class Driver:
 
     def _landed(self, landings: Sequence[Landing]) -> None:
         """Fetch all answers that are there in one go, then take them one by one."""
-        wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or _done(f)]
+        wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or done(f)]
         for (run, future), answer in zip(wanted, results(wanted), strict=True):
             flight = self._dispatcher.landed(run)
             if isinstance(run, Challenge):
@@ -394,11 +394,6 @@ class Driver:
         elif reply.missing:
             # Again with sections that the coordinator read itself: nobody can complain of those.
             self._dispatcher.add(run, relay=True)
-
-
-def _done(future: Future) -> bool:
-    """Whether a future holds an answer, which counts however late it is."""
-    return bool(future.status == "finished")
 
 
 def _fail(error: BaseException) -> None:
