@@ -133,6 +133,22 @@ class MerkleTree:
         """Hashes of the leaves, in order (a copy)."""
         return list(self._levels[0])
 
+    def leaf_range(self, start: int, stop: int) -> list[bytes]:
+        """Return the hashes of some contiguous leaves, without a look at the others.
+
+        Parameters
+        ----------
+        start, stop : int
+            The range.
+
+        Examples
+        --------
+        >>> tree = MerkleTree([b"one", b"two", b"three"])
+        >>> tree.leaf_range(1, 3) == tree.leaf_hashes[1:3]
+        True
+        """
+        return self._levels[0][start:stop]
+
     def node(self, level: int, index: int) -> bytes:
         """Return the hash of one node.
 

@@ -300,7 +300,7 @@ class SealedPartition:
             request, leaves=leaves[start:stop], proof=tuple(tree.range_proof(start, stop))
         )
         # No second pass over the leaves to sign for what was hashed when the tree was made.
-        opening.__dict__["leaf_hashes"] = tuple(tree.leaf_hashes[start:stop])
+        opening.__dict__["leaf_hashes"] = tuple(tree.leaf_range(start, stop))
         return opening
 
     def columns(self, request: Columns) -> Columns:

@@ -169,7 +169,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     def _open(self, request: bytes) -> bytes:
         opened: list[Opening | None] = []
         size, saboteur = 0, self.saboteur
-        for wanted in requested(request)[:_ROWS]:
+        for wanted in requested(request, _ROWS):
             opened.append(self._opened(wanted, saboteur))
             size += sum(map(len, opened[-1].leaves)) if opened[-1] else 0
             if size > _REPLY:

@@ -52,8 +52,14 @@ def questions(requests: Sequence[Opening]) -> bytes:
     return encode((*common, rows))
 
 
-def requested(data: bytes) -> list[Opening]:
+def requested(data: bytes, most: int) -> list[Opening]:
     """Return the requests that `questions` encoded.
+
+    Parameters
+    ----------
+    data : bytes
+    most : int
+        How many of the first ones are looked at.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def requested(data: bytes) -> list[Opening]:
     if not isinstance(rows, tuple):
         raise DecodingError("expected what all requests share, and the requests")
     common = dict(zip(_COMMON, parts, strict=False))
-    return [_request(common, row) for row in rows]
+    return [_request(common, row) for row in rows[:most]]
 
 
 def _request(common: dict[str, Any], row: Any) -> Opening:

@@ -60,7 +60,7 @@ class Pool:
             return self.changed(answer).to_bytes()
         if self.at_once == 0:
             raise TimeoutError("no answer")
-        wanted = requested(message["request"])[: self.at_once]
+        wanted = requested(message["request"], 1000)[: self.at_once]
         return self.sent(answers([SEALED.open(w) for w in wanted], BOB))
 
 

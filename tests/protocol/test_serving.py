@@ -78,7 +78,8 @@ def test_the_input_tree_is_opened_alike() -> None:
 
 def test_requests_arrive_as_they_were_made() -> None:
     requests = [request(a, b, of=i) for i, (a, b) in enumerate(RANGES)]
-    assert requested(questions(requests)) == requests
+    assert requested(questions(requests), 1000) == requests
+    assert requested(questions(requests), 3) == requests[:3]
 
 
 @pytest.mark.parametrize("beside", [0, 1, 5])
@@ -172,7 +173,11 @@ def test_an_opening_of_another_range_is_refused() -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_is_neither_request_nor_reply_nor_evidence(wire: bytes) -> None:
-    for read in (requested, accused, lambda wire: Reply.from_bytes(wire, [request()])):
+    for read in (
+        lambda wire: requested(wire, 9),
+        accused,
+        lambda wire: Reply.from_bytes(wire, [request()]),
+    ):
         with pytest.raises(DecodingError):
             read(wire)
     assert not convicts(wire, request(), ALICE)
@@ -202,7 +207,7 @@ ROW = (0, b"r" * 32, 6, 2, 4)
 )
 def test_requests_of_another_form_are_refused(parts: tuple) -> None:
     with pytest.raises(DecodingError):
-        requested(encode(parts))
+        requested(encode(parts), 9)
 
 
 @pytest.mark.parametrize(
