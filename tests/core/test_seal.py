@@ -145,6 +145,15 @@ def test_every_mutation_of_an_opening_is_refused() -> None:
             mutant.verify(request)
 
 
+def test_what_rotted_is_noticed_although_its_hashes_are_remembered() -> None:
+    partition = sealed(2, 2)
+    request = asked(partition.commit(b"j", "map", 1, "a", b"i"), OUTPUT, 0, 2, "a")
+    assert partition.output_tree.root == request.root
+    object.__setattr__(partition, "leaves", (b"rot", *partition.leaves[1:]))
+    with pytest.raises(ProofError):
+        partition.open(request).verify(request)
+
+
 def test_the_signed_statement_binds_everything_and_holds_no_data() -> None:
     partition = sealed(4, 3)
     request = asked(partition.commit(b"j", "map", 1, "a", b"i"), OUTPUT, 4, 7, "a")

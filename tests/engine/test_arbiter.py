@@ -9,6 +9,7 @@ import pytest
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import OUTPUT, SealedPartition, asked
+from dask_verify.engine import arbiter
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.protocol.messages import MAP, Task
 
@@ -29,7 +30,7 @@ def examined(item: bytes) -> list[Any]:
     def withdrawn(partition: int) -> Any:
         raise AssertionError("another partition may be withdrawn at this moment")
 
-    arbiter = Arbiter(
+    made = Arbiter(
         plan=SimpleNamespace(maps=5),  # type: ignore[arg-type]
         work=SimpleNamespace(bounds=lambda units: [(0, 2 * units), (2 * units, 4 * units)]),  # type: ignore[arg-type]
         shipped=None,  # type: ignore[arg-type]
@@ -39,12 +40,19 @@ def examined(item: bytes) -> list[Any]:
         ranges=withdrawn,
         post=looks.append,
     )
-    arbiter.examine((1, item))
+    made.examine((1, item))
     return looks
 
 
 def test_evidence_is_held_against_the_partition_that_it_names() -> None:
     assert examined(evidence()) == [(evidence(), COMMITMENT, 4, 8)]
+
+
+def test_evidence_beyond_all_measure_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arbiter, "_EVIDENCE", len(evidence()))
+    assert examined(evidence())
+    monkeypatch.setattr(arbiter, "_EVIDENCE", len(evidence()) - 1)
+    assert not examined(evidence())
 
 
 @pytest.mark.parametrize("partition", [0, 4, 99])

@@ -225,6 +225,21 @@ def test_padding_is_no_progress(clock: Clock) -> None:
         assert len(pool.asked) <= 1
 
 
+def test_lies_are_no_progress_either(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "RATE", 10)
+    pool = Pool(clock, seconds=patience.SECONDS * 0.7)
+    ranges = [(COMMITMENT, a, a + 1) for a in range(6)]
+
+    def one_and_a_lie(honest: bytes) -> bytes:
+        start = 2 * (len(pool.asked) - 1)
+        good, other = (SEALED.open(asked(COMMITMENT, OUTPUT, a, a + 1, "bob"))
+                       for a in (start, start + 1))  # fmt: skip
+        return answers([good, replace(other, leaves=(bytes(1000),))], BOB)
+
+    pool.sent = one_and_a_lie
+    assert len(reading(pool)[0]._many("bob", ranges, "relayed")) == len(pool.asked) == 2
+
+
 def test_another_holder_is_asked_for_all_that_the_first_does_not_serve(clock: Clock) -> None:
     pool = Pool(clock)
     pool.sent = lambda honest: answers([None], BOB)

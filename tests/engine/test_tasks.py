@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,17 @@ from dask_verify.core.canonical import decode, decode_records, encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree
 from dask_verify.core.seal import (
     ANSWER_CONTEXT,
+    OUTPUT,
     Answer,
     Commitment,
+    Opening,
     SealedPartition,
     digest,
     map_question,
     reduce_question,
 )
-from dask_verify.engine import compute, tasks
+from dask_verify.core.seal import asked as opening_asked
+from dask_verify.engine import compute, patience, tasks
 from dask_verify.engine.store import Address
 from dask_verify.engine.tasks import (
     AUDITED,
@@ -41,7 +45,7 @@ from dask_verify.engine.worker import VerifyWorker, _Rehearsal
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import admit
-from dask_verify.protocol.serving import unwrap
+from dask_verify.protocol.serving import Reply, answers, requested, unwrap
 from dask_verify.testing import Echo, ForgeRoot, Frame, ReadOther, Saboteur, Tamper
 
 FUNCTIONS = b"not even a pickle"
@@ -314,3 +318,68 @@ def test_an_untrusted_empty_section_that_nobody_has_is_missing(alice: Sabotage) 
     table, _ = kept(side, (0, 0), trusted=False)
     side.forget(b"job")
     assert decode(reduced(side, table)) == (MISSING, (0,), ())
+
+
+# --- asking other workers ------------------------------------------------------------------
+
+
+class Holder:
+    """A worker that is asked for sections, and takes its time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, serve: Any) -> None:
+        self.asked, self._now, self._seconds, self._serve = 0, 0.0, seconds, serve
+        monkeypatch.setattr(tasks, "get_worker", lambda: SimpleNamespace(loop=None))
+        monkeypatch.setattr(tasks, "sync", lambda loop, function: asyncio.run(function()))
+        monkeypatch.setattr(tasks, "_opened", self._opened)
+        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: self._now))
+
+    async def _opened(self, worker: Any, address: str, request: bytes) -> bytes:
+        self.asked += 1
+        self._now += self._seconds
+        return answers(self._serve(requested(request, 100)), ALICE)
+
+
+SERVED = SealedPartition(4, 2, 8, (8,), tuple(b"cell %d" % i for i in range(8)))
+SECTIONS = [
+    opening_asked(SERVED.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, i, i + 1, "alice")
+    for i in range(8)
+]
+
+
+def lie(request: Opening) -> Opening:
+    return replace(SERVED.open(request), leaves=(bytes(1000),))
+
+
+def test_who_serves_a_little_at_a_time_is_asked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder(monkeypatch, 0, lambda requests: [SERVED.open(requests[0])])
+    replies = tasks._ask("tcp://there", SECTIONS)
+    leaves = tuple(o.leaves[0] for reply in replies for o in reply.believed if o is not None)
+    assert leaves == SERVED.leaves
+    assert holder.asked == len(SECTIONS)
+
+
+@pytest.mark.parametrize("serve", [lambda requests: [None], lambda requests: [lie(requests[0])]])
+def test_who_serves_nothing_right_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, serve: Any
+) -> None:
+    holder = Holder(monkeypatch, 0, serve)
+    tasks._ask("tcp://there", SECTIONS)
+    assert holder.asked == 1
+
+
+def test_lies_are_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "RATE", 10)
+    serve = lambda requests: [SERVED.open(requests[0]), lie(requests[1])]  # noqa: E731
+    holder = Holder(monkeypatch, patience.SECONDS * 0.7, serve)
+    tasks._ask("tcp://there", SECTIONS)
+    assert holder.asked == 2
+
+
+def test_evidence_of_many_lies_is_bounded() -> None:
+    collector: Any = object.__new__(tasks._Collector)
+    collector._sections, collector.evidence = {}, []
+    reply = Reply.from_bytes(answers([lie(SECTIONS[0])], ALICE), SECTIONS)
+    for _ in range(20):
+        collector._check(reply)
+    assert len(collector.evidence) == 8
+    assert collector._sections == {}

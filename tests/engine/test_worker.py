@@ -92,6 +92,15 @@ def test_a_reply_that_grows_too_long_is_cut(
     assert len(Reply.from_bytes(side.open(questions(wanted)), wanted).openings) == 2
 
 
+def test_no_more_openings_than_a_reply_holds_are_looked_at(
+    side: VerifyWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_ROWS", 3)
+    side.keep(SEALED, COMMITMENT)
+    wanted = [request()] * 5
+    assert len(Reply.from_bytes(side.open(questions(wanted)), wanted).openings) == 3
+
+
 def test_what_rotted_in_the_store_is_not_signed_for(side: VerifyWorker) -> None:
     """Its holder signs for what it hashed when it committed: bytes that rot expose nobody."""
     side.keep(replace(SEALED), COMMITMENT)
