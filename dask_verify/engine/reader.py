@@ -124,8 +124,8 @@ class Reader:
                 found |= self._many(domain, group, what)
         # All that is missing is made again at the same time.
         missing = [wanted for wanted in ranges if wanted not in found]
-        for commitment, _, _ in missing:
-            self._unserved(commitment)
+        for wanted in missing:
+            self._unserved(wanted[0], holders[wanted])
         if missing:
             raise UnservedError(_task(missing[0][0]))
         return [found[wanted] for wanted in ranges]
@@ -235,14 +235,13 @@ class Reader:
             opening = self.open(asked(commitment, OUTPUT, start, stop, domain), what)
             if opening is not None:
                 return opening
-        self._unserved(commitment)
+        self._unserved(commitment, holders)
         raise UnservedError(task)
 
-    def _unserved(self, commitment: Commitment) -> None:
-        """Report everybody who holds a partition and has not served it."""
-        task = _task(commitment)
-        for domain in self.holders(task):
-            self.post(Unserved(task, domain, commitment.digest))
+    def _unserved(self, commitment: Commitment, names: Sequence[str]) -> None:
+        """Report those who were asked for a partition: who holds it since then was not."""
+        for domain in names:
+            self.post(Unserved(_task(commitment), domain, commitment.digest))
 
     def _own(self, request: Opening) -> Opening | None:
         try:

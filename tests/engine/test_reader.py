@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,6 +140,23 @@ def test_who_refuses_at_once_may_be_asked_again(clock: Clock) -> None:
     for _ in range(3):
         assert made.openings(inputs(), "audits") is None
     assert len(pool.asked) == 3
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_who_holds_a_partition_since_others_were_asked_is_not_reported(
+    clock: Clock, many: bool
+) -> None:
+    pool = Pool(clock, at_once=0)
+    made, posted = reading(pool)
+    made.holders = lambda task: ["bob", "carol"] if pool.asked else ["bob"]
+    read = (
+        partial(made.sections, [(COMMITMENT, 0, 3)])
+        if many
+        else partial(made.leaves, COMMITMENT, 0, 3)
+    )
+    with pytest.raises(UnservedError):
+        read("relayed")
+    assert posted == [Unserved(Task(MAP, 0), "bob", COMMITMENT.digest)]
 
 
 def test_all_that_is_missing_is_reported_at_once(clock: Clock) -> None:
