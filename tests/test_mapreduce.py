@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
-import time
-from pathlib import Path
+import os
 
 import dask.bag as db
 import pytest
@@ -37,10 +37,10 @@ def client(shared_cluster):
 
 @pytest.fixture
 def gate(tmp_path):
-    """A file that tasks wait for; it exists at the latest when the test ends."""
-    path = tmp_path / "open"
-    yield path
-    path.touch()
+    """Hold up all who come to it until it is opened."""
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()
 
 
 def one(record):
@@ -56,10 +56,26 @@ def run(records, mapper, reducer, client, parts=3, **options):
     return verified_map_reduce(bag, mapper, reducer, client=client, **options)
 
 
-def waiting(path):
+class Gate:
+    """A pipe without a word in it: who reads waits until its other end is closed."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        os.mkfifo(path)
+        self._end = os.open(path, os.O_RDWR)
+
+    def open(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+            os.close(self._end)
+
+
+def waiting(gate):
+    path = gate.path
+
     def mapper(record):
-        while not Path(path).exists():
-            time.sleep(0.01)
+        with contextlib.suppress(FileNotFoundError), open(path) as pipe:
+            pipe.read()
         return [(record, 1)]
 
     return mapper
@@ -181,7 +197,7 @@ def test_a_job_runs_until_it_has_a_verdict(client, gate):
         job.result(timeout=0.01)
     assert job.report.verdict is None
     assert "running" in str(job.report)
-    gate.touch()
+    gate.open()
     assert job.wait(60) is Verdict.AGREED
     assert "agreed" in repr(job)
 
