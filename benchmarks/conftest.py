@@ -1,0 +1,38 @@
+"""Run each micro case once, as a plain test, unless pytest-benchmark is asked to measure.
+
+pytest benchmarks/micro                      # plain tests, small data
+pytest benchmarks/micro --benchmark-only     # measured, full size
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+
+def _asked(config: pytest.Config) -> bool:
+    options = ("benchmark_only", "benchmark_enable")
+    return any(config.getoption(name, False) for name in options)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-benchmark looks at its options
+def pytest_configure(config: pytest.Config) -> None:
+    if not _asked(config):
+        config.option.benchmark_disable = True
+
+
+@pytest.fixture
+def measures(request: pytest.FixtureRequest) -> bool:
+    """Whether pytest-benchmark is there and was asked to measure."""
+    return _asked(request.config)
+
+
+if find_spec("pytest_benchmark") is None:
+
+    @pytest.fixture
+    def benchmark() -> Callable[..., Any]:
+        """Stand in for the fixture of pytest-benchmark: a plain call."""
+        return lambda function: function()
