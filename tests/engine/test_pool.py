@@ -157,6 +157,27 @@ class TestContract:
         # The worker may have been given the first tasks in advance, before there were others.
         assert [priority for priority in order if priority not in (3, 1)] == [5, 4, 2, 0]
 
+    def test_what_was_submitted_first_starts_first(self, cluster, pool):
+        """Else a stream of new tasks would make old ones late, and their domain suspected."""
+        kind = type(pool).__name__
+        clients = cluster.get_client()
+        client = clients["bob"] if isinstance(clients, dict) else clients
+
+        def submitted(names, function):
+            keys = [f"{name}-{kind}" for name in names]
+            return pool.submit("bob", {key: Task(key, function) for key in keys}, keys)
+
+        submitted(["hold"], hold(f"queue-{kind}"))
+        futures = {}
+        for batch in (["z0", "y0", "x0"], ["m1"], ["a2"], ["f3"], ["c4"]):
+            futures |= submitted(batch, now())
+        while not waits(client, f"c4-{kind}"):
+            assert not any(future.done() for future in futures.values())
+        Event(f"queue-{kind}", client=client).set()
+        started = client.gather(futures)
+        order = sorted(started, key=started.get)
+        assert [key[1] for key in order] == ["0", "0", "0", "1", "2", "3", "4"]
+
     def test_scattered_bytes_are_in_the_domain_and_usable(self, pool):
         data = pool.scatter("carol", b"x" * 1000, "relay")
         assert data.key.startswith("relay-")
