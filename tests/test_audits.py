@@ -13,6 +13,7 @@ from distributed import Client
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, verified_map_reduce
 from dask_verify.engine.enrolment import enrol
+from dask_verify.engine.store import Address
 from dask_verify.errors import InconclusiveError, PolicyError, TaskError
 from dask_verify.protocol.draws import Draws, seed_digest
 from dask_verify.protocol.messages import MAP, READ, REDUCE, Task
@@ -196,13 +197,14 @@ def test_the_seed_is_secret_until_the_verdict(client, tmp_path):
 def kept_inputs(client, job):
     """Return, for every map partition that a worker keeps, how many unit inputs it holds."""
 
-    def look(prefix, dask_worker):
-        data = dask_worker.plugins["dask-verify"].store._data
-        return [len(data[name].inputs) for name in data if name.startswith(prefix)]
+    def look(job, maps, dask_worker):
+        store = dask_worker.plugins["dask-verify"].store
+        kept = (at for at in (Address(job, "map", i) for i in range(maps)) if at in store)
+        return [len(store[at].inputs) for at in kept]
 
     clients = client.values() if isinstance(client, dict) else [client]
-    prefix = f"{job.report.job}-map-"
-    return [n for one in clients for found in one.run(look, prefix).values() for n in found]
+    asked = bytes.fromhex(job.report.job), job.report.progress[MAP][1]
+    return [n for one in clients for found in one.run(look, *asked).values() for n in found]
 
 
 @pytest.mark.parametrize("audit", [0.0, 0.3])

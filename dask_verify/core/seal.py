@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask_verify.core.audits import (
     ANSWER_CONTEXT,
@@ -27,6 +27,9 @@ from dask_verify.core.canonical import encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree, verify_range
 from dask_verify.core.record import LARGEST, Record, digest
 from dask_verify.errors import DecodingError, ProofError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "ANSWER_CONTEXT",
@@ -244,9 +247,9 @@ class SealedPartition:
         Records that were read.
     counts : tuple of int
         Records that were emitted, as in `Commitment`.
-    leaves : tuple of bytes
-        Cells in bucket-major order.
-    inputs : tuple of bytes
+    leaves : sequence of bytes
+        Cells in bucket-major order; slices of it are tuples.
+    inputs : sequence of bytes
         Canonical input of each unit; empty where the unit is the whole partition.
     """
 
@@ -254,8 +257,8 @@ class SealedPartition:
     units: int
     records_in: int
     counts: tuple[int, ...]
-    leaves: tuple[bytes, ...]
-    inputs: tuple[bytes, ...] = ()
+    leaves: Sequence[bytes]
+    inputs: Sequence[bytes] = ()
 
     @cached_property
     def output_tree(self) -> MerkleTree:
@@ -286,7 +289,7 @@ class SealedPartition:
             root=self.output_tree.root,
         )
 
-    def tree(self, name: str) -> tuple[MerkleTree, tuple[bytes, ...]]:
+    def tree(self, name: str) -> tuple[MerkleTree, Sequence[bytes]]:
         """Return one of the two trees and its leaves."""
         if name == OUTPUT:
             return self.output_tree, self.leaves
@@ -297,7 +300,7 @@ class SealedPartition:
         tree, leaves = self.tree(request.tree)
         start, stop = request.start, request.stop
         opening = replace(
-            request, leaves=leaves[start:stop], proof=tuple(tree.range_proof(start, stop))
+            request, leaves=tuple(leaves[start:stop]), proof=tuple(tree.range_proof(start, stop))
         )
         # No second pass over the leaves to sign for what was hashed when the tree was made.
         opening.__dict__["leaf_hashes"] = tuple(tree.leaf_range(start, stop))
@@ -323,7 +326,9 @@ class SealedPartition:
 
     def without_inputs(self) -> SealedPartition:
         """Return this partition after its inputs are no longer needed."""
-        return replace(self, inputs=())
+        bare = replace(self, inputs=())
+        vars(bare)["output_tree"] = self.output_tree
+        return bare
 
     def to_state(self) -> dict[str, Any]:
         """Return the fields as plain values, for a store on the same machine."""

@@ -64,7 +64,7 @@ def _source(driver: Driver, commitment: Commitment) -> Source:
     holders = tuple(driver.reader.where(task))
     leaves: tuple[bytes, ...] = ()
     if not holders and COORDINATOR in driver.holders(task):
-        leaves = driver.local[Address(commitment.job, *task)].leaves
+        leaves = tuple(driver.local[Address(commitment.job, *task)].leaves)
     return commitment.to_bytes(), holders, leaves
 
 

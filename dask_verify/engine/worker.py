@@ -34,6 +34,8 @@ _REPLY = 64 << 20  #: bytes after which a reply leaves the rest of the openings 
 _ROWS = 10_000  #: openings in one reply: others wait for this worker too
 _UNANSWERABLE = (KeyError, DecodingError, InputError, IndexError, ValueError)
 _HASH = BLAKE3.size
+_TENTH = 10  #: of a worker's memory is for sealed partitions
+_UNLIMITED = 256 << 20  #: bytes for them where a worker's memory has no limit
 _POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
 
 
@@ -50,7 +52,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         File with a pickled saboteur; read again whenever it changes. For rehearsal only.
     store_memory : int, optional
         Bytes of sealed partitions kept in memory before they spill to disk; default: the
-        configuration's ``verify.store-memory``.
+        configuration's ``verify.store-memory``, or a tenth of the worker's memory limit.
     """
 
     name = NAME
@@ -74,10 +76,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Open the store and register the handlers."""
         self.identity = Identity(self.domain, self._private_key)
         self.address = worker.address
-        memory = self._store_memory
-        if memory is None:
-            memory = parse_bytes(dask.config.get("verify.store-memory", "256 MiB"))
-        self.store = Store(str(Path(worker.local_directory) / "verify"), memory)
+        self.store = Store(str(Path(worker.local_directory) / "verify"), self._memory(worker))
         self.closed: set[bytes] = set()
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open
@@ -85,6 +84,15 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         worker.handlers["verify_columns"] = self.columns
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
+
+    def _memory(self, worker: Worker) -> int:
+        if self._store_memory is not None:
+            return self._store_memory
+        configured = dask.config.get("verify.store-memory", None)
+        if configured is not None:
+            return int(parse_bytes(configured))
+        limit = worker.memory_manager.memory_limit
+        return int(limit / _TENTH) if limit else _UNLIMITED
 
     @property
     def saboteur(self) -> Any:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dask_verify.core.seal import SealedPartition
-from dask_verify.engine.store import Address, Store
+from dask_verify.core.merkle import BLAKE3
+from dask_verify.core.seal import OUTPUT, SealedPartition, asked
+from dask_verify.engine.store import Address, Spilled, Store
 
 AT = Address(b"job", "map", 0)
 
@@ -24,6 +25,68 @@ def test_what_exceeds_the_memory_is_on_disk_and_comes_back_equal(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) >= 8
     assert {address: store[address] for address in kept} == kept
     assert store[AT].output_tree.root == kept[AT].output_tree.root
+
+
+def test_of_what_is_on_disk_any_run_of_leaves_can_be_read_and_proven(tmp_path: Path) -> None:
+    leaves = tuple(b"%d" % i * i for i in range(7))
+    whole = SealedPartition(7, 1, 7, (7,), leaves)
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = whole
+    spilled = store[AT].leaves
+    assert isinstance(spilled, Spilled)
+    assert len(spilled) == 7
+    assert [spilled[i] for i in range(-7, 7)] == [leaves[i] for i in range(-7, 7)]
+    for start in range(8):
+        for stop in range(8):
+            assert spilled[start:stop] == leaves[start:stop]
+    with pytest.raises(IndexError):
+        spilled[7]
+    request = asked(whole.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, 2, 5, "alice")
+    store[AT].open(request).verify(request)
+
+
+def test_reading_a_spilled_partition_puts_nothing_back_into_memory(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), memory=100)
+    for i in range(3):
+        store[Address(b"job", "map", i)] = sealed(b"%d" % i * 90)
+    for _ in range(2):
+        for i in range(3):
+            assert store[Address(b"job", "map", i)].leaves[0] == b"%d" % i * 90
+    assert list(store._whole) == ["6a6f62-map-2"]
+
+
+def test_bytes_that_rot_on_disk_are_served_with_the_hashes_that_were_signed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = sealed(b"good")
+    commitment = store[AT].commit(b"job", "map", 0, "alice", b"in")
+    (file,) = tmp_path.glob("*.leaves")
+    file.write_bytes(b"evil")
+    request = asked(commitment, OUTPUT, 0, 1, "alice")
+    opening = store[AT].open(request)
+    assert opening.leaves == (b"evil",)
+    assert opening.leaf_hashes == (BLAKE3.leaf(b"good"),)
+
+
+def test_leaves_of_a_forgotten_job_are_missing_also_for_who_still_has_the_partition(
+    tmp_path: Path,
+) -> None:
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = sealed(b"old")
+    before = store[AT]
+    store[AT] = sealed(b"new")
+    with pytest.raises(KeyError):
+        before.leaves[0]
+    store.forget(b"job")
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_on_disk_are_released_there(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = sealed(b"out", (b"in",))
+    assert store[AT].input_tree.root == sealed(b"out", (b"in",)).input_tree.root
+    store.release_inputs(AT)
+    assert store[AT] == sealed(b"out")
+    assert not list(tmp_path.glob("*.inputs"))
 
 
 def test_making_a_partition_again_replaces_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
+import dask
 import pytest
 
 from dask_verify.core.canonical import decode, encode
@@ -99,6 +100,25 @@ def test_no_more_openings_than_a_reply_holds_are_looked_at(
     side.keep(SEALED, COMMITMENT)
     wanted = [request()] * 5
     assert len(Reply.from_bytes(side.open(questions(wanted)), wanted).openings) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "configured", "limit", "kept"),
+    [
+        (7, "1 MiB", 1000, 7),
+        (None, "1 MiB", 1000, 1 << 20),
+        (None, None, 1000, 100),
+        (None, None, 0, 256 << 20),
+        (None, None, None, 256 << 20),
+    ],
+)
+def test_the_store_keeps_what_it_is_told_to_or_a_share_of_the_worker(
+    given: int | None, configured: str | None, limit: int | None, kept: int
+) -> None:
+    worker: Any = SimpleNamespace(memory_manager=SimpleNamespace(memory_limit=limit))
+    side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=given)
+    with dask.config.set({"verify.store-memory": configured}):
+        assert side._memory(worker) == kept
 
 
 def test_what_rotted_in_the_store_is_not_signed_for(side: VerifyWorker) -> None:
