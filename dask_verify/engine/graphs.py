@@ -259,9 +259,11 @@ def _materialised(collection: Any) -> tuple[dict[Key, Any], list[Key]]:
     from dask.bag import Bag
 
     if isinstance(collection, dask.dataframe.DataFrame):
+        # Dask reads several small files as one partition, but only for somebody who takes them.
+        taken = collection.map_partitions(_itself, meta=collection._meta)
         # Also what is lowered only now: p2p is the default where a client is about.
         with dask.config.set({"dataframe.shuffle.method": "tasks"}):
-            collection = collection.optimize()
+            collection = taken.optimize()
             graph = dict(collection.__dask_graph__())
     elif isinstance(collection, Bag):
         (collection,) = optimize(collection)

@@ -251,6 +251,23 @@ def test_normalising_drops_attributes_flags_and_freq():
     assert normal.flags.allows_duplicate_labels
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [5, 3, 9, 1], [0, 1, 2, 3], [7, 7, 7, 7], [0, 1, 3, 3], [3, 2, 1, 0], [0, 5, 1, 15],
+        [-(2**63), 2**63 - 1, 0, 1], [4, 1], [4], [],
+    ],
+)  # fmt: skip
+def test_a_normal_index_of_whole_numbers_is_the_one_that_a_reader_gets(labels):
+    index = pd.Index(labels, dtype="int64", name="n")
+    df = pd.DataFrame({"a": np.arange(len(labels))}, index=index)
+    normal, again = normalise_frame(df), decode_frame(encode_frame(df))
+    assert_frame_equal(normal, again)
+    assert type(normal.index) is type(again.index)
+    assert normal.index.name == "n"
+    assert not np.shares_memory(normal.index.to_numpy(), index.to_numpy())
+
+
 @pytest.mark.parametrize("name", [name for name in COLUMNS if name not in NESTED])
 def test_changing_a_normalised_frame_leaves_the_original(name):
     df = _frame(name)

@@ -262,6 +262,21 @@ def run_copy(client, plan, domain, nonce):
     return values, {entry[1] for entry in found}
 
 
+@pytest.mark.parametrize("filesystem", ["fsspec", "arrow"])
+def test_small_files_are_read_together_where_plain_dask_does_so(tmp_path, filesystem):
+    wide = FRAME.assign(**{f"c{i}": 0 for i in range(10)})
+    for i in range(16):
+        wide.iloc[i : i + 1].to_parquet(tmp_path / f"{i:02}.parquet")
+    frame = dd.read_parquet(tmp_path, columns=["a"], filesystem=filesystem)
+    plan = upstream(frame)
+    plain = frame.map_partitions(len).optimize()
+    assert frame.npartitions == 16
+    assert len(plan.keys) == plain.npartitions < 16
+    parts = [compute_partition(plan.partition(i), key) for i, key in enumerate(plan.keys)]
+    assert sorted(pd.concat(parts).a) == list(range(16))
+    assert all(map(plan.pinned, range(len(plan.keys))))
+
+
 @pytest.mark.cluster
 @pytest.mark.parametrize("case", ["bag groupby", "text", "csv", "merge", "parquet arrow"])
 def test_copies_run_in_their_domain_and_agree(client, folder, case):

@@ -59,7 +59,7 @@ class Integers:
 
     def _progression(self, start: int, stop: int) -> bytes | None:
         count = stop - start
-        if count < _A_STEP:
+        if count < A_STEP:
             return progression_bytes(int(self._values[start]) if count else 0, 1, count)
         if self._breaks[stop - 1] != self._breaks[start + 1]:
             return None
@@ -79,12 +79,13 @@ class Progression:
     def emit(self, start: int, stop: int, out: Parts) -> None:
         """Append the bytes of rows ``start`` to ``stop``."""
         run = self.values[start:stop]
-        step = run.step if len(run) >= _A_STEP else 1
+        step = run.step if len(run) >= A_STEP else 1
         short = progression_bytes(run.start if run else 0, step, len(run))
         out.append(b"\0" + np.array(run, "<i8").tobytes() if short is None else short)
 
 
-_A_STEP = 2
+A_STEP = 2
+"""Values from which on a progression has a step."""
 
 
 def progression_bytes(first: int, step: int, count: int) -> bytes | None:
