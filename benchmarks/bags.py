@@ -49,6 +49,7 @@ def words_task(folder: Path, nbytes: int, partitions: int) -> Task:
         # Faster, but for counting only: it takes neither these functions nor any others.
         others={"frequencies": lambda: lines.map(words).flatten().frequencies()},
         normal=pairs,
+        options={"npartitions": 1},
         facts={"partitions": partitions, "bytes": sum(path.stat().st_size for path in files)},
     )
 
@@ -114,6 +115,7 @@ def tiny_task(partitions: int, records: int = _TINY_RECORDS) -> Task:
         combiner=add_up,
         plain=partial(folded, numbers, under_key),
         normal=pairs,
+        options={"npartitions": 1},
         facts={"partitions": partitions, "records": records * partitions},
     )
 

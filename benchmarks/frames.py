@@ -15,6 +15,7 @@ from benchmarks.tasks import Task, rows
 
 _BY = ["carrier", "month"]
 _COLUMNS = [*_BY, "dep_delay", "arr_delay", "distance"]
+_SUMMED = ["flights", "dep_delay", "arr_delay", "distance"]
 _GROUPS = 100
 
 
@@ -23,23 +24,13 @@ _GROUPS = 100
 
 def by_carrier(flights: pd.DataFrame) -> pd.DataFrame:
     """Map: count flights and add up delays and miles by carrier and month."""
-    return _sums(flights.dropna(subset=["dep_delay", "arr_delay"]))
-
-
-def _sums(flights: pd.DataFrame) -> pd.DataFrame:
-    return flights.groupby(_BY, as_index=False).agg(
-        flights=("distance", "size"),
-        dep_delay=("dep_delay", "sum"),
-        arr_delay=("arr_delay", "sum"),
-        distance=("distance", "sum"),
-    )
+    known = flights.dropna(subset=["dep_delay", "arr_delay"])
+    return together(known.assign(flights=1))
 
 
 def together(parts: pd.DataFrame) -> pd.DataFrame:
     """Reduce: add up what the maps counted."""
-    return parts.groupby(_BY, as_index=False)[
-        ["flights", "dep_delay", "arr_delay", "distance"]
-    ].sum()
+    return parts.groupby(_BY, as_index=False)[_SUMMED].sum()
 
 
 def flights_task(folder: Path, number: int, partitions: int, kind: str) -> Task:
@@ -76,7 +67,7 @@ def _plain_flights(flights: Any) -> Any:
     # aggregated where it was read, with one result partition, like ours, as there are few groups.
     known = flights.dropna(subset=["dep_delay", "arr_delay"])
     grouped = known.assign(flights=1).groupby(_BY)
-    return grouped[["flights", "dep_delay", "arr_delay", "distance"]].sum(split_out=1)
+    return grouped[_SUMMED].sum(split_out=1)
 
 
 # --- numbers --------------------------------------------------------------------------------
