@@ -23,12 +23,13 @@ from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run
 Errand = Run | Challenge  #: what is submitted for a domain
 Landing = tuple[Errand, Future]
 
-_AHEAD = 0.5  #: seconds of work that a domain is given ahead
+_AHEAD = 2.0  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
 _TICK = 0.25  #: seconds between looks at deadlines
-_TOGETHER = 0.05  #: seconds for which a result waits for others at the most
+_TOGETHER = 0.25  #: seconds for which a result waits for others at the most
 _GATHER = 10.0  #: seconds for fetching small results
+_REMEMBERED = 500  #: durations of a stage that its deadline is derived from, the latest
 _SLACK = 10  #: times the median duration of a stage after which a task is late
 
 
@@ -74,7 +75,7 @@ class Dispatcher:
     _pace: dict[str, tuple[int, float]] = field(
         default_factory=lambda: defaultdict(lambda: (0, time.monotonic()))
     )
-    _took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
     _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
 
     def add(self, run: Run, relay: bool = False) -> None:
@@ -204,6 +205,10 @@ class Dispatcher:
                 workers = self.pool.workers()
             self._workers = (time.monotonic(), workers)
         return max(1, len(workers.get(domain, ())))
+
+
+def _recent() -> deque[float]:
+    return deque(maxlen=_REMEMBERED)
 
 
 def _checks_reduce(waiting: tuple[Run, bool]) -> bool:
