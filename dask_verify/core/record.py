@@ -29,11 +29,16 @@ def digest(context: str, payload: bytes) -> bytes:
 
 
 class Record:
-    """A frozen dataclass that crosses the wire as the canonical bytes of its fields."""
+    """A frozen dataclass that crosses the wire as the canonical bytes of its fields.
+
+    Fields that are not arguments of it stay where they are.
+    """
+
+    __slots__ = ()
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes of the fields, in order."""
-        return encode(tuple(getattr(self, f.name) for f in fields(self)))  # type: ignore[arg-type]
+        return encode(tuple(getattr(self, name) for name in self._names()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -45,7 +50,7 @@ class Record:
             If the bytes are not the canonical encoding of this type.
         """
         values = decode(data)
-        names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        names = cls._names()
         if not isinstance(values, tuple) or len(values) != len(names):
             raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")
         record = cls(*values)
@@ -70,6 +75,10 @@ class Record:
                     + (f" from 0 to {LARGEST}" if kind is int else "")
                     + f", got {type(value).__name__}"
                 )
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
 
     @classmethod
     def _types(cls) -> dict[str, type]:

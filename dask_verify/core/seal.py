@@ -11,7 +11,7 @@ The records of :mod:`~dask_verify.core.audits` are part of this module's interfa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ __all__ = [
 OUTPUT, INPUT = "output", "input"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Commitment(Record):
     """What a domain binds itself to for one partition.
 
@@ -101,15 +101,34 @@ class Commitment(Record):
     nbytes: int
     input_root: bytes
     root: bytes
+    _digest: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """Number of leaves."""
         return self.buckets * self.units
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """What replicas are compared by: shape, counts, input root and root."""
+        if not self._digest:
+            object.__setattr__(self, "_digest", self._computed_digest())
+        return self._digest
+
+    def of(self, domain: str) -> Commitment:
+        """Return the commitment of another domain to the same, sharing all that is equal.
+
+        Examples
+        --------
+        >>> one = Commitment(b"j", "map", 0, "alice", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+        >>> one.of("bob").domain, one.of("bob").digest is one.digest
+        ('bob', True)
+        """
+        other = replace(self, domain=domain)
+        object.__setattr__(other, "_digest", self.digest)
+        return other
+
+    def _computed_digest(self) -> bytes:
         compared = (
             self.buckets,
             self.units,
@@ -133,7 +152,7 @@ class Commitment(Record):
 
     def check(self) -> None:
         """Check also counts, number of cells and roots."""
-        super().check()
+        Record.check(self)  # a class with slots is not the one that `super()` was compiled for
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.counts):
             raise DecodingError("Commitment.counts: expected whole numbers")
         if self.size > LARGEST:

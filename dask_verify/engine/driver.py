@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import queue
+import sys
 import tempfile
 import threading
 import time
@@ -384,7 +385,8 @@ class Driver:
 
     def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
         if reply.wires:
-            self.reader.addresses[run.task, run.domain] = reply.address
+            # The same few addresses, over and over.
+            self.reader.addresses[run.domain][run.task] = sys.intern(reply.address)
         for wire in reply.wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
         if reply.failure is not None:

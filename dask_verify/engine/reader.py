@@ -86,7 +86,7 @@ class Reader:
     holders: Callable[[Task], list[str]]
     post: Callable[[Event], None]
     claimed: Callable[[Task, str], list[Commitment]]
-    addresses: dict[tuple[Task, str], str] = field(default_factory=dict)
+    addresses: dict[str, dict[Task, str]] = field(default_factory=lambda: defaultdict(dict))
     moved: Counter[str] = field(default_factory=Counter)
     _silent: dict[str, float] = field(default_factory=dict)
 
@@ -148,7 +148,7 @@ class Reader:
             return {wanted: opening for wanted, opening in own.items() if opening is not None}
         by_address: dict[str | None, list[Range]] = defaultdict(list)
         for wanted in ranges:
-            by_address[self.addresses.get((_task(wanted[0]), domain))].append(wanted)
+            by_address[self._address(_task(wanted[0]), domain)].append(wanted)
         by_address.pop(None, None)
         found: dict[Range, Opening] = {}
         for address, group in by_address.items():
@@ -168,14 +168,14 @@ class Reader:
         """Return one domain's verified opening; None if it does not serve it."""
         if request.domain == COORDINATOR:
             return self._own(request)
-        address = self.addresses.get((_task(request), request.domain))
+        address = self._address(_task(request), request.domain)
         openings = [] if address is None else self._openings(address, [request], what)
         return openings[0] if openings else None
 
     def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
         """Return one domain's verified openings of one partition; None if it does not serve all."""
         openings: list[Opening] = []
-        address = self.addresses.get((_task(requests[0]), requests[0].domain))
+        address = self._address(_task(requests[0]), requests[0].domain)
         patience = Patience()
         while address is not None and len(openings) < len(requests) and not patience.over:
             found = self._openings(address, requests[len(openings) :], what, patience)
@@ -186,7 +186,7 @@ class Reader:
 
     def columns(self, request: Columns, what: str) -> Columns | None:
         """Return the leaf hashes of whole units, proven; None if nobody serves them."""
-        address = self.addresses.get((_task(request), request.domain), "")
+        address = self._address(_task(request), request.domain) or ""
         asking = {"request": request.to_bytes()}
         reply = self._call(address, request.domain, "verify_columns", asking)
         if not isinstance(reply, bytes) or not reply:
@@ -205,7 +205,7 @@ class Reader:
             sealed = self.local[Address(request.job, request.stage, request.partition)]
             return sealed.tree(request.tree)[0].descendants(level, index, depth)
         asking = encode((request.to_bytes(), level, index, depth))
-        address = self.addresses.get((_task(request), request.domain), "")
+        address = self._address(_task(request), request.domain) or ""
         reply = self._call(address, request.domain, "verify_nodes", {"request": asking})
         if not isinstance(reply, bytes) or not reply:
             return None
@@ -220,8 +220,12 @@ class Reader:
     def where(self, task: Task) -> Iterator[tuple[str, str]]:
         """Return the holders of a task that are workers, with their addresses."""
         for domain in self.holders(task):
-            if (task, domain) in self.addresses:
-                yield domain, self.addresses[task, domain]
+            address = self._address(task, domain)
+            if address is not None:
+                yield domain, address
+
+    def _address(self, task: Task, domain: str) -> str | None:
+        return self.addresses[domain].get(task)
 
     def convict(self, evidence: bytes, commitment: Commitment, start: int, stop: int) -> None:
         """Report whoever signed a wrong opening of an accepted range, on anybody's evidence."""

@@ -327,7 +327,7 @@ class Audits:
         unfit = {*check.signers, *check.tried, *self._crew.exposed}
         said = set(state.ballot.claimants([check.digest]))
         if check.kind == WHOLE:
-            unfit |= {name for name, times in state.tried.items() if times} - state.running - said
+            unfit |= set(state.tried) - state.running - said
         else:
             unfit |= said
         about = check.units[0] if check.kind == UNITS else check.kind

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Answer, Commitment, digest
@@ -166,18 +167,22 @@ def required(policy: Policy, exposed: int, trusted: int, doubted: bool = False) 
     return max(1, full - exposed, min(full, trusted))
 
 
-@dataclass
 class TaskState:
     """Everything known about one task under its present inputs.
 
+    There is one for each partition of a job, so that what is empty takes no memory.
+
     Attributes
     ----------
+    inputs : bytes
+        What was assigned.
+    ballot : Ballot
     running, late : set of str
         Who has been asked and has not answered, in time or at all.
     lost : set of str
         Who has no copy, whatever it claimed.
-    tried : Counter of str
-        How often each executor was asked.
+    tried : list of str
+        Who has been asked, in order, as often as it was.
     failures : dict of str to str
         What the function's failures looked like, by executor.
     accepted : bytes or None
@@ -202,23 +207,53 @@ class TaskState:
         Contradictions between answers and commitments, until they are settled.
     """
 
-    inputs: bytes
-    ballot: Ballot = field(default_factory=Ballot)
-    running: set[str] = field(default_factory=set)
-    late: set[str] = field(default_factory=set)
-    lost: set[str] = field(default_factory=set)
-    tried: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, str] = field(default_factory=dict)
-    accepted: bytes | None = None
-    disputed: bool = False
-    voting: str = ""
-    blameless: set[bytes] = field(default_factory=set)
-    doubted: bool = False
-    checks: list[Check] = field(default_factory=list)
-    passed: set[tuple[bytes, str, tuple[int, ...]]] = field(default_factory=set)
-    answers: list[Answer] = field(default_factory=list)
-    unable: list[tuple[str, bytes]] = field(default_factory=list)
-    objections: list[Objection] = field(default_factory=list)
+    __slots__ = (
+        "accepted", "answers", "ballot", "blameless", "checks", "disputed", "doubted", "failures",
+        "inputs", "late", "lost", "objections", "passed", "running", "tried", "unable", "voting",
+    )  # fmt: skip
+
+    running: set[str]
+    late: set[str]
+    lost: set[str]
+    tried: list[str]
+    failures: dict[str, str]
+    blameless: set[bytes]
+    checks: list[Check]
+    passed: set[tuple[bytes, str, tuple[int, ...]]]
+    answers: list[Answer]
+    unable: list[tuple[str, bytes]]
+    objections: list[Objection]
+
+    def __init__(self, inputs: bytes, doubted: bool = False) -> None:
+        self.inputs = inputs
+        self.ballot = Ballot()
+        self.accepted: bytes | None = None
+        self.disputed = False
+        self.voting = ""
+        self.doubted = doubted
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a container when somebody first looks at it."""
+        made = _CONTAINERS.get(name)
+        if made is None:
+            raise AttributeError(name)
+        setattr(self, name, made())
+        return getattr(self, name)
+
+    def _seen(self, name: str) -> Collection[Any]:
+        """Return a container without making one."""
+        try:
+            found: Collection[Any] = _SLOTS[name].__get__(self)
+        except AttributeError:
+            return ()
+        return found
+
+    def shed(self) -> None:
+        """Drop the containers that are empty; they come back when they are looked at."""
+        for name, slot in _SLOTS.items():
+            if not self._seen(name):
+                with suppress(AttributeError):  # there is none
+                    slot.__delete__(self)
 
     def answered(self, domain: str) -> bool:
         """Note that a domain has said something; False if nothing was expected of it."""
@@ -270,8 +305,20 @@ class TaskState:
         """Return who has committed to the accepted digest and still has its bytes."""
         if self.accepted is None:
             return []
-        unusable = self.lost | set(excluded)
+        unusable = {*self._seen("lost"), *excluded}
         return [d for d in self.ballot.claimants([self.accepted]) if d not in unusable]
+
+
+#: Containers of a `TaskState`, and what makes an empty one.
+_CONTAINERS: dict[str, Callable[[], Any]] = {
+    **dict.fromkeys(("running", "late", "lost", "blameless", "passed"), set),
+    **dict.fromkeys(("tried", "checks", "answers", "unable", "objections"), list),
+    "failures": dict,
+}
+
+
+#: Where each of them is, or is not: looked at here, none is made.
+_SLOTS = {name: TaskState.__dict__[name] for name in _CONTAINERS}
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ class JobState(Challenges):
                 self._checked(event, state)
             case Recounted():
                 self._recounted(event, state)
+        if state.accepted is not None:
+            state.shed()
 
     def _heard(self, event: Event) -> bool:
         """Whether an event is about an executor that exists and still counts."""
@@ -112,8 +114,8 @@ class JobState(Challenges):
         if state.answered(claim.domain) and state.accepted in (None, claim.digest):
             state.lost.discard(claim.domain)
         if state.ballot.add(claim):
-            where = (claim.domain, (), claim.digest, "", state.inputs)
-            self.minutes.write("committed", task, *where)
+            said = state.ballot.claims[-1].digest
+            self.minutes.write("committed", task, claim.domain, digest=said, inputs=state.inputs)
         if unserved and state.holders(self.exposed):
             self._out.append(Accepted(task))
         self._settle(task)

@@ -43,15 +43,35 @@ class Entry:
 class Minutes:
     """The record of one job.
 
+    There are some entries for each partition, so they are kept in columns, and share the values
+    that they are about.
+
     Attributes
     ----------
     divergences : list of Divergence
-    log : list of Entry
     """
 
     def __init__(self) -> None:
         self.divergences: list[Divergence] = []
-        self.log: list[Entry] = []
+        self._what: list[str] = []
+        self._task: list[Task] = []
+        self._domain: list[str] = []
+        self._digest: list[bytes] = []
+        self._inputs: list[bytes] = []
+        self._rare: dict[int, tuple[str, tuple[int, ...]]] = {}
+
+    @property
+    def log(self) -> list[Entry]:
+        """What happened, in order."""
+        columns = (self._what, self._task, self._domain, self._digest, self._inputs)
+        return [self._entry(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
+
+    def _entry(
+        self, at: int, what: str, task: Task, domain: str, digest: bytes, inputs: bytes
+    ) -> Entry:
+        stage, units = self._rare.get(at, (task.stage, ()))
+        where = (stage, task.partition, domain, units)
+        return Entry(what, *where, digest.hex(), inputs.hex())
 
     def write(
         self,
@@ -64,8 +84,13 @@ class Minutes:
         inputs: bytes = b"",
     ) -> None:
         """Add an entry to the log."""
-        at = (stage or task.stage, task.partition)
-        self.log.append(Entry(what, *at, domain, units, (digest or b"").hex(), inputs.hex()))
+        if units or stage:
+            self._rare[len(self._what)] = (stage or task.stage, units)
+        self._what.append(what)
+        self._task.append(task)
+        self._domain.append(domain)
+        self._digest.append(digest or b"")
+        self._inputs.append(inputs)
 
     def diverged(
         self, finding: Finding, sides: Sequence[str], culprits: tuple[str, ...], settled: str

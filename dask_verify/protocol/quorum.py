@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment
@@ -22,18 +22,31 @@ from dask_verify.protocol.serving import unwrap
 CONTEXT = "commitment"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """One commitment with its signature; the coordinator's own carries none."""
+    """One commitment with its signature; the coordinator's own carries none.
+
+    Parameters
+    ----------
+    domain : str
+    said : Commitment
+        The domain's own, or an equal one of another: claims on a partition share it.
+    signature : bytes
+    """
 
     domain: str
-    commitment: Commitment
+    said: Commitment
     signature: bytes = b""
+
+    @property
+    def commitment(self) -> Commitment:
+        """What the domain signed."""
+        return self.said if self.said.domain == self.domain else self.said.of(self.domain)
 
     @property
     def digest(self) -> bytes:
         """What claims are compared by."""
-        return self.commitment.digest
+        return self.said.digest
 
 
 def sign(identity: Identity, commitment: Commitment) -> bytes:
@@ -81,10 +94,12 @@ def admit(wire: bytes, task: Task, job: bytes, inputs: bytes, domain: Domain) ->
                 f"commitment to {task.stage} partition {task.partition}, {name}:"
                 f" expected {want!r:.80}, got {getattr(commitment, name)!r:.80}"
             )
-    return Claim(domain.name, commitment, signature)
+    # One for each partition: what is known to be equal is held once.
+    shared = replace(commitment, job=job, stage=task.stage, domain=domain.name, inputs=inputs)
+    return Claim(domain.name, shared, signature)
 
 
-@dataclass
+@dataclass(slots=True)
 class Ballot:
     """The claims on one task under one assignment of inputs."""
 
@@ -99,7 +114,8 @@ class Ballot:
         said = {c.digest for c in self.claims if c.domain == claim.domain}
         new = claim.digest not in said and len(said) < 2
         if new:
-            self.claims.append(claim)
+            same = self.of(claim.digest)
+            self.claims.append(claim if same is None else replace(claim, said=same.said))
         return new
 
     def of(self, digest: bytes | None) -> Claim | None:

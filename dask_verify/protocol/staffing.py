@@ -97,7 +97,7 @@ class Crew:
         # Who has lost it, or does not serve it, comes last: it may be doing so on purpose.
         for domain in sorted(order, key=lambda name: name in state.lost):
             usable = domain in self.standing and domain not in self.exposed
-            if usable and state.tried[domain] < _ATTEMPTS:
+            if usable and state.tried.count(domain) < _ATTEMPTS:
                 return [self.ask(task, state, domain)]
         return [self.ask(task, state, COORDINATOR)] if self._may_stand_in(state) else []
 
@@ -106,15 +106,15 @@ class Crew:
     ) -> Run | StandIn:
         """Ask somebody to execute a task, for its own sake or to audit it."""
         state.running.add(executor)
-        state.tried[executor] += 1
+        state.tried.append(executor)
         if executor == COORDINATOR:
             return StandIn(task, state.inputs)
         return Run(task, executor, state.inputs, audit)
 
     def _untried(self, task: Task, state: TaskState, wanted: Standing) -> Iterator[str]:
         for domain in self._plan.rotation(task):
-            if self.standing[domain] is wanted and not state.tried[domain]:
+            if self.standing[domain] is wanted and domain not in state.tried:
                 yield domain
 
     def _may_stand_in(self, state: TaskState) -> bool:
-        return self._plan.policy.stand_in and not state.tried[COORDINATOR]
+        return self._plan.policy.stand_in and COORDINATOR not in state.tried

@@ -39,6 +39,7 @@ COMMITMENTS = st.builds(
     ROOT,
 )
 ONE = Commitment(b"j", "map", 0, "a", b"i", 2, 3, 9, (4, 5), 99, b"n" * 32, b"r" * 32)
+FIELDS = [f for f in fields(ONE) if f.init]
 
 
 def sealed(buckets: int, units: int) -> SealedPartition:
@@ -60,14 +61,14 @@ def test_the_digest_covers_shape_counts_and_roots_and_nothing_else(
     compared = ("buckets", "units", "records_in", "counts", "nbytes", "input_root", "root")
     same = all(getattr(one, n) == getattr(other, n) for n in compared)
     assert (one.digest == other.digest) is same
-    free = {f.name: getattr(other, f.name) for f in fields(one) if f.name not in compared}
+    free = {f.name: getattr(other, f.name) for f in FIELDS if f.name not in compared}
     assert replace(one, **free).digest == one.digest
 
 
 @pytest.mark.parametrize("at", range(12))
 @pytest.mark.parametrize("value", [None, -1, True, 2**63, 1.0, (-1,), (True,), (2**63,), [], ()])
 def test_a_field_of_another_type_or_range_is_refused(at: int, value: Any) -> None:
-    values = [getattr(ONE, f.name) for f in fields(ONE)]
+    values = [getattr(ONE, f.name) for f in FIELDS]
     if value == () and isinstance(values[at], tuple):
         return  # the only fitting pair: no counts at all
     values[at] = value

@@ -84,7 +84,7 @@ def reading(pool: Pool, partitions: int = 1) -> tuple[Reader, list[Any]]:
         claimed=lambda task, domain: [replace(COMMITMENT, partition=task.partition)],
     )
     for partition in range(partitions):
-        made.addresses[Task(MAP, partition), "bob"] = "tcp://bob:1"
+        made.addresses["bob"][Task(MAP, partition)] = "tcp://bob:1"
     return made, posted
 
 

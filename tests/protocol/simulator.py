@@ -236,7 +236,7 @@ class Simulation:
         if behaviour == "lost_store":
             return [self._claim(run), Unserved(run.task, run.domain)]
         if behaviour == "recommits":
-            again = self.job.state(run.task).tried[run.domain] > 1
+            again = self.job.state(run.task).tried.count(run.domain) > 1
             lie = self.random.choice(["one", "all", HONEST]) if again else "one"
             return [self._claim(run, lie), Unserved(run.task, run.domain)]
         if behaviour == "forged_root" and self.plan.policy.replicas == 1:

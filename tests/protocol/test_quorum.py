@@ -105,6 +105,18 @@ def test_distinct_domains_are_counted_once_each() -> None:
     assert counted(ballot("a:x", "a:x", "b:x", "c:y")) == [["a", "b"], ["c"]]
 
 
+def test_equal_claims_share_what_they_say_and_each_is_still_its_own() -> None:
+    votes = ballot("alice", "bob")
+    alice, bob = votes.claims
+    assert bob.said is alice.said
+    assert bob.digest is alice.digest
+    assert (alice.commitment, bob.commitment) == (
+        claim("alice").commitment,
+        claim("bob").commitment,
+    )
+    assert bob.commitment.to_bytes() == claim("bob").commitment.to_bytes()
+
+
 def test_a_self_contradictor_counts_for_nothing_but_stays_visible() -> None:
     votes = ballot("a:x", "a:y", "b:x")
     assert counted(votes) == [[], ["b"]]

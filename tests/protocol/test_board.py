@@ -1,0 +1,46 @@
+"""What is known about a task takes memory only for what there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from dask_verify.protocol.board import _CONTAINERS, TaskState
+
+
+@pytest.mark.parametrize("name", _CONTAINERS)
+def test_a_container_is_made_when_it_is_looked_at_and_stays(name: str) -> None:
+    state = TaskState(b"inputs")
+    assert not state._seen(name)
+    made = getattr(state, name)
+    assert not made
+    assert getattr(state, name) is made
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_only_what_is_empty_is_shed(looked: bool) -> None:
+    state = TaskState(b"inputs", doubted=True)
+    state.running.add("alice")
+    state.tried.append("alice")
+    if looked:
+        assert not state.late
+    state.shed()
+    state.shed()
+    assert (state.running, state.tried, state.late) == ({"alice"}, ["alice"], set())
+    assert (state.inputs, state.doubted, state.accepted) == (b"inputs", True, None)
+
+
+def test_asking_for_holders_makes_no_container() -> None:
+    state = TaskState(b"inputs")
+    state.accepted = b"digest"
+    assert state.holders(()) == []
+    assert state._seen("lost") == ()
+    state.lost.add("alice")
+    assert state._seen("lost") == {"alice"}
+
+
+def test_nothing_else_can_be_asked_for_or_added() -> None:
+    state = TaskState(b"inputs")
+    with pytest.raises(AttributeError, match="votess"):
+        state.votess  # noqa: B018
+    with pytest.raises(AttributeError):
+        state.votess = 1
