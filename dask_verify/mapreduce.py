@@ -32,9 +32,11 @@ from dask_verify.protocol.draws import seed_digest
 
 __all__ = ["Job", "verified_map_reduce"]
 
-_UNIT_RECORDS = 1024  #: records in one unit of a bag
+_UNIT_RECORDS = 1024  #: records in one unit of a bag of at most so many partitions:
+_FEW_PARTITIONS = 10
 _BUCKETS = 8  #: key buckets in one reduce partition of a bag
 _FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
+_MOST = 32  #: reduce partitions, where the user does not say
 
 
 def verified_map_reduce(
@@ -152,7 +154,7 @@ def _check_functions(mapper: Any, reducer: Any, combiner: Any) -> None:
 def _partitions(npartitions: Any, maps: int) -> int:
     if npartitions is None:
         # Each reads a section of each map: with a fixed fan-in, large jobs would have too many.
-        return max(1, min(-(-maps // _FAN_IN), math.isqrt(maps)))
+        return max(1, min(-(-maps // _FAN_IN), math.isqrt(maps), _MOST))
     if isinstance(npartitions, bool) or not isinstance(npartitions, int) or npartitions < 1:
         raise InputError(f"npartitions: expected a whole number of at least 1, got {npartitions!r}")
     return npartitions
@@ -188,7 +190,7 @@ def _work(
         return Work(
             kind="bag",
             buckets=partitions * (policy.buckets or _BUCKETS),
-            unit_records=policy.unit_records or _UNIT_RECORDS,
+            unit_records=policy.unit_records or _unit_records(collection.npartitions),
             **common,
         )
     map_meta = _meta("mapper", "map_meta", mapper, collection._meta, map_meta)
@@ -205,6 +207,14 @@ def _work(
         meta=meta,
         **common,
     )
+
+
+def _unit_records(maps: int) -> int:
+    """Return the records in one unit of a bag: many partitions make a sample fine by themselves.
+
+    Each unit is combined, and its keys are sent, by itself; so there are no more than it takes.
+    """
+    return _UNIT_RECORDS * max(1, -(-maps // _FEW_PARTITIONS))
 
 
 def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import os
 import dask.bag as db
 import pytest
 
-from dask_verify import Policy, Standing, Verdict, verified_map_reduce
+from dask_verify import Policy, Standing, Verdict, mapreduce, verified_map_reduce
 from dask_verify.core.canonical import register_type
 from dask_verify.errors import (
     InconclusiveError,
@@ -308,3 +308,20 @@ def test_persisted_input_is_accepted_on_demand_and_reported(client):
     assert dict(job.result(60))["to"] == 2
     assert job.report.trust_input is True
     assert "trust_input=True" in str(job.report)
+
+
+# --- defaults -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("maps", "records"), [(1, 1024), (10, 1024), (11, 2048), (100, 10_240), (10_000, 1_024_000)]
+)
+def test_units_of_a_bag_grow_with_its_partitions(maps, records):
+    assert mapreduce._unit_records(maps) == records
+
+
+@pytest.mark.parametrize(
+    ("maps", "reduces"), [(0, 1), (1, 1), (9, 2), (64, 8), (100, 10), (1_024, 32), (10_000, 32)]
+)
+def test_reduce_partitions_where_nobody_says(maps, reduces):
+    assert mapreduce._partitions(None, maps) == reduces

@@ -13,8 +13,9 @@ frames are those of :mod:`~dask_verify.core.frame_keys`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dask_verify.core.frame_keys import frame_buckets
 from dask_verify.core.normal_keys import key_bytes, normal_key
@@ -23,7 +24,7 @@ from dask_verify.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["KeyBuckets", "frame_buckets", "group_records", "key_bucket", "normal_key"]
+__all__ = ["KeyBuckets", "frame_buckets", "group_records", "key_bucket", "no_pair", "normal_key"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -134,21 +135,40 @@ def group_records(pairs: Iterable[tuple[K, V]]) -> list[tuple[K, list[V]]]:
     ------
     EncodingError
         If a value cannot be a key.
+    InputError
+        If a record is not a tuple of two.
 
     Examples
     --------
     >>> group_records([("a", 1), (1, 2), ("a", 3), (True, 4)])
     [('a', [1, 3]), (1, [2, 4])]
     """
-    groups: dict[Hashable, tuple[K, list[V]]] = {}
-    for key, value in pairs:
-        normal = key if type(key) is str else normal_key(key)
-        group = groups.get(normal)
-        if group is None:
-            groups[normal] = (key, [value])
-        else:
-            group[1].append(value)
-    return list(groups.values())
+    groups: dict[Hashable, list[V]] = defaultdict(list)
+    firsts: dict[Hashable, K] = {}
+    for pair in pairs:
+        if type(pair) is not tuple:
+            raise no_pair(pair)
+        try:
+            key, value = pair
+        except ValueError:
+            raise no_pair(pair) from None
+        # The loop runs for every record, nearly always with text, which is its own normal form.
+        if type(key) is str:
+            groups[key].append(value)
+            continue
+        normal = normal_key(key)
+        if normal not in groups:
+            firsts[normal] = key
+        groups[normal].append(value)
+    return [(firsts.get(normal, cast("K", normal)), v) for normal, v in groups.items()]
+
+
+def no_pair(record: object) -> InputError:
+    """Return what is wrong with a record that is no pair of key and value."""
+    return InputError(
+        f"expected (key, value) pairs, got {type(record).__name__}: {record!r:.80};"
+        " let the mapper emit tuples of two"
+    )
 
 
 def _require_buckets(buckets: int) -> None:
