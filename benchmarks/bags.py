@@ -49,7 +49,6 @@ def words_task(folder: Path, nbytes: int, partitions: int) -> Task:
         # Faster, but for counting only: it takes neither these functions nor any others.
         others={"frequencies": lambda: lines.map(words).flatten().frequencies()},
         normal=pairs,
-        options={"npartitions": 1},
         facts={"partitions": partitions, "bytes": sum(path.stat().st_size for path in files)},
     )
 

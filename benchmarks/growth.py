@@ -2,16 +2,17 @@
 
 Everything else stays as it is within a series. ``extra`` of a point has what is derived: the
 overhead over plain Dask for each partition, and in the series over partitions the memory that the
-coordinator holds for each, counted by tracemalloc in a run of its own that is not timed.
+coordinator holds for each when a job has its verdict.
 """
 
 from __future__ import annotations
 
 import gc
-import tracemalloc
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 from benchmarks import bags, contenders, frames
@@ -20,8 +21,16 @@ from benchmarks.results import Point, Series
 from benchmarks.tasks import Task
 
 _NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
-_FRAMES = 4  #: how deep tracemalloc looks for code of dask_verify
-_TRACED = 1_000  #: partitions; tracemalloc makes a job some times slower
+_FOREIGN = {
+    "dask",
+    "distributed",
+    "threading",
+    "_thread",
+    "asyncio",
+    "tornado",
+    "concurrent",
+    "pandas",
+}
 
 
 @dataclass(frozen=True)
@@ -78,31 +87,34 @@ def _overhead(arena: Any, task: Task, samples: dict[str, list[Sample]]) -> dict[
 def _overhead_and_memory(
     arena: Any, task: Task, samples: dict[str, list[Sample]]
 ) -> dict[str, float]:
-    partitions = task.facts["partitions"]
-    if partitions > _TRACED:
-        return _overhead(arena, task, samples)
-    held = _held(arena, task) / partitions
-    return _overhead(arena, task, samples) | {"replicas held bytes/partition": held}
-
-
-def _held(arena: Any, task: Task) -> int:
-    """Return how much is allocated below code of dask_verify when a job has its verdict."""
-    gc.collect()
-    tracemalloc.start(_FRAMES)
-    try:
-        job = contenders.start(arena, task, replicas=2)
-        job.wait(progress=False)
-        gc.collect()
-        snapshot = tracemalloc.take_snapshot()
-    finally:
-        tracemalloc.stop()
+    job = contenders.start(arena, task, replicas=2)
+    job.wait(progress=False)
+    each = held(job._driver) / task.facts["partitions"]
     job.cancel()
-    # `Snapshot.filter_traces` takes minutes for this.
-    return sum(trace.size for trace in snapshot.traces if _ours(trace.traceback))
+    return _overhead(arena, task, samples) | {"replicas held bytes/partition": each}
 
 
-def _ours(traceback: tracemalloc.Traceback) -> bool:
-    return any("/dask_verify/" in frame.filename for frame in traceback)
+def held(root: Any) -> int:
+    """Return the bytes of all that an object reaches.
+
+    What belongs to the interpreter or to Dask, such as the tasks of the user's graph, which plain
+    Dask holds as well, is neither counted nor followed.
+    """
+    seen: set[int] = set()
+    waiting, total = [root], 0
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or _foreign(one):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one)
+        waiting += gc.get_referents(one)
+    return total
+
+
+def _foreign(one: Any) -> bool:
+    kinds = (type, ModuleType, FunctionType, BuiltinFunctionType, CodeType, FrameType)
+    return isinstance(one, kinds) or type(one).__module__.split(".")[0] in _FOREIGN
 
 
 SERIES: dict[str, Growth] = {

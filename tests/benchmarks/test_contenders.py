@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask
 import pytest
 
 from benchmarks import bags, contenders, frames, growth
@@ -36,8 +37,21 @@ def test_a_wrong_answer_is_caught(arena):
 
 
 def test_memory_that_a_job_holds_is_counted(arena):
-    few, many = (growth._held(arena, bags.tiny_task(n)) for n in (5, 25))
+    found = []
+    for partitions in (5, 25):
+        job = contenders.start(arena, bags.tiny_task(partitions), replicas=2)
+        job.wait(progress=False)
+        found.append(growth.held(job._driver))
+        job.cancel()
+    few, many = found
     assert 0 < few < many
+
+
+def test_what_is_held_is_counted_once_and_dask_not_at_all():
+    data = bytes(1000)
+    one, other = growth.held([data, [data]]), growth.held([data])
+    assert other < one < other + 200
+    assert growth.held([data, dask.delayed(data)]) < other + 100
 
 
 def test_each_domain_has_a_worker_of_its_own(arena):

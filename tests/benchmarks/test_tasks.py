@@ -17,7 +17,8 @@ from dask_verify.demo import words
 
 @pytest.fixture(autouse=True)
 def one_process():
-    with dask.config.set(scheduler="synchronous"):
+    # p2p, Dask's default while another test's client is about, needs workers.
+    with dask.config.set({"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}):
         yield
 
 
