@@ -24,6 +24,11 @@ def units(partition: Iterable[Any], unit_records: int | None) -> list[list[Any]]
     return runs or [[]]
 
 
+def encode_units(partition: Any, runs: Sequence[list[Any]]) -> list[bytes]:
+    """Return the canonical bytes of runs that `units` cut from a partition."""
+    return list(map(encode_records, runs))
+
+
 def count(records: Sequence[Any]) -> int:
     """Return the number of records."""
     return len(records)

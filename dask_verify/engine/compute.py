@@ -35,7 +35,7 @@ def map_partition(
     if hooks is not None:
         data = hooks.read_input(partition, data if work.kind == "frame" else list(data))
     runs = _cut(work, data)
-    inputs = () if work.unit_records is None else tuple(map(of.encode, runs))
+    inputs = () if work.unit_records is None else tuple(of.encode_units(data, runs))
     columns = [
         of.map_unit(work, partition, unit, of.normalise(run), hooks)
         for unit, run in enumerate(runs)
@@ -66,7 +66,7 @@ def read_partition(work: Work, data: Any) -> tuple[tuple[bytes, ...], int]:
     """Cut a partition into units and map none; return their canonical inputs and their records."""
     of = kind(work)
     runs = _cut(work, data)
-    return tuple(map(of.encode, runs)), sum(map(of.count, runs))
+    return tuple(of.encode_units(data, runs)), sum(map(of.count, runs))
 
 
 def _per_partition(work: Work, counts: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ def units(partition: pd.DataFrame, unit_records: int | None) -> list[pd.DataFram
         return [partition]
     starts = range(0, len(partition), unit_records)
     return [partition.iloc[start : start + unit_records] for start in starts]
+
+
+def encode_units(partition: pd.DataFrame, runs: Sequence[pd.DataFrame]) -> list[bytes]:
+    """Return the canonical bytes of runs that `units` cut from a partition."""
+    return encode_frames(partition, [0, *accumulate(map(len, runs))])
 
 
 def count(records: pd.DataFrame) -> int:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
+from dask_verify.core.canonical.blocks import equal_runs
 from dask_verify.core.canonical.columns import Column, Parts
 from dask_verify.core.canonical.pandas_reading import (
     normal_array,
@@ -49,8 +50,20 @@ class _Prepared:
     header: bytes
     columns: list[tuple[str, Column]]
 
+    def leaves(self, bounds: list[int]) -> list[bytes]:
+        """Return consecutive runs; those at the beginning that are equally long all at once."""
+        runs = list(pairwise(bounds))
+        rows = runs[0][1] - runs[0][0] if runs and not bounds[0] else 0
+        equal = list(takewhile(lambda run: run[1] - run[0] == rows, runs if rows else ()))
+        columns = [column for _, column in self.columns]
+        done = equal_runs(self._prefix(rows), columns, rows, len(equal)) if len(equal) > 1 else []
+        return done + [self.leaf(start, stop) for start, stop in runs[len(done) :]]
+
+    def _prefix(self, rows: int) -> bytes:
+        return FRAME + rows.to_bytes(8, "little") + self.header
+
     def leaf(self, start: int, stop: int) -> bytes:
-        parts: Parts = [FRAME, (stop - start).to_bytes(8, "little"), self.header]
+        parts: Parts = [self._prefix(stop - start)]
         for place, column in self.columns:
             try:
                 column.emit(start, stop, parts)
@@ -214,8 +227,7 @@ def _check_frame(df: Any) -> None:
 
 
 def _leaves(df: pd.DataFrame, bounds: list[int]) -> list[bytes]:
-    prepared = _prepare(df, 0)
-    return [prepared.leaf(start, stop) for start, stop in pairwise(bounds)]
+    return _prepare(df, 0).leaves(bounds)
 
 
 def _prepare(df: pd.DataFrame, depth: int) -> _Prepared:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from dask_verify.core.canonical.writing import write, write_items
 from dask_verify.errors import DecodingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 EMPTY, GENERIC, STR, INT, FLOAT, BYTES, BOOL, NONE, TUPLE = range(9)
 MAX_SPLIT = 4
@@ -177,13 +178,19 @@ def write_column(out: bytearray, records: list[Any], split: int, depth: int) -> 
 def _write_tuples(out: bytearray, records: list[Any], split: int, depth: int) -> None:
     out.append(TUPLE)
     out += len(records[0]).to_bytes(4, "little")
-    for index, field in enumerate(zip(*records, strict=True)):
+    for index, field in enumerate(_fields(records)):
         try:
-            write_column(out, list(field), split + 1, depth + 1)
+            write_column(out, field, split + 1, depth + 1)
         except Refusal as refusal:
             # The column below named the row first; the field belongs behind it.
             refusal.steps.insert(len(refusal.steps) - 1, f"[{index}]")
             raise
+
+
+def _fields(records: list[Any]) -> Iterator[list[Any]]:
+    """Return tuples of equal length by column."""
+    # `zip` would make an iterator of each record, and so wake the collector again and again.
+    return (list(map(itemgetter(index), records)) for index in range(len(records[0])))
 
 
 def _str_body(records: list[str]) -> bytes | None:
@@ -350,11 +357,11 @@ def _normalise(records: list[Any], split: int) -> list[Any]:
 
 
 def _normalise_tuples(records: list[Any], split: int) -> list[Any]:
-    fields = list(zip(*records, strict=True))
+    fields = list(_fields(records))
     if all(set(map(type, field)) <= _FREE for field in fields):
         return records
     try:
-        normal = [_normalise(list(field), split + 1) for field in fields]
+        normal = [_normalise(field, split + 1) for field in fields]
     except Refusal:
         return [_normal(record, index) for index, record in enumerate(records)]
     same = all(all(map(_is, field, new)) for field, new in zip(fields, normal, strict=True))
