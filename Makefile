@@ -9,7 +9,7 @@ help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
 	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
 	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
-	@echo "make benchmark  measure what audits cost (ARGS=... are passed on)"
+	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
@@ -20,7 +20,7 @@ venv: $(STAMP)
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "dask_verify needs Python 3.11 or newer, and $(PYTHON) is %d.%d: run make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,benchmark]'
 	@touch $@
 
 demo: $(STAMP)
@@ -33,7 +33,7 @@ matrix: $(STAMP)
 	$(BIN)/python -m pytest -m matrix $(ARGS)
 
 benchmark: $(STAMP)
-	$(BIN)/python benchmarks/audit_cost.py $(ARGS)
+	$(BIN)/python -m benchmarks $(or $(ARGS),run)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from hashlib import blake2b
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dask_verify.core.frame_keys import frame_buckets
@@ -29,6 +30,7 @@ __all__ = ["KeyBuckets", "frame_buckets", "group_records", "key_bucket", "no_pai
 K = TypeVar("K")
 V = TypeVar("V")
 
+_SHORT = 256  #: bytes in memory of a key up to which it is remembered
 CACHE_LIMIT = 2**16
 """Most keys that a `KeyBuckets` remembers."""
 
@@ -112,10 +114,15 @@ class KeyBuckets:
             return key_bucket(key, self.buckets)
         bucket = self._cache.get(key)
         if bucket is None:
-            if len(self._cache) >= CACHE_LIMIT:
-                self._cache.clear()
-            bucket = self._cache[key] = key_bucket(key, self.buckets)
+            bucket = key_bucket(key, self.buckets)
+            if getsizeof(key) <= _SHORT:
+                self._remember(key, bucket)
         return bucket
+
+    def _remember(self, key: object, bucket: int) -> None:
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        self._cache[key] = bucket
 
 
 def group_records(pairs: Iterable[tuple[K, V]]) -> list[tuple[K, list[V]]]:

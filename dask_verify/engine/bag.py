@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache, partial
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from dask_verify.core.canonical import decode_records, encode_records, normalise_records
@@ -44,7 +44,7 @@ def map_unit(
 ) -> tuple[list[bytes], list[int]]:
     """Map one unit; return its cell and its number of records for every bucket."""
     # Pairs that are combined never exist all at once: keeping them would wake the collector often.
-    emitted: Iterable[Pair] = chain.from_iterable(map(partial(_emitted, work), records))
+    emitted = _stream(work, records)
     if work.combiner is None:
         pairs = _checked(list(emitted))
     else:
@@ -79,6 +79,15 @@ def _encoded(role: str, pairs: Sequence[Pair]) -> bytes:
     except EncodingError as error:
         where = f"{error.path} of the pairs that the {role} gave"
         raise EncodingError(error.type_name, where, error.advice) from None
+
+
+def _stream(work: Work, records: Sequence[Any]) -> Iterator[Any]:
+    """Yield what the mapper gives for record after record.
+
+    A generator, since ``map`` would take a StopIteration of the user's function for its own end.
+    """
+    for record in records:
+        yield from _emitted(work, record)
 
 
 def _emitted(work: Work, record: Any) -> Iterable[Any]:

@@ -35,13 +35,17 @@ _SLACK = 10  #: times the median duration of a stage after which a task is late
 
 @dataclass
 class Flight:
-    """One task, or one challenge, that a domain has been asked to execute."""
+    """One task, or one challenge, that a domain has been asked to execute.
+
+    ``ahead`` says how many tasks each of the domain's workers had before it.
+    """
 
     run: Errand
     relay: bool
     started: float
     future: Future | None = None
     question: Question | None = None
+    ahead: int = 0
 
 
 @dataclass
@@ -72,9 +76,7 @@ class Dispatcher:
     flying: dict[Errand, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
-    _pace: dict[str, tuple[int, float]] = field(
-        default_factory=lambda: defaultdict(lambda: (0, time.monotonic()))
-    )
+    _landings: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_first_moment))
     _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
     _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
 
@@ -143,14 +145,16 @@ class Dispatcher:
         return size * max(self.window, min(round(rate * _AHEAD), _WIDEST))
 
     def _rate(self, domain: str) -> float:
-        """Return the tasks that a domain does in a second."""
-        done, since = self._pace[domain]
-        return max(1, done) / max(time.monotonic() - since, _AHEAD)
+        """Return the tasks that a domain has done in a second of late."""
+        landings = self._landings[domain]
+        return max(1, len(landings) - 1) / max(time.monotonic() - landings[0], _AHEAD)
 
     def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
-        for run, relay in taken:
-            flight = Flight(run, relay, float("inf"))  # what is read for it is not its own time
+        before, size = sum(run.domain == domain for run in self.flying), self._size(domain)
+        for ahead, (run, relay) in enumerate(taken, before):
+            # What is read for it is not its own time.
+            flight = Flight(run, relay, float("inf"), ahead=ahead // size)
             self.flying[run] = flight
             batches[run.task.stage].append(flight)
         for stage, flights in batches.items():
@@ -167,8 +171,7 @@ class Dispatcher:
         flight = self.flying.pop(run, None)
         if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
             self._took[run.task.stage].append(time.monotonic() - flight.started)
-            done, since = self._pace[run.domain]
-            self._pace[run.domain] = (done + 1, since)
+            self._landings[run.domain].append(time.monotonic())
         return flight
 
     def give_up(self, run: Errand) -> bool:
@@ -179,10 +182,20 @@ class Dispatcher:
         return flight is not None
 
     def overdue(self) -> list[Errand]:
-        """Return the tasks that should have been answered by now; they stay in flight."""
+        """Return the tasks that should have been answered by now; they stay in flight.
+
+        Waiting behind other work of its own domain does not make a task late, as long as this work
+        gets done; but nobody may go on with that and leave one task aside.
+        """
         now = time.monotonic()
         limits = {stage: self._limit(stage) for stage in {r.task.stage for r in self.flying}}
-        return [r for r, f in self.flying.items() if now - f.started > limits[r.task.stage]]
+        late = []
+        for run, flight in self.flying.items():
+            limit, idle = limits[run.task.stage], now - self._landings[run.domain][-1]
+            flown = now - flight.started
+            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
+                late.append(run)
+        return late
 
     def drop(self, unwanted: Callable[[Errand], bool]) -> list[Flight]:
         """Forget tasks, waiting or in flight; return the flights, to be cancelled."""
@@ -205,6 +218,10 @@ class Dispatcher:
                 workers = self.pool.workers()
             self._workers = (time.monotonic(), workers)
         return max(1, len(workers.get(domain, ())))
+
+
+def _first_moment() -> deque[float]:
+    return deque([time.monotonic()], maxlen=_WIDEST)
 
 
 def _recent() -> deque[float]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -75,25 +75,28 @@ class Spilled(Sequence[bytes]):
         Raises
         ------
         KeyError
-            If the job was forgotten meanwhile.
+            If they cannot be read, such as those of a job that was forgotten meanwhile.
         """
         if not wanted:
             return ()
         bounds: list[int] = self.bounds[wanted.start : wanted.stop + 1].tolist()
         first = bounds[0]
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self.path.open("rb") as file:
                 file.seek(first)
                 data = file.read(bounds[-1] - first)
-        except FileNotFoundError:
-            raise KeyError(self.path.name) from None
+        except OSError as error:
+            raise KeyError(self.path.name) from error
         return tuple(data[start - first : stop - first] for start, stop in pairwise(bounds))
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self[:])
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+        return isinstance(other, Sequence) and self[:] == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))
+        return hash(self[:])
 
 
 class Store:
@@ -170,11 +173,17 @@ class Store:
     def _spill(self, name: str, sealed: SealedPartition) -> None:
         """Write a partition to files that no other one ever has."""
         place = self._places[name] = self._folder / f"{name}-{next(self._numbers)}"
-        bare = replace(sealed, leaves=Spilled.write(place.with_suffix(".leaves"), sealed.leaves))
-        if sealed.inputs:
-            inputs = Spilled.write(place.with_suffix(".inputs"), sealed.inputs)
-            bare = replace(bare, inputs=inputs)
-        self._keep_bare(name, _with_trees(bare, sealed))
+        try:
+            leaves = Spilled.write(place.with_suffix(".leaves"), sealed.leaves)
+            bare = replace(sealed, leaves=leaves)
+            if sealed.inputs:
+                inputs = Spilled.write(place.with_suffix(".inputs"), sealed.inputs)
+                bare = replace(bare, inputs=inputs)
+            self._keep_bare(name, _with_trees(bare, sealed))
+        except OSError:
+            # Such as a full disk: it stays in memory, and nothing of it is left there.
+            _unlink(self._places.pop(name))
+            raise
 
     def _keep_bare(self, name: str, bare: SealedPartition) -> None:
         # These files never leave this worker, so pickle is safe here and fast.
@@ -183,7 +192,11 @@ class Store:
 
     def _loaded(self, name: str) -> SealedPartition:
         """Return a spilled partition whose hashes had no place in memory."""
-        known: dict[str, Any] = pickle.loads(self._places[name].with_suffix(".tree").read_bytes())
+        file = self._places[name].with_suffix(".tree")
+        try:
+            known: dict[str, Any] = pickle.loads(file.read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise KeyError(file.name) from error
         bare = SealedPartition.__new__(SealedPartition)
         vars(bare).update(known)
         self._bare[name] = bare
@@ -193,9 +206,7 @@ class Store:
         for held in (self._whole, self._bare):
             held.pop(name, None)
         if name in self._places:
-            place = self._places.pop(name)
-            for suffix in (".leaves", ".inputs", ".tree"):
-                place.with_suffix(suffix).unlink(missing_ok=True)
+            _unlink(self._places.pop(name))
 
 
 def _with_trees(bare: SealedPartition, sealed: SealedPartition) -> SealedPartition:
@@ -206,12 +217,18 @@ def _with_trees(bare: SealedPartition, sealed: SealedPartition) -> SealedPartiti
     return bare
 
 
+def _unlink(place: Path) -> None:
+    for suffix in (".leaves", ".inputs", ".tree"):
+        with contextlib.suppress(OSError):
+            place.with_suffix(suffix).unlink()
+
+
 def _name(address: Address) -> str:
     return f"{address.job.hex()}-{address.stage}-{address.partition}"
 
 
 def _weight(name: str, sealed: SealedPartition) -> int:
-    return sum(map(len, sealed.leaves)) + sum(map(len, sealed.inputs))
+    return sum(map(len, sealed.leaves)) + sum(map(len, sealed.inputs)) + _bare_weight(name, sealed)
 
 
 def _bare_weight(name: str, sealed: SealedPartition) -> int:

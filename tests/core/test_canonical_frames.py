@@ -404,3 +404,15 @@ def test_equal_runs_of_any_numbers(values, start, step, rows):
     df = pd.DataFrame({"a": np.array(values, "i8")}, index=index[: len(values)])
     bounds = sorted({*range(0, len(df), rows), len(df)})
     assert encode_frames(df, bounds) == [encode_frame(df.iloc[a:b]) for a, b in pairwise(bounds)]
+
+
+@pytest.mark.parametrize("step", [2, -1, -3])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Paris"])
+def test_times_that_lie_apart_in_memory_are_encoded(zone, step):
+    df = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=9, freq="D", tz=zone)})
+    apart = df.iloc[::step].set_index("t", drop=False)
+    together = pd.DataFrame({"t": list(apart["t"])}, index=pd.Index(list(apart["t"]), name="t"))
+    together = together.astype({"t": df["t"].dtype}).set_axis(
+        together.index.astype(df["t"].dtype), axis=0
+    )
+    assert encode_frame(apart) == encode_frame(together)

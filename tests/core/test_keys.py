@@ -327,3 +327,12 @@ def test_buckets_do_not_depend_on_the_hash_seed():
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("key", ["x" * 1000, b"x" * 1000, 2**5000])
+def test_long_keys_are_not_kept(key):
+    bucket = KeyBuckets(8)
+    assert bucket(key) == bucket(key) == key_bucket(key, 8)
+    assert not bucket._cache
+    assert bucket("short") == key_bucket("short", 8)
+    assert list(bucket._cache) == ["short"]

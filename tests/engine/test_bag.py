@@ -109,3 +109,26 @@ def test_what_a_reducer_may_not_give_is_named():
     job = work(reducer=lambda key, values: object())
     with pytest.raises(EncodingError, match=r"object at \[0\]\[1\] of the pairs that the reducer"):
         bag.reduce_bucket(job, 0, 0, [bag.encode([("a", 1)])], None)
+
+
+class Stopping:
+    """Something to iterate over that cannot be."""
+
+    def __iter__(self):
+        raise StopIteration
+
+
+@pytest.mark.parametrize("combined", [False, True])
+@pytest.mark.parametrize(
+    "mapper",
+    [
+        lambda r: [(next(w for w in r.split() if w.isupper()), 1)],
+        lambda r: Stopping() if r == "b" else [(r, 1)],
+        lambda r: [(r, 1)] if r != "b" else (_ for _ in ()).throw(StopIteration),
+    ],
+)
+def test_a_mapper_that_stops_an_iteration_loses_no_records(mapper, combined):
+    """A bare StopIteration must not look like the end of the records."""
+    of = work(mapper=mapper, combiner=(lambda key, values: sum(values)) if combined else None)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        bag.map_unit(of, 0, 0, ["A", "b", "C"], None)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dask_verify.core.canonical import encode
+from dask_verify.engine import dispatch
 from dask_verify.engine.dispatch import Dispatcher, Flight
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.reader import UnservedError
@@ -27,7 +28,7 @@ class Started:
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         for flight in flights:
-            flight.started = 0.0
+            flight.started = dispatch.time.monotonic()
         self.batches.append([f.run for f in flights if isinstance(f.run, Run)])
 
     def pump(self) -> list[list[Run]]:
@@ -177,3 +178,77 @@ def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
         run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"))), False
     )
     assert [evidence for _, evidence in seen] == [b"one", b"two"][:looks]
+
+
+# --- who is late ----------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(dispatch.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(clock: Clock) -> None:
+    """Fast tasks first, then slow ones: a window full of these takes long, and nobody is late."""
+    started = Started(window=60)
+    for i in range(60):
+        started.of.add(run(MAP, i))
+    started.pump()
+    for i in range(60):
+        clock.now += 5.0
+        assert started.of.overdue() == []
+        started.of.landed(run(MAP, i))
+    assert clock.now > 4 * 60.0
+
+
+def test_who_does_nothing_any_more_is_late(clock: Clock) -> None:
+    started = Started(window=4)
+    for i in range(4):
+        started.of.add(run(MAP, i))
+        started.of.add(run(MAP, i, domain="b"))
+    started.pump()
+    clock.now = 1.0
+    started.of.landed(run(MAP, 0))
+    clock.now = 60.5
+    assert {late.domain for late in started.of.overdue()} == {"b"}
+    clock.now = 61.5
+    assert {late.domain for late in started.of.overdue()} == {"a", "b"}
+
+
+def test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is(clock: Clock) -> None:
+    started = Started(window=3)
+    started.of.deadline = 60.0
+    for i in range(40):
+        started.of.add(run(MAP, i))
+    started.pump()
+    for i in range(40):
+        if i != 2:  # two were ahead of it
+            clock.now += 10.0
+            started.of.landed(run(MAP, i))
+            started.pump()
+        late = [r.task.partition for r in started.of.overdue()]
+        assert late == ([2] if clock.now > 3 * 60.0 else [])
+    assert clock.now > 3 * 60.0
+
+
+def test_the_window_follows_the_latest_tasks(clock: Clock) -> None:
+    started = Started(window=2)
+    for i in range(200):
+        started.of.add(run(MAP, i))
+    started.pump()
+    wide = 0
+    for i in range(100):
+        clock.now += 0.01 if i < 64 else 5.0
+        started.of.landed(run(MAP, i))
+        started.pump()
+        wide = max(wide, started.of._window("a"))
+    assert wide > 60
+    assert started.of._window("a") == 2

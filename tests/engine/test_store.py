@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_of_what_is_on_disk_any_run_of_leaves_can_be_read_and_proven(tmp_path: P
 
 
 def test_reading_a_spilled_partition_puts_nothing_back_into_memory(tmp_path: Path) -> None:
-    store = Store(str(tmp_path), memory=100)
+    store = Store(str(tmp_path), memory=200)
     for i in range(3):
         store[Address(b"job", "map", i)] = sealed(b"%d" % i * 90)
     for _ in range(2):
@@ -114,3 +115,51 @@ def test_forgetting_one_job_leaves_the_others(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         store[AT]
     assert store[other].leaves == (b"y",)
+
+
+def test_what_cannot_be_written_stays_in_memory_and_leaves_nothing_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path), memory=10_000)
+    store[AT] = sealed(b"x" * 100)
+
+    def full(path: Path, leaves: Sequence[bytes]) -> Spilled:
+        path.write_bytes(b"some of it")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Spilled, "write", full)
+    with pytest.raises(OSError, match="no space"):
+        store[Address(b"job", "map", 1)] = sealed(b"y" * 20_000)
+    assert not list(tmp_path.iterdir())
+    assert store[AT] == sealed(b"x" * 100)
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish"])
+def test_a_damaged_list_of_hashes_is_a_missing_partition(tmp_path: Path, damage: bytes) -> None:
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = sealed(b"x")
+    (file,) = tmp_path.glob("*.tree")
+    file.write_bytes(damage)
+    with pytest.raises(KeyError):
+        store[AT]
+
+
+def test_leaves_that_cannot_be_read_are_missing(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), memory=0)
+    store[AT] = sealed(b"x")
+    (file,) = tmp_path.glob("*.leaves")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(KeyError):
+        store[AT].leaves[0]
+    file.rmdir()
+    store.forget(b"job")
+    assert AT not in store
+
+
+def test_empty_partitions_spill_too(tmp_path: Path) -> None:
+    store = Store(str(tmp_path), memory=1000)
+    for i in range(100):
+        store[Address(b"job", "map", i)] = sealed(b"")
+    assert len(store._whole) < 20
+    assert len(store) == 100

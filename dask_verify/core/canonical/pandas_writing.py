@@ -33,7 +33,7 @@ def describe(values: Any, dtype: Any, depth: int) -> Described:
     if kind is pd.CategoricalDtype:
         return _categorical(array, dtype, depth)
     if kind is pd.DatetimeTZDtype:
-        column = raw_column(np.asarray(array, dtype=f"<M8[{dtype.unit}]"))
+        column = raw_column(np.ascontiguousarray(array, dtype=f"<M8[{dtype.unit}]"))
         return ["tz", dtype.unit, zone_value(dtype.tz)], column
     if kind is pd.StringDtype:
         missing = dtype.na_value is pd.NA
