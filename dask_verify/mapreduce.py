@@ -33,7 +33,7 @@ from dask_verify.protocol.draws import seed_digest
 __all__ = ["Job", "verified_map_reduce"]
 
 _UNIT_RECORDS = 1024  #: records in one unit of a bag of at most so many partitions:
-_FEW_PARTITIONS = 50
+_FEW_PARTITIONS = 10
 _BUCKETS = 8  #: key buckets in one reduce partition of a bag
 _FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
 _MOST = 32  #: reduce partitions, where the user does not say

@@ -314,7 +314,7 @@ def test_persisted_input_is_accepted_on_demand_and_reported(client):
 
 
 @pytest.mark.parametrize(
-    ("maps", "records"), [(1, 1024), (50, 1024), (51, 2048), (100, 2048), (10_000, 204_800)]
+    ("maps", "records"), [(1, 1024), (10, 1024), (11, 2048), (100, 10_240), (10_000, 1_024_000)]
 )
 def test_units_of_a_bag_grow_with_its_partitions(maps, records):
     assert mapreduce._unit_records(maps) == records

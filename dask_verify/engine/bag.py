@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from dask_verify.core.canonical import decode_records, encode_records, normalise_records
@@ -44,7 +44,7 @@ def map_unit(
 ) -> tuple[list[bytes], list[int]]:
     """Map one unit; return its cell and its number of records for every bucket."""
     # Pairs that are combined never exist all at once: keeping them would wake the collector often.
-    emitted = _stream(work, records)
+    emitted: Iterator[Any] = chain.from_iterable(_each(work, records))
     if work.combiner is None:
         pairs = _checked(list(emitted))
     else:
@@ -81,13 +81,13 @@ def _encoded(role: str, pairs: Sequence[Pair]) -> bytes:
         raise EncodingError(error.type_name, where, error.advice) from None
 
 
-def _stream(work: Work, records: Sequence[Any]) -> Iterator[Any]:
+def _each(work: Work, records: Sequence[Any]) -> Iterator[Iterable[Any]]:
     """Yield what the mapper gives for record after record.
 
     A generator, since ``map`` would take a StopIteration of the user's function for its own end.
     """
     for record in records:
-        yield from _emitted(work, record)
+        yield _emitted(work, record)
 
 
 def _emitted(work: Work, record: Any) -> Iterable[Any]:

@@ -110,8 +110,8 @@ class Policy:
         Share of the units that other domains recompute after commitment; or what must be noticed,
         from which the share follows.
     unit_records : int, optional
-        Input records in one unit; default: 1,024 for a bag, more where it has more than 50
-        partitions (2,048 up to 100, and so on), and the whole partition for a dataframe.
+        Input records in one unit; default: 1,024 for a bag, more where it has more than ten
+        partitions (10,240 where it has 100), and the whole partition for a dataframe.
     referee : {"coordinator", "domains"}
         Who decides a divergence: the coordinator recomputes the differing unit, or further
         domains run the task.
