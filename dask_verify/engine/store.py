@@ -67,7 +67,7 @@ class Spilled(Sequence[bytes]):
         wanted = range(len(self))[index]
         if isinstance(wanted, int):
             return self._read(range(wanted, wanted + 1))[0]
-        return self._read(wanted)
+        return self._read(wanted) if wanted.step == 1 else self[:][index]
 
     def _read(self, wanted: range) -> tuple[bytes, ...]:
         """Return a run of leaves, in one read.
@@ -107,7 +107,7 @@ class Store:
     directory : str
         Folder for what spills; belongs to this store alone.
     memory : int
-        Bytes kept in memory.
+        Bytes of partitions kept in memory; hashes of those on disk take a quarter as much beside.
 
     Examples
     --------
@@ -160,8 +160,8 @@ class Store:
             if name in self._whole:
                 self._whole[name] = sealed.without_inputs()
             else:
-                self._keep_bare(name, sealed.without_inputs())
-                self._places[name].with_suffix(".inputs").unlink(missing_ok=True)
+                _unlink(self._places[name], ".inputs")
+                self._bare[name] = sealed.without_inputs()
 
     def forget(self, job: bytes) -> None:
         """Drop everything of a job."""
@@ -179,16 +179,14 @@ class Store:
             if sealed.inputs:
                 inputs = Spilled.write(place.with_suffix(".inputs"), sealed.inputs)
                 bare = replace(bare, inputs=inputs)
-            self._keep_bare(name, _with_trees(bare, sealed))
+            bare = _with_trees(bare, sealed)
+            # These files never leave this worker, so pickle is safe here and fast.
+            place.with_suffix(".tree").write_bytes(pickle.dumps(vars(bare)))
+            self._bare[name] = bare
         except OSError:
-            # Such as a full disk: it stays in memory, and nothing of it is left there.
+            # Such as a full disk: the partition stays in memory, and nothing of it is left there.
             _unlink(self._places.pop(name))
             raise
-
-    def _keep_bare(self, name: str, bare: SealedPartition) -> None:
-        # These files never leave this worker, so pickle is safe here and fast.
-        self._places[name].with_suffix(".tree").write_bytes(pickle.dumps(vars(bare)))
-        self._bare[name] = bare
 
     def _loaded(self, name: str) -> SealedPartition:
         """Return a spilled partition whose hashes had no place in memory."""
@@ -199,6 +197,8 @@ class Store:
             raise KeyError(file.name) from error
         bare = SealedPartition.__new__(SealedPartition)
         vars(bare).update(known)
+        if not file.with_suffix(".inputs").exists():
+            bare = bare.without_inputs()
         self._bare[name] = bare
         return bare
 
@@ -217,8 +217,9 @@ def _with_trees(bare: SealedPartition, sealed: SealedPartition) -> SealedPartiti
     return bare
 
 
-def _unlink(place: Path) -> None:
-    for suffix in (".leaves", ".inputs", ".tree"):
+def _unlink(place: Path, *suffixes: str) -> None:
+    """Remove some files of a partition; without suffixes, all of them."""
+    for suffix in suffixes or (".leaves", ".inputs", ".tree"):
         with contextlib.suppress(OSError):
             place.with_suffix(suffix).unlink()
 

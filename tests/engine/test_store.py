@@ -40,6 +40,9 @@ def test_of_what_is_on_disk_any_run_of_leaves_can_be_read_and_proven(tmp_path: P
     for start in range(8):
         for stop in range(8):
             assert spilled[start:stop] == leaves[start:stop]
+            assert spilled[start:stop:2] == leaves[start:stop:2]
+    assert spilled[::-1] == leaves[::-1]
+    assert list(reversed(spilled)) == list(reversed(leaves))
     with pytest.raises(IndexError):
         spilled[7]
     request = asked(whole.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, 2, 5, "alice")
@@ -88,6 +91,7 @@ def test_inputs_on_disk_are_released_there(tmp_path: Path) -> None:
     store.release_inputs(AT)
     assert store[AT] == sealed(b"out")
     assert not list(tmp_path.glob("*.inputs"))
+    assert store[AT].output_tree.root == sealed(b"out").output_tree.root
 
 
 def test_making_a_partition_again_replaces_it(tmp_path: Path) -> None:
