@@ -250,9 +250,9 @@ class TaskState:
 
     def shed(self) -> None:
         """Drop the containers that are empty; they come back when they are looked at."""
-        for name, slot in _SLOTS.items():
-            if not self._seen(name):
-                with suppress(AttributeError):  # there is none
+        for slot in _SLOTS.values():
+            with suppress(AttributeError):  # there is none
+                if not slot.__get__(self):
                     slot.__delete__(self)
 
     def answered(self, domain: str) -> bool:
