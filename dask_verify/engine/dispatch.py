@@ -56,9 +56,9 @@ class Dispatcher:
     ----------
     pool : DomainPool
     window : int
-        Tasks in flight for each worker of a domain; more where they take only milliseconds.
+        Tasks in flight for each worker of a domain; more where `_AHEAD` seconds hold more.
     deadline : float, optional
-        Seconds a task may take; None: derived from what the stage's tasks took.
+        Seconds a task may take, see `overdue`; None: derived from what the stage's tasks took.
     floor : float
         Seconds that every task is given, where the deadline is derived.
     launch : callable
@@ -99,7 +99,7 @@ class Dispatcher:
             # Nothing waits for an audit of a reduce but the end: they gather while others run.
             if counts[domain] and all(map(_checks_reduce, queue)):
                 continue
-            self._start(domain, list(islice(self._taken(queue), room)))
+            self._start(domain, counts[domain], list(islice(self._taken(queue), room)))
 
     def next_of(self, events: SimpleQueue[Any]) -> list[Any]:
         """Wait for something to do, then take all that is there, and results that come soon.
@@ -149,10 +149,10 @@ class Dispatcher:
         landings = self._landings[domain]
         return max(1, len(landings) - 1) / max(time.monotonic() - landings[0], _AHEAD)
 
-    def _start(self, domain: str, taken: Iterable[tuple[Run, bool]]) -> None:
+    def _start(self, domain: str, flying: int, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
-        before, size = sum(run.domain == domain for run in self.flying), self._size(domain)
-        for ahead, (run, relay) in enumerate(taken, before):
+        size = self._size(domain)
+        for ahead, (run, relay) in enumerate(taken, flying):
             # What is read for it is not its own time.
             flight = Flight(run, relay, float("inf"), ahead=ahead // size)
             self.flying[run] = flight

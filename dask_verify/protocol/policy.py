@@ -120,8 +120,9 @@ class Policy:
     trust_input : bool
         Accept collections that hold results computed earlier, which nobody verifies.
     deadline : float, optional
-        Seconds after which an unanswered task makes its domain suspected; default: derived from
-        the times that other tasks of the stage took.
+        Seconds without an answer after which a task makes its domain suspected, not counting those
+        in which it waits behind others that get done; default: derived from the times that other
+        tasks of the stage took.
     window : int
         Partitions in flight in each domain, per worker.
     buckets : int, optional
