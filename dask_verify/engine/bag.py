@@ -34,7 +34,6 @@ def count(records: Sequence[Any]) -> int:
     return len(records)
 
 
-encode = encode_records
 decode = decode_records
 normalise = normalise_records
 

@@ -41,7 +41,6 @@ def count(records: pd.DataFrame) -> int:
     return len(records)
 
 
-encode = encode_frame
 decode = decode_frame
 normalise = normalise_frame
 

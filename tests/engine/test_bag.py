@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_verify.core.canonical import decode_records
+from dask_verify.core.canonical import decode_records, encode_records
 from dask_verify.core.keys import key_bucket
 from dask_verify.engine import bag
 from dask_verify.engine.work import Work
@@ -55,7 +55,7 @@ def test_a_combiner_is_applied_to_each_key_of_the_unit():
 
 def test_reduce_sees_values_in_order_and_keys_once():
     job = work(reducer=lambda key, values: values)
-    cells = [bag.encode([("a", 1), ("b", 2)]), bag.encode([]), bag.encode([("a", 3)])]
+    cells = [encode_records([("a", 1), ("b", 2)]), encode_records([]), encode_records([("a", 3)])]
     leaf, consumed, produced = bag.reduce_bucket(job, 0, 0, cells, None)
     assert decode_records(leaf) == [("a", [1, 3]), ("b", [2])]
     assert (consumed, produced) == (3, 2)
@@ -72,7 +72,7 @@ class Shift(Saboteur):
 def test_hooks_see_where_they_are_and_change_what_is_sealed():
     cells, _ = bag.map_unit(work(buckets=1, partitions=1), 5, 7, ["a"], Shift())
     assert decode_records(cells[0]) == [("a", (1, 5, 7))]
-    leaf, _, _ = bag.reduce_bucket(work(), 5, 7, [bag.encode([("a", 1)])], Shift())
+    leaf, _, _ = bag.reduce_bucket(work(), 5, 7, [encode_records([("a", 1)])], Shift())
     assert decode_records(leaf) == [("a", (1, 5, 7))]
 
 
@@ -108,7 +108,7 @@ def test_what_has_no_canonical_bytes_is_named_with_its_place(pair, where):
 def test_what_a_reducer_may_not_give_is_named():
     job = work(reducer=lambda key, values: object())
     with pytest.raises(EncodingError, match=r"object at \[0\]\[1\] of the pairs that the reducer"):
-        bag.reduce_bucket(job, 0, 0, [bag.encode([("a", 1)])], None)
+        bag.reduce_bucket(job, 0, 0, [encode_records([("a", 1)])], None)
 
 
 class Stopping:

@@ -71,14 +71,14 @@ def test_a_reducer_is_not_called_without_rows():
         raise AssertionError("called")
 
     leaf, consumed, produced = frame.reduce_bucket(
-        work(reducer=reducer), 0, 0, [frame.encode(ROWS.iloc[:0])] * 2, None
+        work(reducer=reducer), 0, 0, [encode_frame(ROWS.iloc[:0])] * 2, None
     )
     assert_frame_equal(decode_frame(leaf), ROWS.iloc[:0])
     assert (consumed, produced) == (0, 0)
 
 
 def test_cells_are_reduced_in_their_order():
-    cells = [frame.encode(ROWS.iloc[i : i + 3]) for i in (6, 3, 0)]
+    cells = [encode_frame(ROWS.iloc[i : i + 3]) for i in (6, 3, 0)]
     leaf, consumed, _ = frame.reduce_bucket(work(), 0, 0, cells, None)
     assert decode_frame(leaf).x.tolist() == [6, 7, 3, 4, 5, 0, 1, 2]
     assert consumed == 8
@@ -101,7 +101,7 @@ class Loud(Saboteur):
 def test_hooks_see_where_they_are_and_change_what_is_sealed():
     (cell,), _ = frame.map_unit(work(buckets=1, partitions=1), 5, 7, ROWS, Loud())
     assert set(decode_frame(cell).x) == {57}
-    leaf, _, _ = frame.reduce_bucket(work(), 5, 7, [frame.encode(ROWS)], Loud())
+    leaf, _, _ = frame.reduce_bucket(work(), 5, 7, [encode_frame(ROWS)], Loud())
     assert set(decode_frame(leaf).x) == {57}
 
 
@@ -111,7 +111,7 @@ def test_what_is_no_frame_is_named(role):
 
     def execute():
         frame.map_unit(job, 0, 0, ROWS, None)
-        frame.reduce_bucket(job, 0, 0, [frame.encode(ROWS)], None)
+        frame.reduce_bucket(job, 0, 0, [encode_frame(ROWS)], None)
 
     with pytest.raises(InputError, match=f"{role}: expected a pandas DataFrame, got Series"):
         execute()
@@ -125,7 +125,7 @@ CATEGORIES = ROWS.assign(k=pd.Categorical(ROWS.k, categories=list("abcd")))
 def reduced(reducer, rows=CATEGORIES, meta=None):
     meta = reducer(rows).iloc[:0] if meta is None else meta
     job = work(rows, reducer=reducer, meta=meta)
-    return decode_frame(frame.reduce_bucket(job, 0, 0, [frame.encode(rows)], None)[0])
+    return decode_frame(frame.reduce_bucket(job, 0, 0, [encode_frame(rows)], None)[0])
 
 
 @pytest.mark.parametrize("as_index", [True, False])
