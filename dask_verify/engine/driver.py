@@ -9,7 +9,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import queue
-import sys
 import tempfile
 import threading
 import time
@@ -385,8 +384,7 @@ class Driver:
 
     def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
         if reply.wires:
-            # The same few addresses, over and over.
-            self.reader.addresses[run.domain][run.task] = sys.intern(reply.address)
+            self.reader.found_at(run.task, run.domain, reply.address)
         for wire in reply.wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
         if reply.failure is not None:

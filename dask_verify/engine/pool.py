@@ -105,16 +105,9 @@ class DomainPool(ABC):
         # Literal partitions are part of a graph on purpose: each domain needs a copy of its own.
         placed = annotate(**self._placement(domain))
         with _CONFIGURING, dask.config.set({_LARGE: 2**62}), placed:
-            # Without a time to tell submissions apart, Dask starts newer tasks before older ones,
-            # which then look late.
-            futures = client.get(
-                submission(graph),
-                list(keys),
-                sync=False,
-                retries=retries,
-                priority=priority,
-                fifo_timeout=0,
-            )
+            # By default Dask starts the newest of a minute's submissions first: others look late.
+            how = {"retries": retries, "priority": priority, "fifo_timeout": 0}
+            futures = client.get(submission(graph), list(keys), sync=False, **how)
         return dict(zip(keys, futures, strict=True))
 
     def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:

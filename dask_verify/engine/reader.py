@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -223,6 +224,11 @@ class Reader:
             address = self._address(task, domain)
             if address is not None:
                 yield domain, address
+
+    def found_at(self, task: Task, domain: str, address: str) -> None:
+        """Note which worker of a domain has a task's partition."""
+        # The same few addresses over and over: each is held once.
+        self.addresses[domain][task] = sys.intern(address)
 
     def _address(self, task: Task, domain: str) -> str | None:
         return self.addresses[domain].get(task)
