@@ -12,12 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dask_verify.core.canonical.columns import Column, Raw
-from dask_verify.core.canonical.pandas_columns import A_STEP, Progression
-from dask_verify.core.canonical.wire import Array
+from dask_verify.core.canonical.pandas_columns import Progression
 
 _SMALL = 8192  #: bytes of a leaf up to which a second copy costs less than a call for each column
 _AT_ONCE = 1 << 20  #: bytes laid out at once, so that they are copied again while in the cache
-_FAR = 1 << 62  #: values of an index beyond which its short form may not fit
 
 
 def equal_runs(prefix: bytes, columns: Sequence[Column], rows: int, count: int) -> list[bytes]:
@@ -36,7 +34,8 @@ def equal_runs(prefix: bytes, columns: Sequence[Column], rows: int, count: int) 
     list of bytes
         One for each run; empty if it takes other means.
     """
-    blocks = [_block(column, rows, count) for column in columns]
+    able = [column for column in columns if isinstance(column, Raw | Progression)]
+    blocks = [column.block(rows, count) for column in able]
     found = [block for block in blocks if block is not None]
     size = len(prefix) + sum(block.shape[1] for block in found)
     if len(found) < len(columns) or size > _SMALL:
@@ -49,25 +48,3 @@ def equal_runs(prefix: bytes, columns: Sequence[Column], rows: int, count: int) 
         laid = np.concatenate([head, *parts], axis=1).tobytes()
         leaves += [laid[i : i + size] for i in range(0, len(laid), size)]
     return leaves
-
-
-def _block(column: Column, rows: int, count: int) -> Array | None:
-    """Return the bytes of a column, shape (count, bytes of a run); None if runs differ in kind."""
-    if isinstance(column, Raw):
-        width = rows * column.width
-        return np.frombuffer(column.data[: width * count], np.uint8).reshape(count, width)
-    if isinstance(column, Progression):
-        return _progressions(column.values, rows, count)
-    return None
-
-
-def _progressions(values: range, rows: int, count: int) -> Array | None:
-    if max(abs(values.start), abs(values.stop)) >= _FAR:
-        return None
-    step = values.step if rows >= A_STEP else 1
-    short = np.zeros((count, 17), np.uint8)
-    firsts = values.start + values.step * rows * np.arange(count, dtype="<i8")
-    short[:, 0] = 1
-    short[:, 1:9] = firsts.view(np.uint8).reshape(count, 8)
-    short[:, 9:] = np.frombuffer(step.to_bytes(8, "little", signed=True), np.uint8)
-    return short

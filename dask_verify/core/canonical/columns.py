@@ -58,6 +58,11 @@ class Raw:
         """Append the bytes of rows ``start`` to ``stop``."""
         out.append(self.data[start * self.width : stop * self.width])
 
+    def block(self, rows: int, count: int) -> Array:
+        """Return the bytes of ``count`` runs of ``rows``, from the first row on, one a line."""
+        width = rows * self.width
+        return np.frombuffer(self.data[: width * count], np.uint8).reshape(count, width)
+
 
 @dataclass(frozen=True)
 class Nullable:

@@ -83,7 +83,19 @@ class Progression:
         short = progression_bytes(run.start if run else 0, step, len(run))
         out.append(b"\0" + np.array(run, "<i8").tobytes() if short is None else short)
 
+    def block(self, rows: int, count: int) -> Array | None:
+        """Return the bytes of ``count`` runs of ``rows``, one a line; None if some may be long."""
+        step = self.values.step if rows >= A_STEP else 1
+        short = progression_bytes(0, step, rows)
+        if short is None or max(abs(self.values.start), abs(self.values.stop)) >= _FAR:
+            return None
+        lines = np.tile(np.frombuffer(short, np.uint8), (count, 1))
+        firsts = self.values.start + self.values.step * rows * np.arange(count, dtype="<i8")
+        lines[:, 1:9] = firsts.view(np.uint8).reshape(count, 8)
+        return lines
 
+
+_FAR = 1 << 61  #: values of an index below which every run has the short form
 A_STEP = 2
 """Values from which on a progression has a step."""
 
