@@ -336,3 +336,11 @@ def test_long_keys_are_not_kept(key):
     assert not bucket._cache
     assert bucket("short") == key_bucket("short", 8)
     assert list(bucket._cache) == ["short"]
+
+
+@pytest.mark.parametrize(
+    "record", ["ab", ["a", 1], ("a",), ("a", 1, 2), (), 5, None, b"ab", {1, 2}]
+)
+def test_what_is_no_pair_is_not_grouped(record):
+    with pytest.raises(InputError, match=rf"pairs, got {type(record).__name__}"):
+        group_records([("a", 1), record])

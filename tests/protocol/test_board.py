@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from dask_verify.protocol.board import _CONTAINERS, TaskState
+import pytest
+from script import R0, Script
+
+from dask_verify.protocol.board import _CONTAINERS, _SLOTS, TaskState
+from dask_verify.protocol.messages import MAP, Task, Verdict
 
 
 @pytest.mark.parametrize("name", _CONTAINERS)
@@ -44,3 +48,24 @@ def test_nothing_else_can_be_asked_for_or_added() -> None:
         state.votess  # noqa: B018
     with pytest.raises(AttributeError):
         state.votess = 1
+
+
+def test_tasks_of_a_job_that_has_ended_hold_nothing_empty() -> None:
+    script = Script("a", "b", maps=3)
+    for i in range(3):
+        script.agree(Task(MAP, i), *script.job.state(Task(MAP, i)).running)
+    script.agree(R0, "a", "b")
+    assert script.ended == (Verdict.AGREED, "")
+    for state in script.job.tasks():
+        held = [name for name, slot in _SLOTS.items() if hasattr_bare(slot, state)]
+        assert [name for name in held if not state._seen(name)] == []
+        assert state._seen("tried")
+
+
+def hasattr_bare(slot: Any, state: TaskState) -> bool:
+    """Whether a slot has a value; `hasattr` would make one."""
+    try:
+        slot.__get__(state)
+    except AttributeError:
+        return False
+    return True
