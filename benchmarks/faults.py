@@ -84,7 +84,8 @@ def _rows_task(folder: Path, scale: float) -> Task:
 
 def _flights_task(folder: Path, scale: float) -> Task:
     """Read files: nobody is blamed over a source that cannot be pinned, such as `dd.from_map`."""
-    return frames.flights_task(folder, int(1e7 * scale), _PARTITIONS, "parquet")
+    # Dask reads four of the files as one partition.
+    return frames.flights_task(folder, int(1e7 * scale), 4 * _PARTITIONS, "parquet")
 
 
 # --- what goes wrong ------------------------------------------------------------------------

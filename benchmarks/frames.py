@@ -33,9 +33,9 @@ def together(parts: pd.DataFrame) -> pd.DataFrame:
     return parts.groupby(_BY, as_index=False)[_SUMMED].sum()
 
 
-def flights_task(folder: Path, number: int, partitions: int, kind: str) -> Task:
-    """Aggregate flights by carrier and month, from files of text or of Parquet."""
-    files = data.flight_files(folder, number, partitions, kind)
+def flights_task(folder: Path, number: int, count: int, kind: str) -> Task:
+    """Aggregate flights by carrier and month, from a number of files of text or of Parquet."""
+    files = data.flight_files(folder, number, count, kind)
     flights = _read([str(path) for path in files], kind)
     return Task(
         collection=flights,
@@ -45,8 +45,10 @@ def flights_task(folder: Path, number: int, partitions: int, kind: str) -> Task:
         normal=rows(_BY),
         options={"by": _BY, "npartitions": 1},
         facts={
-            "partitions": partitions,
-            "rows": number // partitions * partitions,
+            # Dask reads several small files of Parquet as one partition.
+            "partitions": flights.map_partitions(len).optimize().npartitions,
+            "files": count,
+            "rows": number // count * count,
             "bytes": sum(path.stat().st_size for path in files),
         },
     )
