@@ -6,10 +6,6 @@ pytest benchmarks/micro --benchmark-only     # measured, full size
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
-from typing import Any
-
 import pytest
 
 
@@ -26,13 +22,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def measures(request: pytest.FixtureRequest) -> bool:
-    """Whether pytest-benchmark is there and was asked to measure."""
+    """Whether pytest-benchmark was asked to measure."""
     return _asked(request.config)
-
-
-if find_spec("pytest_benchmark") is None:
-
-    @pytest.fixture
-    def benchmark() -> Callable[..., Any]:
-        """Stand in for the fixture of pytest-benchmark: a plain call."""
-        return lambda function: function()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import results
+from benchmarks import plotting, results
 from benchmarks.measuring import BenchmarkError, Sample
 from benchmarks.results import Comparison, Fault, Point, Series
 
@@ -57,9 +57,6 @@ def test_markdown_tables_have_equal_rows():
 
 
 def test_pictures(tmp_path):
-    pytest.importorskip("matplotlib", reason="drawing needs the extra `benchmark`")
-    from benchmarks import plotting
-
     drawn = plotting.draw(found(), tmp_path)
     assert {path.name for path in drawn} == {
         "ratios.svg", "ratios.png", "growth-rows.svg", "growth-rows.png"
