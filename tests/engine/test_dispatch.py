@@ -84,7 +84,7 @@ def test_results_wait_less_for_each_other_the_less_there_is_to_do() -> None:
     for i in range(200):
         started.of.landed(run(MAP, i))
     longest = started.of._patience()
-    assert 0 < longest <= 0.25
+    assert 0 < longest <= 0.5
     for i in range(200, 399):
         started.of.landed(run(MAP, i))
     assert 0 < started.of._patience() < longest
