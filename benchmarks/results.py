@@ -219,9 +219,14 @@ def growth(series: Series) -> Table:
     for point in series.points:
         medians = [median(point.samples[name]) for name in names]
         cells = [c for m in medians for c in (f"{m.wall:.2f}", f"{m.cpu:.2f}", _kb(m.coordinator))]
-        more = [f"{point.extra[key]:,.6g}" if key in point.extra else "" for key in extras]
-        lines.append([f"{point.x:,.6g}", *cells, *more])
+        more = [_figure(point.extra[key]) if key in point.extra else "" for key in extras]
+        lines.append([_figure(point.x), *cells, *more])
     return [*head, *extras], lines
+
+
+def _figure(value: float) -> str:
+    """Write a number with three decimals at most, and without an exponent."""
+    return f"{round(value, 3) + 0.0:,.3f}".rstrip("0").rstrip(".")
 
 
 def _kb(nbytes: int) -> str:
@@ -263,7 +268,7 @@ def everything(results: Results, markdown: bool = False) -> str:
     for comparison in results.comparisons:
         facts = ", ".join(f"{key} {value:,}" for key, value in comparison.facts.items())
         pairs = max(map(len, comparison.samples.values()))
-        parts.append(f"{comparison.title}: {facts}; {pairs} pairs")
+        parts.append(f"{comparison.title}: {facts}; {pairs} {'pair' if pairs == 1 else 'pairs'}")
         parts += [write(absolute(comparison)), write(relative(comparison))]
     if results.comparisons:
         parts += ["Medians of paired ratios", write(overview(results.comparisons))]
