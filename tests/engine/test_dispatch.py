@@ -11,7 +11,7 @@ import pytest
 
 from dask_verify.core.canonical import encode
 from dask_verify.engine import dispatch
-from dask_verify.engine.dispatch import Dispatcher, Flight
+from dask_verify.engine.dispatch import _TOGETHER, Dispatcher, Flight
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.tasks import COMMITTED
@@ -84,7 +84,7 @@ def test_results_wait_less_for_each_other_the_less_there_is_to_do() -> None:
     for i in range(200):
         started.of.landed(run(MAP, i))
     longest = started.of._patience()
-    assert 0 < longest <= 0.5
+    assert longest == _TOGETHER
     for i in range(200, 399):
         started.of.landed(run(MAP, i))
     assert 0 < started.of._patience() < longest
