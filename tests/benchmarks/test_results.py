@@ -56,6 +56,16 @@ def test_markdown_tables_have_equal_rows():
     assert "1.10" in lines[2]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-8.9e-15, "0"), (0.0, "0"), (100, "100"), (1e8, "100,000,000"), (-1.25, "-1.25"),
+     (1_950.8138, "1,950.814")],
+)  # fmt: skip
+def test_figures_have_no_exponents(value, text):
+    of = Series("rows", "Rows", "rows", [Point(value, found().series[0].points[0].samples)])
+    assert results.growth(of)[1][0][0] == text
+
+
 def test_pictures(tmp_path):
     drawn = plotting.draw(found(), tmp_path)
     assert {path.name for path in drawn} == {
