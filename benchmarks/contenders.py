@@ -121,7 +121,7 @@ def _committed(arena: Arena, task: Task) -> Run:
 
 def _unverified(job: Job) -> Any:
     """Read what a job without any check committed to, which `Job.result` refuses to give."""
-    from dask_verify.engine.compute import kind
+    from dask_verify.execution.compute import kind
 
     work = job._driver.work
     of = kind(work)

@@ -24,8 +24,8 @@ from dask_verify.engine.enrolment import enrolled
 from dask_verify.engine.graphs import Upstream, source_digest, upstream
 from dask_verify.engine.handle import Job
 from dask_verify.engine.pool import open_pool
-from dask_verify.engine.work import Shipped, Work, ship
 from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
+from dask_verify.execution.work import Shipped, Work, ship
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import Domain, environment
 from dask_verify.protocol.draws import seed_digest

@@ -22,8 +22,8 @@ from dask.base import tokenize
 from dask_verify.core.canonical import encode_frame, encode_frames, encode_records
 from dask_verify.core.descent import first_difference
 from dask_verify.core.merkle import BLAKE3, MerkleTree, verify_inclusion
-from dask_verify.engine.compute import map_partition
-from dask_verify.engine.work import Work
+from dask_verify.execution.compute import map_partition
+from dask_verify.execution.work import Work
 
 _MILLION = 1_000_000
 _CELL = 1_024  #: records in one unit of a bag

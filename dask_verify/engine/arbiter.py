@@ -12,8 +12,8 @@ from dask_verify.engine.graphs import Upstream, changed
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.referee import Failure, Referee, Request
 from dask_verify.engine.store import Address
-from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
+from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.dispute import (
     AskLeaves,

@@ -15,11 +15,11 @@ from distributed.core import rpc
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
-from dask_verify.engine.compute import kind
 from dask_verify.engine.pool import TIMEOUT
 from dask_verify.engine.store import Address
-from dask_verify.engine.work import Work, unship
 from dask_verify.errors import DecodingError, InconclusiveError
+from dask_verify.execution.compute import kind
+from dask_verify.execution.work import Work, unship
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.serving import Reply, questions

@@ -31,8 +31,8 @@ from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Store
 from dask_verify.engine.waiting import Action, Waiting
-from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
+from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState

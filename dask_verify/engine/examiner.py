@@ -24,8 +24,8 @@ from dask_verify.core.seal import (
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.reader import GoneError, Reader
 from dask_verify.engine.referee import Failure, Referee, Request
-from dask_verify.engine.work import Shipped, Work
 from dask_verify.errors import DecodingError
+from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState

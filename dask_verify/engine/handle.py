@@ -10,7 +10,6 @@ from typing import Any
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import Commitment
 from dask_verify.engine.collection import Lease, collection_of
-from dask_verify.engine.compute import kind
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.progress import Progress
 from dask_verify.engine.reader import UnservedError
@@ -21,6 +20,7 @@ from dask_verify.errors import (
     NondeterministicError,
     TaskError,
 )
+from dask_verify.execution.compute import kind
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
 from dask_verify.protocol.promise import odds_of

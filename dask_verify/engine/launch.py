@@ -19,7 +19,7 @@ from dask_verify.engine import compat
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
-from dask_verify.engine.work import Shipped
+from dask_verify.execution.work import Shipped
 from dask_verify.protocol.messages import MAP, READ, REDUCE, Challenge, Run, StartReduce, Task
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ import cloudpickle
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import SealedPartition
-from dask_verify.engine import compute
 from dask_verify.engine.graphs import compute_partition
-from dask_verify.engine.work import Work, search_path, unship
 from dask_verify.errors import DecodingError
+from dask_verify.execution import compute
+from dask_verify.execution.work import Work, search_path, unship
 from dask_verify.protocol.messages import MAP, READ, REDUCE
 
 _TEXT = 20_000  #: characters of a process's last words that are kept

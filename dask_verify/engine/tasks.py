@@ -31,18 +31,18 @@ from dask_verify.core.seal import (
     map_question,
     reduce_question,
 )
-from dask_verify.engine.compute import (
+from dask_verify.engine.patience import Patience
+from dask_verify.engine.store import Address
+from dask_verify.engine.worker import VerifyWorker, this_side
+from dask_verify.errors import DecodingError, InputError, ProofError
+from dask_verify.execution.compute import (
     map_partition,
     map_unit,
     read_partition,
     reduce_partition,
     reduce_unit,
 )
-from dask_verify.engine.patience import Patience
-from dask_verify.engine.store import Address
-from dask_verify.engine.work import Work, unship
-from dask_verify.engine.worker import VerifyWorker, this_side
-from dask_verify.errors import DecodingError, InputError, ProofError
+from dask_verify.execution.work import Work, unship
 from dask_verify.protocol.messages import MAP, READ, REDUCE
 from dask_verify.protocol.serving import Reply, questions
 

@@ -13,8 +13,8 @@ from distributed import get_worker
 from dask_verify import Policy, Standing, verified_map_reduce
 from dask_verify.core.canonical import decode_records, encode_records, normalise_records
 from dask_verify.engine.referee import Referee, Request
-from dask_verify.engine.work import Work, ship
 from dask_verify.errors import NondeterministicError
+from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.messages import MAP
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pytest
 from dask_verify.core.canonical import encode_records
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import Answer, Columns, Commitment, Opening
-from dask_verify.engine.compute import map_partition
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.reader import GoneError
 from dask_verify.engine.referee import Referee
-from dask_verify.engine.work import Work, ship
+from dask_verify.execution.compute import map_partition
+from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import MAP, REDUCE, Audited, Challenge, Recount, Task, Unaudited
 from dask_verify.protocol.quorum import Claim

@@ -20,7 +20,7 @@ from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import open_pool
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import AUDITED, Order, run_audit, run_map, run_read
-from dask_verify.engine.work import Work, ship
+from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, StartReduce, Task
 from dask_verify.protocol.serving import unwrap
 

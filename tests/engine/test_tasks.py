@@ -27,7 +27,7 @@ from dask_verify.core.seal import (
     reduce_question,
 )
 from dask_verify.core.seal import asked as opening_asked
-from dask_verify.engine import compute, patience, tasks
+from dask_verify.engine import patience, tasks
 from dask_verify.engine.store import Address
 from dask_verify.engine.tasks import (
     AUDITED,
@@ -40,8 +40,9 @@ from dask_verify.engine.tasks import (
     run_read,
     run_reduce,
 )
-from dask_verify.engine.work import Work, ship
 from dask_verify.engine.worker import VerifyWorker, _Rehearsal
+from dask_verify.execution import compute
+from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import admit

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from dask_verify.core.seal import SealedPartition
-from dask_verify.engine.compute import map_partition, reduce_partition
-from dask_verify.engine.work import Work
+from dask_verify.execution.compute import map_partition, reduce_partition
+from dask_verify.execution.work import Work
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "roots.json").read_text())
 LINES = ["to be or not to be", "that is the question", "", "naïve café"] * 3

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from dask.dataframe import methods
 from pandas.testing import assert_frame_equal
 
 from dask_verify.core.canonical import decode_frame, encode_frame
 from dask_verify.core.keys import frame_buckets
-from dask_verify.engine import frame
-from dask_verify.engine.work import Work
 from dask_verify.errors import InputError
+from dask_verify.execution import frame
+from dask_verify.execution.work import Work
 from dask_verify.testing import Saboteur
 
 ROWS = pd.DataFrame({"k": list("abcabcab"), "x": range(8)})
@@ -157,3 +158,31 @@ def test_cells_that_no_mapper_gave_are_refused_before_they_cost_memory():
     made_up[1:9] = (1 << 40).to_bytes(8, "little")
     with pytest.raises(InputError, match="expected the columns"):
         frame.reduce_bucket(work(), 0, 0, [bytes(made_up)], None)
+
+
+def with_categories(values, index=None):
+    rows = pd.DataFrame({"k": pd.Categorical(values), "n": range(len(values))})
+    return rows if index is None else rows.set_axis(index(values), axis=0)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        None,
+        lambda values: pd.CategoricalIndex(values, name="i"),
+        lambda values: pd.MultiIndex.from_arrays(
+            [pd.CategoricalIndex(values), range(len(values))], names=["i", "j"]
+        ),
+        lambda values: pd.Index(values, name="i"),
+    ],
+    ids=["range", "categorical", "levels", "plain"],
+)
+def test_frames_with_other_categories_are_joined_as_dask_joins_them(index):
+    frames = [with_categories(list(values), index) for values in ("ba", "c", "ad")]
+    before = [rows.copy() for rows in frames]
+    expected = methods.concat([rows.copy() for rows in frames])
+    joined = frame.concat(frames, frames[0].iloc[:0])
+    assert_frame_equal(joined, expected)
+    assert encode_frame(joined) == encode_frame(expected)
+    for rows, was in zip(frames, before, strict=True):
+        assert_frame_equal(rows, was)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dask.dataframe import methods
+from pandas.api.types import union_categoricals
 
 from dask_verify.core.canonical import (
     decode_frame,
@@ -18,9 +18,9 @@ from dask_verify.core.canonical import (
     normalise_frame,
 )
 from dask_verify.core.keys import frame_buckets
-from dask_verify.engine.cast import cast
-from dask_verify.engine.work import Hooks, Work
 from dask_verify.errors import InputError
+from dask_verify.execution.cast import cast
+from dask_verify.execution.work import Hooks, Work
 
 
 def units(partition: pd.DataFrame, unit_records: int | None) -> list[pd.DataFrame]:
@@ -82,8 +82,44 @@ def concat(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
     full = [frame for frame in frames if len(frame)]
     if not full:
         return empty
-    out: pd.DataFrame = full[0] if len(full) == 1 else methods.concat(full)
-    return out
+    return full[0] if len(full) == 1 else pd.concat(_united(full))
+
+
+def _united(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Give equal categories to what pandas would otherwise turn into plain objects."""
+    first = frames[0]
+    for at, dtype in enumerate(first.dtypes):
+        if isinstance(dtype, pd.CategoricalDtype):
+            columns = [frame.iloc[:, at] for frame in frames]
+            if any(column.dtype != dtype for column in columns):
+                frames = [frame.copy(deep=False) for frame in frames]
+                for frame, column in zip(frames, _alike(columns), strict=True):
+                    frame.isetitem(at, column)
+    levels = [_level_values(frame.index) for frame in frames]
+    kinds = [index.dtype for index in levels[0]]
+    if not any(isinstance(kind, pd.CategoricalDtype) for kind in kinds):
+        return frames
+    alike = [_alike(column) for column in zip(*levels, strict=True)]
+    indexes = [_index(parts, first.index) for parts in zip(*alike, strict=True)]
+    return [f.set_axis(i, axis=0) for f, i in zip(frames, indexes, strict=True)]
+
+
+def _alike(parts: Sequence[Any]) -> Sequence[Any]:
+    """Return columns or levels with the union of their categories, in order of appearance."""
+    if not all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
+        return parts
+    dtype = union_categoricals(list(parts)).dtype
+    return [part.astype(dtype) for part in parts]
+
+
+def _level_values(index: pd.Index) -> list[pd.Index]:
+    return [index.get_level_values(level) for level in range(index.nlevels)]
+
+
+def _index(levels: Sequence[pd.Index], like: pd.Index) -> pd.Index:
+    if like.nlevels == 1:
+        return levels[0]
+    return pd.MultiIndex.from_arrays(levels, names=like.names)
 
 
 def reduce_bucket(

@@ -10,9 +10,9 @@ from pandas.testing import assert_frame_equal
 
 from dask_verify.core.canonical import decode_frame, decode_records
 from dask_verify.core.keys import key_bucket
-from dask_verify.engine import compute
-from dask_verify.engine.work import Work, ship, unship
 from dask_verify.errors import InputError
+from dask_verify.execution import compute
+from dask_verify.execution.work import Work, ship, unship
 from dask_verify.testing import Drop, Saboteur
 
 RECORDS = [f"word{i % 7} word{i % 3}" for i in range(20)]

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from dask_verify.engine.cast import cast
 from dask_verify.errors import MetaError
+from dask_verify.execution.cast import cast
 
 
 def empty(dtype):

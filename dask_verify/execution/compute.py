@@ -7,18 +7,18 @@ from types import ModuleType
 from typing import Any
 
 from dask_verify.core.seal import SealedPartition
-from dask_verify.engine.work import Hooks, Work
 from dask_verify.errors import InputError
+from dask_verify.execution.work import Hooks, Work
 from dask_verify.protocol.board import MAX_UNITS
 
 
 def kind(work: Work) -> ModuleType:
     """Return the module that knows the records of this kind of collection."""
     if work.kind == "bag":
-        from dask_verify.engine import bag
+        from dask_verify.execution import bag
 
         return bag
-    from dask_verify.engine import frame
+    from dask_verify.execution import frame
 
     return frame
 

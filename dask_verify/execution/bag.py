@@ -9,8 +9,8 @@ from typing import Any
 
 from dask_verify.core.canonical import decode_records, encode_records, normalise_records
 from dask_verify.core.keys import KeyBuckets, group_records, no_pair
-from dask_verify.engine.work import Hooks, Work
 from dask_verify.errors import EncodingError, InputError
+from dask_verify.execution.work import Hooks, Work
 
 Pair = tuple[Any, Any]
 

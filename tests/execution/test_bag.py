@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from dask_verify.core.canonical import decode_records, encode_records
 from dask_verify.core.keys import key_bucket
-from dask_verify.engine import bag
-from dask_verify.engine.work import Work
 from dask_verify.errors import EncodingError, InputError
+from dask_verify.execution import bag
+from dask_verify.execution.work import Work
 from dask_verify.testing import Saboteur
 
 

@@ -1,0 +1,1 @@
+"""Evidence: receipts and exhibits that anyone can check offline. Needs no Dask."""
