@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix benchmark lint format clean
+.PHONY: help venv demo test matrix interop benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
 	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
 	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
+	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
@@ -31,6 +32,9 @@ test: $(STAMP)
 
 matrix: $(STAMP)
 	$(BIN)/python -m pytest -m matrix $(ARGS)
+
+interop: $(STAMP)
+	$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ARGS),run)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dask_verify.version import VERSION
+
 if TYPE_CHECKING:
     from dask_verify.engine.cluster import LocalDomainCluster
     from dask_verify.engine.plugin import DomainPlugin
+    from dask_verify.evidence.loading import load
     from dask_verify.mapreduce import verified_map_reduce
     from dask_verify.protocol.messages import Standing, Verdict
     from dask_verify.protocol.policy import Detect, Policy
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Detect",
@@ -24,6 +27,7 @@ __all__ = [
     "Policy",
     "Standing",
     "Verdict",
+    "load",
     "verified_map_reduce",
 ]
 
@@ -34,6 +38,7 @@ _HOME = {
     "Policy": "dask_verify.config",
     "Standing": "dask_verify.protocol.messages",
     "Verdict": "dask_verify.protocol.messages",
+    "load": "dask_verify.evidence.loading",
     "verified_map_reduce": "dask_verify.mapreduce",
 }
 

@@ -6,14 +6,23 @@ inside a command.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+
+from dask_verify.evidence.enrolment.commands import enroll, keygen
+from dask_verify.evidence.exhibits.commands import exhibit
+from dask_verify.evidence.receipts.commands import check
 
 
 @click.group()
 def verify() -> None:
     """Run MapReduce on machines that you do not fully trust."""
+
+
+for command in (check, exhibit, keygen, enroll):
+    verify.add_command(command)
 
 
 @verify.command()
@@ -26,7 +35,13 @@ def verify() -> None:
     show_default=True,
     help="Names of the domains to start, separated by commas.",
 )
-def demo(cheat: str | None, separate: bool, domains: str) -> None:
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Save the answers there, with their receipts and the trust file.",
+)
+def demo(cheat: str | None, separate: bool, domains: str, save: Path | None) -> None:
     """Run two verified jobs on real data, in domains on this machine.
 
     Counts the words of the King James Bible, and takes the mean arrival delay of the flights that
@@ -37,7 +52,7 @@ def demo(cheat: str | None, separate: bool, domains: str) -> None:
     from dask_verify.errors import VerifyError
 
     try:
-        good = run([name.strip() for name in domains.split(",")], cheat, separate)
+        good = run([name.strip() for name in domains.split(",")], cheat, separate, save)
     except VerifyError as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(0 if good else 1)

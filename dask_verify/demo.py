@@ -27,6 +27,8 @@ import pandas as pd
 from dask_verify.config import Policy
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.errors import InputError, one_of
+from dask_verify.evidence.enrolment.trust import load_trust
+from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
 from dask_verify.protocol.board import Divergence
 from dask_verify.protocol.messages import Standing, Verdict
@@ -36,12 +38,18 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_TRUST = "domains.toml"
 _SHOWN = 3  #: divergences that are printed
 _WIDTH = 100  #: columns of the output
 _KEYS = ["carrier", "month"]
 
 
-def run(domains: Sequence[str], cheat: str | None = None, separate: bool = False) -> bool:
+def run(
+    domains: Sequence[str],
+    cheat: str | None = None,
+    separate: bool = False,
+    save: Path | None = None,
+) -> bool:
     """Run both examples in local domains and print what happened.
 
     Parameters
@@ -52,6 +60,8 @@ def run(domains: Sequence[str], cheat: str | None = None, separate: bool = False
         Which of them lies.
     separate : bool
         One cluster for each domain instead of one for all.
+    save : pathlib.Path, optional
+        Folder for the answers, with their receipts and the trust file.
 
     Returns
     -------
@@ -76,8 +86,14 @@ def run(domains: Sequence[str], cheat: str | None = None, separate: bool = False
     click.echo(_headline(domains, cheat, separate))
     with tempfile.TemporaryDirectory(prefix="dask-verify-demo-") as folder:
         examples: list[Example] = [Words(verses), Delays(_unzipped(zipped, folder))]
-        with _cluster(domains, cheat, separate) as client:
-            good = [_show(number, ex, client, cheat) for number, ex in enumerate(examples, 1)]
+        with _cluster(domains, cheat, separate) as cluster:
+            place = Path(folder) if save is None else save
+            place.mkdir(parents=True, exist_ok=True)
+            cluster.write_trust(place / _TRUST)
+            good = [
+                _show(number, example, cluster.get_client(), cheat, place, save is not None)
+                for number, example in enumerate(examples, 1)
+            ]
     click.echo()
     click.echo(_verdict(all(good)) + f" ({time.monotonic() - began:.1f} s in all)")
     return all(good)
@@ -87,6 +103,7 @@ class Example(Protocol):
     """One job, and the same thing without Dask."""
 
     title: str
+    file: str  #: what the answer is saved as
 
     def start(self, client: Any) -> Job:
         """Start the job."""
@@ -108,6 +125,7 @@ class Words:
     """How often each word occurs, from a file with one JSON object a line."""
 
     title = "Word count of the King James Bible (bag)"
+    file = "words.jsonl"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -167,6 +185,7 @@ class Delays:
     """Mean arrival delay of each carrier in each month."""
 
     title = "Mean arrival delay of the flights from New York in 2013, in minutes (dataframe)"
+    file = "delays.parquet"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -238,7 +257,9 @@ def _unzipped(path: Path, folder: str) -> Path:
 
 
 @contextmanager
-def _cluster(domains: Sequence[str], cheat: str | None, separate: bool) -> Iterator[Any]:
+def _cluster(
+    domains: Sequence[str], cheat: str | None, separate: bool
+) -> Iterator[LocalDomainCluster]:
     began = time.monotonic()
     saboteurs = {}
     if cheat is not None:
@@ -248,9 +269,9 @@ def _cluster(domains: Sequence[str], cheat: str | None, separate: bool) -> Itera
     with LocalDomainCluster(
         domains, shared=not separate, saboteurs=saboteurs, dashboard_address=None
     ) as cluster:
-        client = cluster.get_client()
+        cluster.get_client()
         click.echo(f"Domains started in {time.monotonic() - began:.1f} s.")
-        yield client
+        yield cluster
 
 
 # --- output ---------------------------------------------------------------------------------
@@ -262,7 +283,9 @@ def _headline(domains: Sequence[str], cheat: str | None, separate: bool) -> str:
     return f"Domains: {', '.join(domains)}, {where}{liar}."
 
 
-def _show(number: int, example: Example, client: Any, cheat: str | None) -> bool:
+def _show(
+    number: int, example: Example, client: Any, cheat: str | None, place: Path, save: bool
+) -> bool:
     """Run one example, print it, and tell whether all is as it should be."""
     click.echo()
     click.secho(f"{number}. {example.title}", bold=True)
@@ -274,9 +297,14 @@ def _show(number: int, example: Example, client: Any, cheat: str | None) -> bool
         click.echo(f"   {line}")
     click.echo()
     _facts(job, took)
+    exposed = _evidence(job, place, took)
+    if save:
+        _save(job, place, example.file)
     equal, expected = _compared(example, answer)
     _line("check", f"{_sameness(equal)} the one computed without Dask in {expected:.1f} s")
     wrong = _complaints(job, cheat)
+    if exposed != {cheat} - {None}:
+        wrong.append(f"expected a receipt that convicts {cheat}, got one of {sorted(exposed)}")
     for complaint in wrong:
         _line("WRONG", complaint)
     return equal and not wrong
@@ -297,6 +325,24 @@ def _facts(job: Job, took: float) -> None:
         f"{report.bytes_compared:,} compared (commitments) for {report.bytes_computed:,} computed",
     )
     _line("time", f"{took:.1f} s")
+
+
+def _evidence(job: Job, place: Path, took: float) -> frozenset[str]:
+    """Make and check the receipt; return whom it convicts."""
+    began = time.monotonic()
+    receipt = job.receipt.to_bytes()
+    checked = check_receipt(receipt, load_trust(place / _TRUST))
+    cost = time.monotonic() - began
+    times = f"made and checked in {1e3 * cost:.0f} ms ({cost / took:.1%} of the time)"
+    _line("receipt", f"{len(receipt):,} bytes, checked offline: holds; {times}")
+    return checked.exposed
+
+
+def _save(job: Job, place: Path, name: str) -> None:
+    at, trust = place / name, place / _TRUST
+    job.save(at)
+    click.echo(f"   saved        {at}; check it with")
+    click.echo(f"     dask verify check {at}.receipt.json --trust {trust} --data {at}")
 
 
 def _divergence(divergence: Divergence) -> None:

@@ -73,6 +73,56 @@ class SignatureError(VerifyError, ValueError):
     """A statement does not carry a valid signature of the domain that it names."""
 
 
+class EvidenceError(VerifyError, ValueError):
+    """A receipt, an exhibit or what they are checked against does not hold.
+
+    Attributes
+    ----------
+    what : str
+        The statement that broke, such as a field with its path.
+    expected, got : object
+        What the check required and what it found.
+    """
+
+    def __init__(self, what: str, expected: object, got: object) -> None:
+        self.what = what
+        self.expected = expected
+        self.got = got
+        super().__init__(f"{_said(what)}: expected {_said(expected)}, got {_said(got)}")
+
+
+class TrustError(EvidenceError):
+    """A trust file does not say clearly whose signatures to believe."""
+
+
+class CodeRefusedError(EvidenceError):
+    """An exhibit names code that is not run, because whoever made it may not be trusted."""
+
+
+class DataError(VerifyError, ValueError):
+    """A result file cannot be read or written, or its values are not the verified ones.
+
+    Attributes
+    ----------
+    partition : int or None
+        First reduce partition whose values differ; None if it did not come to a comparison.
+    expected, got : bytes or None
+        Its root, and the root that the values have.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        partition: int | None = None,
+        expected: bytes | None = None,
+        got: bytes | None = None,
+    ) -> None:
+        self.partition = partition
+        self.expected = expected
+        self.got = got
+        super().__init__(message)
+
+
 class PolicyError(VerifyError, ValueError):
     """A policy asks for something impossible, or for more than the domains at hand can give."""
 
@@ -132,6 +182,14 @@ def _short(value: object) -> str:
         return f"an int of {value.bit_length()} bits"  # repr refuses the longest ones
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _said(value: object) -> str:
+    """Return text as it is, cut short, and other values as `_short` does."""
+    if not isinstance(value, str):
+        return _short(value)
+    # It may be an enemy's, and be printed on a terminal.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value[:500])
 
 
 def one_of(names: Iterable[str]) -> str:

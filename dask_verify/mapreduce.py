@@ -16,19 +16,20 @@ from dask.dataframe.utils import meta_nonempty
 from distributed import Client, get_client
 
 from dask_verify.config import Policy, setting
-from dask_verify.core.canonical import encode, encode_frame, registered_types
+from dask_verify.core.canonical import encode_frame, registered_types
 from dask_verify.core.keys import frame_buckets
-from dask_verify.core.seal import digest
 from dask_verify.engine.driver import Driver
-from dask_verify.engine.enrolment import enrolled
+from dask_verify.engine.enrolment import coordinator_of, domains_of
 from dask_verify.engine.graphs import Upstream, source_digest, upstream
 from dask_verify.engine.handle import Job
+from dask_verify.engine.notary import Notary
 from dask_verify.engine.pool import open_pool
 from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
 from dask_verify.execution.work import Shipped, Work, ship
 from dask_verify.protocol.board import Plan
-from dask_verify.protocol.domain import Domain, environment
+from dask_verify.protocol.domain import Domain, Identity, environment
 from dask_verify.protocol.draws import seed_digest
+from dask_verify.protocol.terms import Terms
 
 __all__ = ["Job", "verified_map_reduce"]
 
@@ -119,17 +120,13 @@ def verified_map_reduce(
     shipped = _shipped(work)
     client, domains = _domains(client)
     policy = _checked_policy(policy, domains, source, client)
-    pool = open_pool(client, domains)
-    driver = Driver(
-        _plan(policy, domains, source, work, shipped),
-        work,
-        shipped,
-        source,
-        pool,
-        float(setting("deadline-floor")),
-    )
+    coordinator, seed = coordinator_of(client), os.urandom(32)
+    terms = _terms(policy, domains, source, work, shipped, seed, coordinator)
+    plan, pool = _plan(terms, domains, seed), open_pool(client, domains)
+    driver = Driver(plan, terms, work, shipped, source, pool, float(setting("deadline-floor")))
     driver.start()
-    return Job(driver, list(work.by) if sort else [])
+    notary = Notary(driver, coordinator, source)
+    return Job(driver, list(work.by) if sort else [], notary)
 
 
 # --- what is to be computed -----------------------------------------------------------------
@@ -275,20 +272,21 @@ def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
                 "client: expected a current Dask client, got none; start a LocalDomainCluster"
                 " and call get_client(), or pass client="
             ) from error
-    clients = list(client.values()) if isinstance(client, Mapping) else [client]
+    clients = client if isinstance(client, Mapping) else {None: client}
     found: dict[str, Domain] = {}
-    for one in clients:
+    for name, one in clients.items():
         if not isinstance(one, Client):
             raise InputError(
                 f"client: expected a distributed.Client, or a dict of them,"
                 f" got {type(one).__name__}; of a cluster, pass cluster.get_client()"
             )
-        for domain in enrolled(one) or ():
+        for domain in domains_of(one, name):
             found[domain.name] = domain
     if not found:
         raise InputError(
             "client: expected one with enrolled domains, got one that nobody enrolled; use the"
-            " client of a LocalDomainCluster, or dask_verify.engine.enrolment.enrol(client, ...)"
+            " client of a LocalDomainCluster, dask_verify.engine.enrolment.enrol(client, ...), or"
+            " a trust file in the configuration (verify.trust)"
         )
     return client, tuple(found.values())
 
@@ -329,29 +327,40 @@ def _checked_policy(
     return dataclasses.replace(policy, stand_in=False)
 
 
-def _plan(
-    policy: Policy, domains: tuple[Domain, ...], source: Upstream, work: Work, shipped: Shipped
-) -> Plan:
+def _terms(
+    policy: Policy,
+    domains: tuple[Domain, ...],
+    source: Upstream,
+    work: Work,
+    shipped: Shipped,
+    seed: bytes,
+    coordinator: Identity,
+) -> Terms:
     """Fix the job's identity: nothing can be replayed into it, and its seed is bound by hash."""
-    seed = os.urandom(32)
-    parts = (
-        os.urandom(32),
-        seed_digest(seed),
-        dataclasses.astuple(policy),
-        tuple((d.name, d.public_key) for d in domains),
-        shipped.digest,
-        source_digest(source),
-        len(source.keys),
-        work.partitions,
-    )
-    return Plan(
-        job=digest("job", encode(parts)),
+    return Terms(
+        nonce=os.urandom(32),
+        seed_digest=seed_digest(seed),
+        coordinator=coordinator.public_key,
         policy=policy,
-        domains=domains,
+        domains=tuple((d.name, d.public_key) for d in domains),
+        functions=shipped.digest,
+        sources=source_digest(source),
         maps=len(source.keys),
-        buckets=work.buckets,
         reduces=work.partitions,
-        environment=environment(),
+        buckets=work.buckets,
         unit_records=work.unit_records or 0,
+    )
+
+
+def _plan(terms: Terms, domains: tuple[Domain, ...], seed: bytes) -> Plan:
+    return Plan(
+        job=terms.job,
+        policy=terms.policy,
+        domains=domains,
+        maps=terms.maps,
+        buckets=terms.buckets,
+        reduces=terms.reduces,
+        environment=environment(),
+        unit_records=terms.unit_records,
         seed=seed,
     )

@@ -30,6 +30,7 @@ def test_the_public_names():
         "Policy",
         "Standing",
         "Verdict",
+        "load",
         "verified_map_reduce",
     ]
     assert set(dask_verify.__all__) <= set(dir(dask_verify))

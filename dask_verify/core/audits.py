@@ -29,6 +29,32 @@ ANSWER_CONTEXT = "audit answer"
 _READ, _MAP, _REDUCE = "read", "map", "reduce"
 
 
+def answer_digest(payload: bytes) -> bytes:
+    """Return what stands for an answer in a receipt, 32 bytes."""
+    return digest("answer", payload)
+
+
+def answer_statement(
+    job: bytes, stage: str, partition: int, inputs: bytes, units: tuple[int, ...], digest: bytes
+) -> bytes:
+    """Return what an auditor signs: what it was asked, and the digest of its answer.
+
+    So it can confirm many answers at once, and a receipt need not hold what they say.
+
+    Parameters
+    ----------
+    job : bytes
+    stage : {"read", "map", "reduce"}
+    partition : int
+    inputs : bytes
+        Digest of the assigned inputs.
+    units : tuple of int
+    digest : bytes
+        As `answer_digest` returns it.
+    """
+    return encode((job, stage, partition, inputs, units, digest))
+
+
 @dataclass(frozen=True)
 class Columns(Record):
     """Leaf hashes of whole units of a sealed partition, with one proof that they belong.
@@ -224,6 +250,11 @@ class Answer(Record):
     questions: tuple[bytes, ...]
     hashes: tuple[bytes, ...]
     counts: tuple[int, ...]
+
+    def statement(self) -> bytes:
+        """Return what is signed, see `answer_statement`."""
+        said = (self.inputs, self.units, answer_digest(self.to_bytes()))
+        return answer_statement(self.job, self.stage, self.partition, *said)
 
     @classmethod
     def _types(cls) -> dict[str, type]:

@@ -19,6 +19,8 @@ from dask_verify.core.audits import (
     ANSWER_CONTEXT,
     Answer,
     Columns,
+    answer_digest,
+    answer_statement,
     asked_columns,
     map_question,
     reduce_question,
@@ -40,8 +42,11 @@ __all__ = [
     "Commitment",
     "Opening",
     "SealedPartition",
+    "answer_digest",
+    "answer_statement",
     "asked",
     "asked_columns",
+    "compared",
     "digest",
     "map_question",
     "reduce_question",
@@ -71,7 +76,7 @@ class Commitment(Record):
     records_in : int
         Input records of a map partition; records consumed by a reduce partition.
     counts : tuple of int
-        Output records, for each reduce partition (map) or in all (reduce, one entry).
+        Output records, for each reduce partition (map) or for each bucket (reduce).
     nbytes : int
         Canonical bytes of all cells together.
     input_root : bytes
@@ -109,6 +114,16 @@ class Commitment(Record):
         return self.buckets * self.units
 
     @property
+    def records_out(self) -> int:
+        """Output records in all."""
+        return sum(self.counts)
+
+    @property
+    def rest(self) -> bytes:
+        """Digest of what a receipt does not spell out: counts, bytes and input root."""
+        return digest("rest", encode((self.counts, self.nbytes, self.input_root)))
+
+    @property
     def digest(self) -> bytes:
         """What replicas are compared by: shape, counts, input root and root."""
         if not self._digest:
@@ -129,16 +144,8 @@ class Commitment(Record):
         return other
 
     def _computed_digest(self) -> bytes:
-        compared = (
-            self.buckets,
-            self.units,
-            self.records_in,
-            self.counts,
-            self.nbytes,
-            self.input_root,
-            self.root,
-        )
-        return digest("commitment", encode(compared))
+        shape = self.buckets, self.units, self.records_in, self.records_out
+        return compared(*shape, self.root, self.rest)
 
     @classmethod
     def _types(cls) -> dict[str, type]:
@@ -159,6 +166,26 @@ class Commitment(Record):
             raise DecodingError("Commitment: expected fewer cells than any tree may have leaves")
         if len(self.root) != 32 or len(self.input_root) not in (0, 32):
             raise DecodingError("Commitment: expected roots of 32 bytes")
+
+
+def compared(
+    buckets: int, units: int, records_in: int, records_out: int, root: bytes, rest: bytes
+) -> bytes:
+    """Return the digest of a commitment from what a receipt says of it.
+
+    Parameters
+    ----------
+    buckets, units, records_in, records_out : int
+    root, rest : bytes
+        As `Commitment` has them.
+
+    Examples
+    --------
+    >>> one = Commitment(b"j", "map", 0, "alice", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+    >>> compared(1, 1, 3, 3, one.root, one.rest) == one.digest
+    True
+    """
+    return digest("commitment", encode((buckets, units, records_in, records_out, root, rest)))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, U
 _EVIDENCE = 8  #: complaints of one task that are looked into
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _FAILURE = 20_000  #: characters of a failure that are kept
+_LONGEST = 10**16  #: nanoseconds of CPU time that one task may claim: four months
 TEXT = 500  #: characters of a reason that are kept
 
 
@@ -43,6 +44,8 @@ class Reply:
         Whether the executor could not get its sections.
     audited : bytes or None
         An auditor's signed answer.
+    cpu : int
+        Nanoseconds of CPU time that it says it took.
     """
 
     address: str = ""
@@ -51,6 +54,7 @@ class Reply:
     failure: str | None = None
     missing: bool = False
     audited: bytes | None = None
+    cpu: int = 0
 
 
 def read(answer: object) -> Reply:
@@ -82,10 +86,10 @@ def read(answer: object) -> Reply:
     """
     said = _parts(answer)
     match said:
-        case [str(kind), str(address), wires, evidence] if kind == COMMITTED:
+        case [str(kind), str(address), wires, evidence, cpu] if kind == COMMITTED:
             # Without a commitment the task would be neither running nor unanswered.
             if _octets(wires) and _octets(evidence) and 0 < len(wires) <= _WIRES:
-                return Reply(address, wires, evidence[:_EVIDENCE])
+                return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
@@ -108,8 +112,8 @@ def read_audit(answer: object) -> Reply:
     """
     said = _parts(answer)
     match said:
-        case [str(kind), bytes(wire)] if kind == AUDITED:
-            return Reply(audited=wire)
+        case [str(kind), bytes(wire), cpu] if kind == AUDITED:
+            return Reply(audited=wire, cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
     raise _no_answer("a challenge", said)
@@ -146,6 +150,11 @@ def lost(error: BaseException, future: Future | None) -> bool:
     """Whether an answer went with its worker: that says nothing about the function."""
     gone = future is None or future.status in ("lost", "cancelled")
     return gone or isinstance(error, (KilledWorker, OSError))
+
+
+def _nanoseconds(said: Any) -> int:
+    """Return a time that somebody claims, if it can be one: nothing else depends on it."""
+    return said if type(said) is int and 0 <= said <= _LONGEST else 0
 
 
 def _octets(values: Any) -> bool:

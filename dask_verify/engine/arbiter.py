@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.engine.exhibits import keep
 from dask_verify.engine.graphs import Upstream, changed
 from dask_verify.engine.reader import Reader, UnservedError
-from dask_verify.engine.referee import Failure, Referee, Request
+from dask_verify.engine.referee import Failure, Referee, Request, opened
 from dask_verify.engine.store import Address
-from dask_verify.errors import DecodingError
+from dask_verify.engine.transcript import Made, Transcript
+from dask_verify.errors import DecodingError, VerifyError
+from dask_verify.evidence.exhibits.parts import Given, Source
 from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.dispute import (
@@ -49,7 +55,8 @@ _RUNS = 2  #: fresh processes that a referee compares
 class Arbiter:
     """Answers the questions of an arbitration, and executes tasks in the coordinator's name.
 
-    Everything here blocks; it runs beside the driver's thread and posts events.
+    Everything here blocks; it runs beside the driver's thread and posts events. What exhibits will
+    show is kept in ``folder``, if there is one.
     """
 
     plan: Plan
@@ -60,6 +67,7 @@ class Arbiter:
     reader: Reader
     ranges: Callable[[int, bytes], Iterator[tuple[Commitment, int, int]]]
     post: Callable[[Event], None]
+    folder: Path | None = None
     referee: Referee = field(default_factory=Referee)
     recomputed: list[tuple[Task, int | None]] = field(default_factory=list)
 
@@ -132,13 +140,35 @@ class Arbiter:
             steps = arbitrate(task, one, other, instruction.recompute, vouched, answers)
         else:
             raise LookupError("a claim is gone")
+        sources = partial(self._sources, task.partition, instruction.inputs)
+        transcript = Transcript(task, self.reader, sources)
         answer: Any = None
         try:
             while True:
-                answer = self._answer(steps.send(answer), instruction.inputs)
+                query = steps.send(answer)
+                answer = self._answer(query, instruction.inputs, transcript)
+                transcript.heard(query, answer)
         except StopIteration as stop:
-            finding: Finding = stop.value
-            return self._with_source(finding, instruction, one, other)
+            finding = self._with_source(stop.value, instruction, one, other)
+        return replace(finding, material=self._kept(transcript, finding, instruction, one, other))
+
+    def _kept(
+        self,
+        transcript: Transcript,
+        finding: Finding,
+        asked: Arbitrate,
+        one: Claim,
+        other: Claim | None,
+    ) -> str:
+        """Keep what an exhibit will show; without a name, it will show what was signed alone."""
+        if self.folder is None:
+            return ""
+        claims = [claim for claim in (one, other) if claim is not None]
+        try:
+            return keep(self.folder, transcript, finding, claims, asked.answers)
+        except (OSError, LookupError, VerifyError):
+            # Holders that serve no more, or a full disk: the finding stands even so.
+            return ""
 
     def _with_source(
         self, finding: Finding, asked: Arbitrate, one: Claim, other: Claim | None
@@ -149,34 +179,57 @@ class Arbiter:
             return finding
         return replace(finding, failure="the source changed, or could not be pinned")
 
-    def _answer(self, query: Query, inputs: bytes) -> Any:
+    def _answer(self, query: Query, inputs: bytes, transcript: Transcript) -> Any:
         if isinstance(query, AskNodes):
             return self.reader.nodes(query.request, query.level, query.index, query.depth)
         if isinstance(query, AskLeaves):
             return self.reader.open(query.request, "openings")
         self.recomputed.append((query.task, query.unit))
-        return self._recompute(query, inputs)
-
-    def _recompute(self, query: Recompute, inputs: bytes) -> Recomputed:
-        task = query.task
         if query.unit is None:
-            runs = self.referee.run(self._whole(task, inputs), _RUNS)
-            if isinstance(runs, Failure):
-                return Recomputed((), failure=runs.text)
-            outcomes = [self._outcome(task, SealedPartition(*run), inputs) for run in runs]
-            return Recomputed(tuple(outcomes), self._source_ok(task))
-        runs = self.referee.run(self._unit(task, query.unit, query.unit_input, inputs), _RUNS)
+            return self._recompute_all(query.task, inputs, transcript)
+        return self._recompute(query, query.unit, inputs, transcript)
+
+    def _recompute(
+        self, query: Recompute, unit: int, inputs: bytes, transcript: Transcript
+    ) -> Recomputed:
+        task, given = query.task, transcript.given(unit)
+        if task.stage == REDUCE:
+            given = Given(unit, unit + 1, sources=transcript.sources(unit, unit + 1))
+        assert given is not None, "a map unit is recomputed from what was opened"
+        payload = given.payload(task.stage, unit)
+        request = Request(self.shipped.data, *task, payloads=((unit, payload),))
+        runs = self.referee.run(request, _RUNS)
         if isinstance(runs, Failure):
             return Recomputed((), failure=runs.text)
-        return Recomputed(tuple(column for (column,) in runs))
+        columns = [column for (column,) in runs]
+        hashes = tuple(tuple(map(BLAKE3.leaf, column)) for column in columns)
+        transcript.made = Made(given, hashes, columns[0])
+        return Recomputed(tuple(columns))
 
-    def _unit(self, task: Task, unit: int, unit_input: bytes | None, inputs: bytes) -> Request:
-        payload: Any = unit_input
-        if task.stage == REDUCE:
-            bucket = task.partition * self.work.run + unit
-            ranges = self.ranges(task.partition, inputs)
-            payload = self.reader.cells(ranges, bucket, "openings")
-        return Request(self.shipped.data, *task, payloads=((unit, payload),))
+    def _recompute_all(self, task: Task, inputs: bytes, transcript: Transcript) -> Recomputed:
+        sources = transcript.sources(0, self.work.run) if task.stage == REDUCE else ()
+        request = replace(self._whole(task, inputs, sources), show=True)
+        runs = self.referee.run(request, _RUNS)
+        if isinstance(runs, Failure):
+            return Recomputed((), failure=runs.text)
+        sealed, read = zip(*map(opened, runs), strict=True)
+        outcomes = [self._outcome(task, one, inputs) for one in sealed]
+        units = outcomes[0].commitment.units if task.stage == MAP else self.work.run
+        root = outcomes[0].commitment.input_root
+        given = Given(0, units, inputs=read[0], root=root, sources=sources)
+        hashes = tuple(outcome.leaf_hashes for outcome in outcomes)
+        transcript.made = Made(given, hashes, sealed[0].leaves, outcomes[0].commitment)
+        return Recomputed(tuple(outcomes), self._source_ok(task))
+
+    def _sources(self, partition: int, inputs: bytes, start: int, stop: int) -> tuple[Source, ...]:
+        """Read the cells of some buckets of a reduce partition, with their proofs."""
+        first, units = partition * self.work.run, [c for c, _, _ in self.ranges(partition, inputs)]
+        ranges = [(c, (first + start) * c.units, (first + stop) * c.units) for c in units]
+        openings = self.reader.sections(ranges, "openings")
+        return tuple(
+            Source(commitment.of(COORDINATOR), opening.leaves, opening.proof)
+            for commitment, opening in zip(units, openings, strict=True)
+        )
 
     def _outcome(self, task: Task, sealed: SealedPartition, inputs: bytes) -> Outcome:
         commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
@@ -188,10 +241,10 @@ class Arbiter:
             return True
         return self.source.pinned(task.partition) and not changed(self.source.pins)
 
-    def _whole(self, task: Task, inputs: bytes) -> Request:
+    def _whole(self, task: Task, inputs: bytes, sources: Sequence[Source] = ()) -> Request:
         if task.stage == MAP:
             graph, key = self.source.partition(task.partition), self.source.keys[task.partition]
             return Request(self.shipped.data, MAP, task.partition, graph=graph, key=key)
-        ranges = list(self.ranges(task.partition, inputs))
-        sections = [o.leaves for o in self.reader.sections(ranges, "openings")]
+        found = sources or self._sources(task.partition, inputs, 0, self.work.run)
+        sections = [source.leaves for source in found]
         return Request(self.shipped.data, REDUCE, task.partition, sections=sections)

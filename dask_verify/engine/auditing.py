@@ -6,6 +6,7 @@ beside it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class Auditor:
         Calls a function that blocks, with an argument, in a thread of its own.
     landing : callable
         Takes what has landed.
+    spent : Counter
+        Nanoseconds of CPU time that each domain says it has spent.
     """
 
     examiner: Examiner
@@ -60,6 +63,7 @@ class Auditor:
     when_served: Callable[[UnservedError, Action], None]
     beside: Callable[[Callable[[Any], None], Any], None]
     landing: Callable[[Landing], None]
+    spent: Counter[str]
 
     def challenge(self, challenge: Challenge) -> None:
         """Open what is challenged and have it recomputed."""
@@ -98,6 +102,7 @@ class Auditor:
             reply = answers.read_audit(answer)
         except DecodingError as error:
             return Unaudited(challenge, f"garbage: {error}"[: answers.TEXT])
+        self.spent[challenge.domain] += reply.cpu
         if reply.audited is None or question is None:
             return Unaudited(challenge, reply.failure or "never asked", reply.failure is not None)
         return Audited(challenge, reply.audited, question.expected, question.digests)

@@ -4,7 +4,7 @@ What holds:
 
 * Every domain has worker processes of its own, under a hash seed of its own, and a throw-away
   signing key. A key is handed over when the process is spawned; it never passes a scheduler, and
-  no other domain's process receives it.
+  no other domain's process receives it. Workers prove it to their scheduler.
 * ``shared=True`` puts all domains on one scheduler, ``shared=False`` gives each its own.
 * A saboteur lives in a file of its domain, so it can be swapped while the cluster runs.
 
@@ -34,13 +34,12 @@ from distributed.utils import silence_logging_cmgr
 
 from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
 from dask_verify.engine.enrolment import enrol
-from dask_verify.engine.plugin import HINT, DomainPlugin
+from dask_verify.engine.plugin import HINT, NAME, DomainPlugin
 from dask_verify.errors import InputError, one_of
+from dask_verify.protocol.domain import COORDINATOR, Domain, Identity, environment
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from dask_verify.protocol.domain import Domain, Identity
 
 _SHARED = "all domains"
 
@@ -69,6 +68,8 @@ class LocalDomainCluster:
     ----------
     domains : tuple of Domain
         Names, public keys and environments of the domains.
+    coordinator : Identity
+        The throw-away key with which its clients sign what they vouch for.
 
     Raises
     ------
@@ -103,6 +104,7 @@ class LocalDomainCluster:
         self._threads, self._dashboard = threads_per_worker, dashboard_address
         self._memory = _memory(memory_limit, len(names) * n_workers)
         self.domains = _domains(self._identities)
+        self.coordinator = Identity.generate(COORDINATOR)
         self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
         with ExitStack() as stack:
@@ -129,6 +131,23 @@ class LocalDomainCluster:
                 self._clients[group] = self._connect(group, cluster)
         return self._clients[_SHARED] if self._shared else dict(self._clients)
 
+    def write_trust(self, path: str | os.PathLike[str]) -> None:
+        """Write the trust file of the throw-away keys, in place of a file that is there.
+
+        With it a receipt of a job on this cluster can be checked, as long as anybody cares.
+
+        Raises
+        ------
+        TrustError
+            If the file cannot be written, or a domain's name has no place in it.
+        """
+        from dask_verify.evidence.enrolment.trust import Entry, Trust, save_trust
+
+        entries = tuple(
+            Entry(d.name, d.public_key, environment=d.environment) for d in self.domains
+        )
+        save_trust(path, Trust(entries, Entry(COORDINATOR, self.coordinator.public_key)))
+
     def sabotage(self, domain: str, saboteur: Any | None) -> None:
         """Put a saboteur into a domain, or remove it with None; it works from the next task on.
 
@@ -152,13 +171,17 @@ class LocalDomainCluster:
         os.replace(draft, path)
 
     def add_worker(self, domain: str) -> str:
-        """Start one more worker process in a domain and return the worker's name."""
+        """Start one more worker process in a domain and return the worker's name.
+
+        It is a member of the domain when this returns.
+        """
         cluster = self._cluster(domain)
         taken = set(cluster.worker_spec)
         names = (f"{domain}-{i}" for i in range(len(taken) + 1))
         name = next(name for name in names if name not in taken)
         cluster.worker_spec[name] = self._worker(domain)
         cluster.sync(correct_state, cluster)
+        _settle(cluster)
         return name
 
     def kill_worker(self, domain: str) -> str:
@@ -222,23 +245,25 @@ class LocalDomainCluster:
 
     def _start_group(self, names: list[str], n_workers: int) -> DomainCluster:
         workers = {f"{name}-{i}": self._worker(name) for name in names for i in range(n_workers)}
-        scheduler = {"cls": Scheduler, "options": self._scheduler_options()}
+        scheduler = {"cls": Scheduler, "options": self._scheduler_options(names)}
         try:
-            return DomainCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
+            cluster = DomainCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
         except RuntimeError as error:
             raise RuntimeError(
                 f"the workers of {one_of(names)} did not start; what they printed says why. "
                 'A script has to start the cluster under `if __name__ == "__main__":`'
             ) from error
+        _settle(cluster)
+        return cluster
 
-    def _scheduler_options(self) -> dict[str, Any]:
+    def _scheduler_options(self, names: Sequence[str]) -> dict[str, Any]:
         return {
             "host": "127.0.0.1",
             "port": 0,
             "dashboard": self._dashboard is not None,
             # There is a small HTTP server in any case, and its default port may be taken.
             "dashboard_address": self._dashboard or "127.0.0.1:0",
-            "plugins": [DomainPlugin()],
+            "plugins": [DomainPlugin(domains=[d for d in self.domains if d.name in names])],
         }
 
     def _worker(self, domain: str) -> dict[str, Any]:
@@ -263,7 +288,8 @@ class LocalDomainCluster:
 
     def _connect(self, group: str, cluster: DomainCluster) -> Client:
         client = Client(cluster, set_as_default=self._shared)
-        enrol(client, [d for d in self.domains if group in (_SHARED, d.name)])
+        domains = [d for d in self.domains if group in (_SHARED, d.name)]
+        enrol(client, domains, coordinator=self.coordinator)
         return client
 
     def _cluster(self, domain: str) -> DomainCluster:
@@ -324,16 +350,17 @@ def _check_not_spawned() -> None:
 
 
 def _identities(names: Sequence[str]) -> dict[str, Identity]:
-    from dask_verify.protocol.domain import Identity
-
     return {name: Identity.generate(name) for name in names}
 
 
 def _domains(identities: Mapping[str, Identity]) -> tuple[Domain, ...]:
-    from dask_verify.protocol.domain import Domain, environment
-
     here = environment()
     return tuple(Domain(name, key.public_key, here) for name, key in identities.items())
+
+
+def _settle(cluster: DomainCluster) -> None:
+    """Wait until the workers that are there have proved their keys, at most for a deadline."""
+    cluster.sync(cluster.scheduler.plugins[NAME].settled)
 
 
 def _memory(limit: int | str | None, workers: int) -> int | str | None:

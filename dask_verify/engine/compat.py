@@ -10,6 +10,9 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
 * ``Cluster._update_worker_status``: keep workers that their nannies are just starting again;
+* ``Scheduler.rpc`` and ``Scheduler.bulk_schedule_unrunnable_after_adding_worker``, public by name
+  but documented nowhere: send a worker a message without an answer, and offer waiting tasks to a
+  worker that may run them from now on;
 * ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
   read without unpickling anything in it.
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -34,7 +38,7 @@ from dask._task_spec import (
     TaskRef,
     convert_legacy_graph,
 )
-from distributed.core import ConnectionPool
+from distributed.core import ConnectionPool, Status
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
 
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from dask.typing import Key
-    from distributed import Client
+    from distributed import Client, Scheduler
 
 __all__ = [
     "Alias",
@@ -60,8 +64,10 @@ __all__ = [
     "inner_graph",
     "is_future",
     "joined",
+    "offer_waiting",
     "scheduler_address",
     "submission",
+    "tell",
 ]
 
 _SPAWN = threading.Lock()
@@ -118,6 +124,29 @@ def scheduler_address(client: Client) -> str:
     """Return where the scheduler of a connected client listens."""
     scheduler: Any = client.scheduler
     return str(scheduler.address)
+
+
+async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> None:
+    """Send one message to a worker; nothing that it could answer is read, let alone unpickled.
+
+    Raises
+    ------
+    OSError
+        If there is no connection.
+    """
+    comm = await scheduler.rpc.connect(address)
+    try:
+        await comm.write({**message, "reply": False})
+    finally:
+        scheduler.rpc.reuse(address, comm)
+
+
+def offer_waiting(scheduler: Scheduler, address: str) -> None:
+    """Let a worker have the tasks that wait for one like it, as if it had come just now."""
+    worker = scheduler.workers.get(address)
+    if worker is not None and worker.status == Status.running:
+        waiting = scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
+        scheduler.transitions(waiting, f"verify-offer-{time.time()}")
 
 
 async def correct_state(cluster: SpecCluster) -> None:

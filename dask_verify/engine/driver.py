@@ -13,10 +13,13 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from distributed import Future
 
@@ -55,8 +58,12 @@ from dask_verify.protocol.messages import (
     StartReduce,
     Task,
 )
+from dask_verify.protocol.terms import Terms
+
+T = TypeVar("T")
 
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
+_LOOK = 1.0  #: seconds between looks at whether the job's thread is still there
 _BESIDE = 4  #: blocking operations at the same time
 
 
@@ -66,6 +73,8 @@ class Driver:
     Parameters
     ----------
     plan : Plan
+    terms : Terms
+        What the plan's job id is made of.
     work : Work
     shipped : Shipped
     source : Upstream
@@ -77,21 +86,25 @@ class Driver:
     def __init__(
         self,
         plan: Plan,
+        terms: Terms,
         work: Work,
         shipped: Shipped,
         source: Upstream,
         pool: DomainPool,
         floor: float,
     ) -> None:
-        self.plan, self.work, self.pool = plan, work, pool
+        self.plan, self.terms, self.work, self.pool = plan, terms, work, pool
         self.state = JobState(plan)
         self.crash = ""
+        self.began = self.ended = datetime.now(UTC)
+        self.spent: Counter[str] = Counter()
         self.decided = threading.Event()
         self.changed = threading.Condition()
         self.shipped = shipped
         self._folder = tempfile.TemporaryDirectory(
             prefix="dask-verify-job-", ignore_cleanup_errors=True
         )
+        self.exhibits = Path(self._folder.name, "exhibits")
         self.local = Store(self._folder.name, _LOCAL_MEMORY)
         self._events: queue.SimpleQueue[Action | Landing | None] = queue.SimpleQueue()
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
@@ -108,7 +121,15 @@ class Driver:
             pool, plan.policy.window, plan.policy.deadline, floor, self._launch, self._wanted
         )
         self.arbiter = Arbiter(
-            plan, work, shipped, source, self.state, self.reader, self._launcher.ranges, self.post
+            plan,
+            work,
+            shipped,
+            source,
+            self.state,
+            self.reader,
+            self._launcher.ranges,
+            self.post,
+            self.exhibits,
         )
         self.auditor = Auditor(
             Examiner(
@@ -128,6 +149,7 @@ class Driver:
             when_served=self._when_served,
             beside=self.beside,
             landing=self._events.put,
+            spent=self.spent,
         )
         self._waiting = Waiting(self.state, self._launcher)
         self._dropped: frozenset[str] = frozenset()
@@ -148,6 +170,15 @@ class Driver:
         """Return who can serve an accepted task."""
         with self.changed:
             return self.state.holders(task)
+
+    def look(self, take: Callable[[], T]) -> T:
+        """Look at the state while nobody changes it."""
+        found: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._events.put(lambda: _fill(found, take))
+        while self._thread.is_alive():
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                return found.result(_LOOK)
+        return take()
 
     def catch_up(self, timeout: float) -> None:
         """Wait until the protocol has heard everything that was posted before."""
@@ -225,6 +256,7 @@ class Driver:
         elif isinstance(instruction, Settled):
             self._launcher.release(instruction.task)
         elif isinstance(instruction, Finished):
+            self.ended = datetime.now(UTC)
             self._drop(lambda run: True)
             self.decided.set()
 
@@ -383,6 +415,7 @@ class Driver:
             self.beside(self.arbiter.examine, (run.task.partition, item))
 
     def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
+        self.spent[run.domain] += reply.cpu
         if reply.wires:
             self.reader.found_at(run.task, run.domain, reply.address)
         for wire in reply.wires:
@@ -394,6 +427,14 @@ class Driver:
         elif reply.missing:
             # Again with sections that the coordinator read itself: nobody can complain of those.
             self._dispatcher.add(run, relay=True)
+
+
+def _fill(found: concurrent.futures.Future[T], take: Callable[[], T]) -> None:
+    """Hand over what was taken, or how that failed: the job goes on either way."""
+    try:
+        found.set_result(take())
+    except Exception as error:
+        found.set_exception(error)
 
 
 def _fail(error: BaseException) -> None:

@@ -18,7 +18,6 @@ from graphlib import TopologicalSorter
 from typing import Any
 from urllib.parse import quote
 
-from blake3 import blake3
 from dask.base import optimize
 from dask.core import flatten
 from dask.local import get_sync
@@ -37,6 +36,7 @@ from dask_verify.engine.compat import (
 )
 from dask_verify.engine.sources import Pin, Sources, changed, read_pins
 from dask_verify.errors import InputError
+from dask_verify.protocol.terms import sources_digest
 
 __all__ = [
     "Graph", "Pin", "Upstream", "changed", "compute_partition", "copy_for", "read_pins",
@@ -45,7 +45,6 @@ __all__ = [
 
 Graph = dict[Key, GraphNode]
 
-_PINS_CONTEXT = b"dask_verify/v1/pins\0"
 # Never part of a quoted prefix, so that no two (prefix, key) pairs give one name.
 _SEPARATOR = "|"
 _STATEFUL = ("distributed.shuffle", "partd")
@@ -233,7 +232,7 @@ def compute_partition(graph: Mapping[Key, GraphNode], key: Key) -> Any:
 
 
 def source_digest(plan: Upstream) -> bytes:
-    """Return 32 bytes that change when a pinned file does: BLAKE3 over all pins.
+    """Return 32 bytes that change when a pinned file does.
 
     Examples
     --------
@@ -241,14 +240,7 @@ def source_digest(plan: Upstream) -> bytes:
     >>> len(source_digest(upstream(dask.bag.from_sequence([1]))))
     32
     """
-    digest = blake3(_PINS_CONTEXT)
-    for pin in plan.pins:
-        parts = [pin.path, *(text for pair in pin.identity for text in pair)]
-        digest.update(len(parts).to_bytes(8, "big"))
-        for part in parts:
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.digest()
+    return sources_digest((pin.path, pin.identity) for pin in plan.pins)
 
 
 # --- from a collection to a graph -----------------------------------------------------------

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import Commitment
 from dask_verify.engine.collection import Lease, collection_of
 from dask_verify.engine.driver import Driver
+from dask_verify.engine.exhibits import KeptExhibit
+from dask_verify.engine.notary import Notary
 from dask_verify.engine.progress import Progress
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import DomainReport, Report
+from dask_verify.engine.saving import row_order, save_result
 from dask_verify.errors import (
     InconclusiveError,
     JobCancelledError,
     NondeterministicError,
     TaskError,
 )
+from dask_verify.evidence.data import frame_shape, has_categories
+from dask_verify.evidence.loading import RECEIPT, presented
+from dask_verify.evidence.receipts.signed import SignedReceipt
+from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.execution.compute import kind
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
@@ -50,6 +59,8 @@ class Job:
         What runs it.
     sort_by : list of str
         Keys that the result is sorted by; empty for none.
+    notary : Notary
+        What makes its receipts.
 
     Examples
     --------
@@ -59,8 +70,10 @@ class Job:
     <Verdict.AGREED: 'agreed'>
     """
 
-    def __init__(self, driver: Driver, sort_by: list[str]) -> None:
+    def __init__(self, driver: Driver, sort_by: list[str], notary: Notary) -> None:
         self._driver = driver
+        self._notary = notary
+        self._receipt: tuple[Any, SignedReceipt] | None = None
         self._sort_by = sort_by
         self._cancelled = False
         # Collections over the result hold the lease too: the last one to go ends the job. It may
@@ -150,19 +163,10 @@ class Job:
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._answered(timeout)
-        work = self._driver.work
-        install_types(list(work.types))
-        of = kind(work)
-        parts = [
-            of.decode(leaf)
-            for commitment in self._outputs()
-            for leaf in self._leaves(commitment, end)
-        ]
-        # What reading brought to light about a holder belongs into the report from here on.
-        self._driver.catch_up(_CATCH_UP)
-        if work.kind == "bag":
-            return [pair for part in parts for pair in part]
-        return self._sorted(of.concat(parts, work.meta))
+        found = self._joined(self._read(end))
+        if not self._sort_by:
+            return found
+        return presented(found.iloc[row_order(found, self._sort_by)], tuple(self._sort_by))
 
     def to_collection(self) -> Any:
         """Return the verified partitions as a Dask collection, without gathering them.
@@ -176,6 +180,65 @@ class Job:
         """
         self._answered(None)
         return collection_of(self._driver, list(self._outputs()), self._lease)
+
+    def save(self, path: str | os.PathLike[str]) -> SignedReceipt:
+        """Write the answer to a file, with the receipt and the exhibits beside it.
+
+        The file is read back and compared, by value, before there is a receipt. Read it again with
+        `dask_verify.load`, which returns it only if its receipt holds.
+
+        Parameters
+        ----------
+        path : path or URL
+            Where fsspec can write. A bag becomes JSON lines, a dataframe Parquet; the receipt's
+            name ends with ``.receipt.json``, and those of exhibits with ``.exhibit-0.json``, ....
+            What is there is overwritten.
+
+        Returns
+        -------
+        SignedReceipt
+
+        Raises
+        ------
+        DataError
+            If the values cannot be written so that they are read back as they are.
+        NondeterministicError, InconclusiveError, TaskError, JobCancelledError
+            As `result` does.
+        """
+        self._answered(None)
+        place = os.fspath(path)
+        leaves = self._read(None)
+        made = self._notary.receipt()
+        receipt = save_result(place, made, leaves, self._joined(leaves), self._sort_by)
+        signed = self._notary.signed(receipt)
+        signed.save(place + RECEIPT)
+        for number, exhibit in enumerate(self.exhibits):
+            exhibit.save(f"{place}.exhibit-{number}.json")
+        return signed
+
+    @property
+    def receipt(self) -> SignedReceipt:
+        """Evidence of what was computed, by whom, and who was wrong; waits for the verdict.
+
+        The domains are asked to sign it while their workers are there; of those that do not, it
+        holds the single signatures that the job collected. A job without an answer has one too.
+
+        Raises
+        ------
+        JobCancelledError
+            If the job was cancelled before its verdict.
+        """
+        if self.wait() is None:
+            raise _cancelled()
+        at = (self.verdict, len(self._driver.state.minutes))
+        if self._receipt is None or self._receipt[0] != at:
+            self._receipt = at, self._notary.signed(self._shaped(self._notary.receipt()))
+        return self._receipt[1]
+
+    @property
+    def exhibits(self) -> tuple[KeptExhibit, ...]:
+        """One for each divergence so far: proof that can be run again; save it before `cancel`."""
+        return self._notary.exhibits()
 
     @property
     def report(self) -> Report:
@@ -227,10 +290,7 @@ class Job:
         """Return once there is an answer that may be trusted, or raise."""
         verdict = self.wait(timeout)
         if self._cancelled:
-            raise JobCancelledError(
-                "the job was cancelled, and what it computed is released; run it again, and read"
-                " result() before cancel()"
-            )
+            raise _cancelled()
         if verdict is None:
             raise TimeoutError(
                 f"expected a verdict within {timeout} s, but the job still runs;"
@@ -259,6 +319,31 @@ class Job:
         why = [f"{n}: {d.reason}" for n, d in report.domains.items() if d.reason]
         text = "".join(f"\n\n{part}" for part in ("; ".join(why), report.failure) if part)
         return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
+
+    def _read(self, end: float | None) -> list[list[bytes]]:
+        """Return the verified leaves of every reduce partition."""
+        leaves = [self._leaves(commitment, end) for commitment in self._outputs()]
+        # What reading brought to light about a holder belongs into the report from here on.
+        self._driver.catch_up(_CATCH_UP)
+        return leaves
+
+    def _joined(self, leaves: list[list[bytes]]) -> Any:
+        """Return the result that some leaves are, in their order."""
+        work = self._driver.work
+        install_types(list(work.types))
+        of = kind(work)
+        parts = [of.decode(leaf) for partition in leaves for leaf in partition]
+        if work.kind == "bag":
+            return [pair for part in parts for pair in part]
+        return of.concat(parts, work.meta)
+
+    def _shaped(self, receipt: Receipt) -> Receipt:
+        """Add what only the leaves tell of a result: categories that its meta leaves open."""
+        shape, meta = receipt.result, self._driver.work.meta
+        if shape is None or shape.kind == "bag" or not has_categories(meta):
+            return receipt
+        leaves = self._read(None)
+        return replace(receipt, result=frame_shape(leaves, self._joined(leaves)))
 
     def _outputs(self) -> Iterator[Commitment]:
         for partition in range(self._driver.plan.reduces):
@@ -290,9 +375,9 @@ class Job:
     def _lost(self) -> bool:
         return self._cancelled or bool(self._driver.crash) or self.verdict is Verdict.INCONCLUSIVE
 
-    def _sorted(self, frame: Any) -> Any:
-        if not self._sort_by:
-            return frame
-        keys_inside = set(self._sort_by) <= set(frame.columns)
-        plain = keys_inside and frame.index.nlevels == 1 and frame.index.name is None
-        return frame.sort_values(self._sort_by, kind="stable", ignore_index=plain)
+
+def _cancelled() -> JobCancelledError:
+    return JobCancelledError(
+        "the job was cancelled, and what it computed is released; run it again, and read"
+        " result() before cancel()"
+    )

@@ -2,14 +2,17 @@
 
 What holds:
 
-* A worker belongs to the domain that its resources named (``domain:NAME``) when it arrived. No
-  such resource, or several, means no domain, and no verified work.
+* A worker claims the domain that its resources name (``domain:NAME``) when it arrives. No such
+  resource, or several, means no domain, and no verified work.
+* Where the plugin knows the enrolled domains, a worker belongs to the one that it claims from the
+  moment in which it proved that domain's key (`dask_verify.engine.membership`), until it leaves.
 * A task submitted under ``dask.annotate(verify_domain=NAME)`` runs only on workers of that
   domain: also after work stealing, retries and lost workers, and on workers that come later.
 * A domain without workers keeps its tasks waiting; they never run elsewhere.
 
-A worker's resources are its own claim. On a network where workers may lie about them, give each
-domain a scheduler of its own.
+Without the enrolled domains a claim is enough: a hint, for a network where nobody lies. In both
+cases a stock scheduler can be taken over by those who may connect to it, so give each domain a
+scheduler of its own where domains may attack the cluster software.
 """
 
 from __future__ import annotations
@@ -19,10 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from dask_verify.engine.compat import offer_waiting
+from dask_verify.engine.membership import Doorkeeper
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from distributed.scheduler import Scheduler
+
+    from dask_verify.protocol.domain import Domain
 
 ANNOTATION = "verify_domain"
 HINT = "domain:"
@@ -38,6 +46,14 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     ----------
     history : int
         For how many of the latest tasks the executing worker is remembered.
+    domains : iterable of Domain, optional
+        The enrolled domains: workers have to prove the keys of these, and there are no others.
+        Without them a worker is believed to be of the domain that it claims.
+
+    Raises
+    ------
+    InputError
+        If `domains` is empty, or two of them have the same name.
 
     Examples
     --------
@@ -48,8 +64,9 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     name = NAME
     idempotent = True
 
-    def __init__(self, history: int = 100_000) -> None:
+    def __init__(self, history: int = 100_000, domains: Iterable[Domain] | None = None) -> None:
         self._history = history
+        self._door = None if domains is None else Doorkeeper(domains, self._admit)
         self._allowed: dict[str, set[str]] = {}
         self._domain_of: dict[str, str] = {}
         self._seen: dict[str, None] = {}
@@ -59,21 +76,27 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     async def start(self, scheduler: Scheduler) -> None:
         """Take in the workers that are there already, and answer questions of clients."""
         self._scheduler = scheduler
+        if self._door is not None:
+            self._door.start(scheduler)
         for address in list(scheduler.workers):
             self.add_worker(scheduler, address)
         scheduler.handlers["verify_domains"] = self.domains
+        scheduler.handlers["verify_settled"] = self.settled
         scheduler.handlers["verify_provenance"] = self.provenance
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        """Give a new worker its domain, for good."""
+        """Give a new worker its domain, for good, or ask it to prove that it is of this domain."""
         domain = claimed_domain(scheduler.workers[worker].resources)
-        if domain is not None:
-            self._domain_of[worker] = domain
-            self._seen[domain] = None
-            self._addresses(domain).add(worker)
+        if domain is not None and self._door is None:
+            self._admit(worker, domain)
+        elif domain is not None and self._door is not None:
+            # Not awaited: a worker answers nobody before it is told that it is registered.
+            self._door.challenge(worker, domain)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:
-        """Forget a worker that left."""
+        """Forget a worker that left; if it comes again, it has to prove its key again."""
+        if self._door is not None:
+            self._door.forget(worker)
         domain = self._domain_of.pop(worker, None)
         if domain is not None:
             self._addresses(domain).discard(worker)
@@ -107,9 +130,28 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         """Return the addresses of every domain's workers; empty lists for lost domains."""
         return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
 
+    async def settled(self) -> dict[str, list[str]]:
+        """Return what `domains` does, once the workers that came have proved their keys or not."""
+        if self._door is not None:
+            await self._door.settled()
+        return self.domains()
+
+    async def close(self) -> None:
+        """Stop waiting for proofs."""
+        if self._door is not None:
+            await self._door.close()
+
     def provenance(self, keys: Iterable[Any]) -> list[tuple[str, str | None] | None]:
         """Return who computed each key: address and domain, or None for keys not remembered."""
         return [self._executors.get(key) for key in keys]
+
+    def _admit(self, worker: str, domain: str) -> None:
+        self._domain_of[worker] = domain
+        self._seen[domain] = None
+        self._addresses(domain).add(worker)
+        if self._door is not None:
+            # Dask offered it the tasks that wait when it came, and it might do none of them yet.
+            offer_waiting(self._scheduler, worker)
 
     def _addresses(self, domain: str) -> set[str]:
         return self._allowed.setdefault(domain, {NOWHERE})

@@ -263,9 +263,11 @@ class SharedPool(DomainPool):
         return {ANNOTATION: domain, "workers": [NOWHERE], "allow_other_workers": False}
 
     def _check_plugin(self) -> None:
-        if self._ask(self._names[0], {"op": "verify_domains"}, TIMEOUT) is None:
+        # Workers that have just come may still have to prove the keys of their domains.
+        if self._ask(self._names[0], {"op": "verify_settled"}, TIMEOUT) is None:
             raise InputError(
-                "the scheduler does not keep domains apart: register the plugin first, with "
+                "the scheduler does not keep domains apart: start it with the preload "
+                "dask_verify.scheduler, or register the plugin, with "
                 "client.register_plugin(dask_verify.DomainPlugin()), and start every worker with "
                 "the resource domain:NAME=1; or pass a dict of one client for each domain"
             )
@@ -387,7 +389,8 @@ def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
     if empty:
         raise InputError(
             f"no worker of domain {one_of(empty)}: start one, on a shared scheduler with "
-            "resources={'domain:NAME': 1}, and wait for it"
+            "resources={'domain:NAME': 1} or the preload dask_verify.worker, and wait for it; "
+            "the scheduler's log names workers that did not prove the key of their domain"
         )
 
 

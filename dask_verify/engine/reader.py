@@ -296,7 +296,7 @@ class Reader:
             for c in self.claimed(task, request.domain)
         }
         if domain and (request.root, request.size) in own and convicts(evidence, request, domain):
-            self.post(ServedWrong(task, domain.name))
+            self.post(ServedWrong(task, domain.name, evidence))
 
     def _resent(self, address: str, began: float) -> None:
         """Note who has kept us waiting for long, and for nothing."""

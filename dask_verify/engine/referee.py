@@ -48,6 +48,8 @@ class Request:
         Graph of the input partition and the key of its result, for a whole map partition.
     sections : sequence
         Verified leaves of every map partition, for a whole reduce partition.
+    show : bool
+        Also return the input of a map partition that is one unit, which a sealed one leaves out.
     """
 
     functions: bytes
@@ -57,10 +59,14 @@ class Request:
     graph: Any = None
     key: Any = None
     sections: Sequence[Sequence[bytes]] = ()
+    show: bool = False
 
 
 def execute(request: Request) -> bytes:
-    """Compute what a request asks for; canonical bytes of columns, or of a sealed partition."""
+    """Compute what a request asks for; canonical bytes of columns, or of a sealed partition.
+
+    Behind the fields of a sealed partition comes what it was read from, if that was asked for.
+    """
     work, partition = unship(request.functions), request.partition
     if request.payloads:
         return encode(tuple(_unit(work, request, *pair) for pair in request.payloads))
@@ -69,7 +75,11 @@ def execute(request: Request) -> bytes:
     data = compute_partition(request.graph, request.key)
     if request.stage == READ:
         return encode(compute.read_partition(work, data))
-    return _flat(compute.map_partition(work, partition, data))
+    if not request.show or work.unit_records is not None:
+        return _flat(compute.map_partition(work, partition, data))
+    data = data if work.kind == "frame" else list(data)
+    inputs, _ = compute.read_partition(work, data)
+    return _flat(compute.map_partition(work, partition, data), inputs)
 
 
 def _unit(work: Work, request: Request, unit: int, payload: Any) -> tuple[bytes, ...]:
@@ -78,8 +88,15 @@ def _unit(work: Work, request: Request, unit: int, payload: Any) -> tuple[bytes,
     return (compute.reduce_unit(work, request.partition, unit, payload),)
 
 
-def _flat(sealed: SealedPartition) -> bytes:
-    return encode(tuple(sealed.to_state().values()))
+def _flat(sealed: SealedPartition, inputs: tuple[bytes, ...] = ()) -> bytes:
+    return encode((*sealed.to_state().values(), inputs))
+
+
+def opened(run: Any) -> tuple[SealedPartition, tuple[bytes, ...]]:
+    """Return the sealed partition that a process gave, and the inputs of its units if it did."""
+    *state, inputs = run
+    sealed = SealedPartition(*state)
+    return sealed, inputs or tuple(sealed.inputs)
 
 
 @dataclass(frozen=True)
@@ -124,7 +141,7 @@ class Referee:
     def sealed(self, request: Request) -> SealedPartition | Failure:
         """Compute a whole partition once."""
         results = self.run(request, 1)
-        return results if isinstance(results, Failure) else SealedPartition(*results[0])
+        return results if isinstance(results, Failure) else opened(results[0])[0]
 
     def close(self) -> None:
         """Kill what still runs."""

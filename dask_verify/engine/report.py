@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dask_verify.core.odds import Odds
 from dask_verify.protocol.audit import Audit
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.board import Divergence, Proof
 from dask_verify.protocol.messages import Standing, Verdict
 from dask_verify.protocol.minutes import Entry
 
@@ -99,8 +99,9 @@ class Report:
     failure: str = field(default="", repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-like values."""
-        plain = asdict(self)
+        """Return the report as JSON-like values; what was signed is in the receipt."""
+        plain = asdict(replace(self, divergences=()))
+        plain["divergences"] = [_plain(divergence) for divergence in self.divergences]
         plain["verdict"] = self.verdict.value if self.verdict is not None else None
         plain["odds"] = self.odds.to_dict() if self.odds is not None else None
         for name, domain in self.domains.items():
@@ -155,6 +156,12 @@ class Report:
             for head, text in rows
         )
         return f"<table>{cells}</table>"
+
+
+def _plain(divergence: Divergence) -> dict[str, Any]:
+    plain = asdict(replace(divergence, proof=Proof()))
+    del plain["proof"]
+    return plain
 
 
 def describe(divergence: Divergence) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -52,6 +53,7 @@ _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
 _REPLY = 5.0  #: seconds that a reply may take which was asked for in time
 Sections = list[Sequence[bytes]]
+Answered = tuple[Any, ...]  #: what is encoded as the answer, with the CPU time that it took
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
 
@@ -115,7 +117,7 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
 def run_read(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
     """Cut a partition that was read again into units; return the signed root over their inputs."""
 
-    def answer(side: VerifyWorker, order: Order, work: Work) -> bytes:
+    def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
         inputs, records = read_partition(work, data)
         root = MerkleTree(inputs, BLAKE3).root
         return _audited(side, order, READ, hashes=(root,), counts=(records, len(inputs)))
@@ -130,7 +132,7 @@ def run_audit(stage: str, order_bytes: bytes, functions: bytes, asked_bytes: byt
     map unit, or the cells of a bucket.
     """
 
-    def answer(side: VerifyWorker, order: Order, work: Work) -> bytes:
+    def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
         units, payloads = zip(*decode(asked_bytes), strict=True)
         columns = [_unit(work, stage, order, *pair) for pair in zip(units, payloads, strict=True)]
         question = map_question if stage == MAP else reduce_question
@@ -161,14 +163,15 @@ def _executed(
     stage: str,
     order_bytes: bytes,
     functions: bytes,
-    execute: Callable[[VerifyWorker, Order, Work], bytes],
+    execute: Callable[[VerifyWorker, Order, Work], Answered],
 ) -> bytes:
+    began = time.thread_time_ns()
     try:
         side, order = this_side(), Order.from_bytes(order_bytes)
         _expect("domain", side.domain, order.domain)
         _expect("functions", digest("functions", functions), order.functions)
         side.delay(order.job, stage, order.partition)
-        return execute(side, order, unship(functions))
+        return encode((*execute(side, order, unship(functions)), time.thread_time_ns() - began))
     except SectionsMissingError as missing:
         return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence[:_EVIDENCE])))
     except Exception:
@@ -183,14 +186,14 @@ def _committed(
     side: VerifyWorker,
     order: Order,
     work: Work,
-) -> bytes:
+) -> Answered:
     """Seal a partition, keep it, and return the signed commitment to it."""
     sealed, evidence = seal(side, order, work)
     commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
     if order.audit:
         commitment = _rehearsed(side, sealed, commitment)
     signed = side.keep(sealed, commitment, order.audit)
-    return encode((COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])))
+    return COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])
 
 
 def _rehearsed(side: VerifyWorker, sealed: SealedPartition, commitment: Commitment) -> Commitment:
@@ -211,7 +214,7 @@ def _audited(
     questions: tuple[bytes, ...] = (),
     hashes: tuple[bytes, ...] = (),
     counts: tuple[int, ...] = (),
-) -> bytes:
+) -> Answered:
     """Sign an auditor's answer."""
     answer = Answer(
         job=order.job,
@@ -223,8 +226,9 @@ def _audited(
         questions=questions,
         hashes=side.rehearsed(hashes),
         counts=counts,
-    ).to_bytes()
-    return encode((AUDITED, encode((answer, side.identity.sign(ANSWER_CONTEXT, answer)))))
+    )
+    signature = side.identity.sign(ANSWER_CONTEXT, answer.statement())
+    return AUDITED, encode((answer.to_bytes(), signature))
 
 
 def _expect(what: str, got: object, want: object) -> None:

@@ -6,6 +6,7 @@ asks for a range of leaves.
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 import time
@@ -23,8 +24,10 @@ from distributed.worker import Worker
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
+from dask_verify.engine.membership import CHALLENGE, prover
 from dask_verify.engine.store import Address, Store
-from dask_verify.errors import DecodingError, InputError
+from dask_verify.errors import DecodingError, InputError, VerifyError
+from dask_verify.protocol import closing
 from dask_verify.protocol.domain import Identity
 from dask_verify.protocol.quorum import sign
 from dask_verify.protocol.serving import answers, requested
@@ -82,8 +85,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         worker.handlers["verify_open"] = self.open
         worker.handlers["verify_nodes"] = self.nodes
         worker.handlers["verify_columns"] = self.columns
+        worker.handlers["verify_close"] = self.close
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
+        worker.handlers[CHALLENGE] = prover(worker, self.identity)
 
     def _memory(self, worker: Worker) -> int:
         if self._store_memory is not None:
@@ -157,6 +162,16 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         Nothing is signed: the proof leads to the root that the domain has signed already.
         """
         return self._answer(request, self._columns)
+
+    async def close(self, request: bytes) -> bytes:
+        """Sign one closing over all that the domain has signed for a job; empty: it did not.
+
+        There may be thousands of signatures to be checked first, so this happens beside the loop.
+        """
+        try:
+            return await asyncio.to_thread(closing.close, request, self.identity)
+        except VerifyError:
+            return b""
 
     def release(self, job: bytes, stage: str, partitions: Sequence[int]) -> None:
         """Drop the unit inputs of partitions that are settled."""

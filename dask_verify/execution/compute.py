@@ -96,7 +96,7 @@ def reduce_partition(
         buckets=work.run,
         units=1,
         records_in=sum(consumed for _, consumed, _ in results),
-        counts=(sum(produced for _, _, produced in results),),
+        counts=tuple(produced for _, _, produced in results),
         leaves=tuple(leaf for leaf, _, _ in results),
     )
 

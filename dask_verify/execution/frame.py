@@ -82,7 +82,14 @@ def concat(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
     full = [frame for frame in frames if len(frame)]
     if not full:
         return empty
-    return full[0] if len(full) == 1 else pd.concat(_united(full))
+    if len(full) == 1:
+        return full[0]
+    out = pd.concat(_united(full))
+    if full[0].index.nlevels == 1 and full[0].index.dtype == object:
+        # pandas would infer a type for labels that look alike: text, say, and lose a None.
+        labels = np.concatenate([frame.index.to_numpy(dtype=object) for frame in full])
+        out.index = pd.Index(labels, dtype=object, name=out.index.name)
+    return out
 
 
 def _united(frames: list[pd.DataFrame]) -> list[pd.DataFrame]:

@@ -84,6 +84,19 @@ def unship(data: bytes) -> Work:
     return work
 
 
+def name_of(function: Any) -> str:
+    """Return where a function comes from, as ``module:qualname``; a hint for people.
+
+    >>> import json
+    >>> name_of(json.dumps), name_of(None)
+    ('json:dumps', '')
+    """
+    if function is None:
+        return ""
+    called = function if hasattr(function, "__qualname__") else type(function)
+    return f"{called.__module__}:{called.__qualname__}"
+
+
 class Hooks(Protocol):
     """Where a saboteur may interfere; see `dask_verify.testing.Saboteur`."""
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dask_verify.core.seal import ANSWER_CONTEXT, Answer, Commitment
+from dask_verify.core.seal import (
+    ANSWER_CONTEXT,
+    Answer,
+    Commitment,
+    answer_digest,
+    answer_statement,
+)
 from dask_verify.errors import SignatureError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import READ, Audited, Challenge, Objection
@@ -39,7 +45,9 @@ def admit(event: Audited, job: bytes, domains: Mapping[str, Domain]) -> Answer:
     challenge, payload = event.challenge, event.wire
     if challenge.domain != COORDINATOR:
         payload, signature = unwrap(event.wire)
-        domains[challenge.domain].verify(ANSWER_CONTEXT, payload, signature)
+        said = (challenge.inputs, challenge.units, answer_digest(payload))
+        statement = answer_statement(job, challenge.stage, challenge.task.partition, *said)
+        domains[challenge.domain].verify(ANSWER_CONTEXT, statement, signature)
     answer = Answer.from_bytes(payload)
     reading = challenge.kind == READ
     hashes, counts = (1, 2) if reading else (len(event.expected), 0)

@@ -11,21 +11,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dask_verify.core.seal import Commitment
 from dask_verify.protocol.board import Plan, TaskState
 from dask_verify.protocol.domain import COORDINATOR, Domain
-from dask_verify.protocol.draws import Draws
 from dask_verify.protocol.estimates import least_total
 from dask_verify.protocol.messages import MAP, READ, REDUCE, Asked, Challenge, Task
 from dask_verify.protocol.policy import Detect
+from dask_verify.protocol.sampling import Sampling, is_small
 from dask_verify.protocol.staffing import Crew
 
 UNITS, WHOLE = "units", "whole"
-_SMALL = 100_000  #: records of a reduce stage that is audited whole whatever the rate
 
 
 @dataclass
@@ -49,6 +48,8 @@ class Check:
     outcome : str
         Empty while nothing is known; then ``"agreed"``, ``"contradicted"``, ``"unopened"``,
         ``"failed"`` or ``"moot"``.
+    said, signature : bytes
+        Digest of the auditor's answer, and its signature: what the auditor confirms in the end.
     """
 
     kind: str
@@ -59,6 +60,8 @@ class Check:
     auditor: str = ""
     tried: list[str] = field(default_factory=list)
     outcome: str = ""
+    said: bytes = b""
+    signature: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -110,23 +113,23 @@ class Audits:
         Chance of every unit; None until the size of the data tells.
     small : bool
         Whether the reduce stage is so small that it is audited whole.
+    basis : int
+        The number of units that the rate was derived from, where it depends on the size.
     """
 
     def __init__(self, plan: Plan, crew: Crew) -> None:
         self._plan, self._crew = plan, crew
         self._domains: dict[str, Domain] = {d.name: d for d in plan.domains}
-        self._draws = Draws(plan.seed or bytes(32), plan.job)
+        seed = plan.seed or bytes(32)
+        self._sampling = Sampling(seed, plan.job, plan.maps, plan.reduces)
+        self._draws = self._sampling.draws
         audit = plan.policy.audit
         self.rate: float | None = None if isinstance(audit, Detect) else float(audit)
         self._undrawn: dict[Task, TaskState] = {}
         self._open: dict[str, set[Task]] = {MAP: set(), REDUCE: set()}
         self._made: list[tuple[Task, Check]] = []
         self.small = False
-        self._chosen = {
-            MAP: self._draws.chosen(MAP, max(1, plan.maps)),
-            READ: self._draws.chosen(READ, max(1, plan.maps)),
-            REDUCE: self._draws.chosen(REDUCE, plan.reduces),
-        }
+        self.basis = 0
 
     # --- what has to be recomputed -----------------------------------------------------------
 
@@ -157,11 +160,11 @@ class Audits:
         """
         policy, domains = self._plan.policy, len(self._plan.domains)
         if isinstance(policy.audit, Detect) and self.rate is None:
-            units = least_total(commitments, lambda c: c.units)
-            self.rate = policy.audit.rate(units, domains, policy.faults)
-        emitted = least_total(commitments, lambda c: sum(c.counts))
+            self.basis = least_total(commitments, lambda c: c.units)
+            self.rate = policy.audit.rate(self.basis, domains, policy.faults)
+        emitted = least_total(commitments, lambda c: c.records_out)
         read = sum(c.records_in for c in commitments)
-        self.small = emitted <= max(_SMALL, (self.rate or 0) * read)
+        self.small = is_small(emitted, read, self.rate or 0)
         waiting = list(self._undrawn)
         for task in waiting:
             self._draw(task, self._undrawn.pop(task))
@@ -195,19 +198,12 @@ class Audits:
         self, task: Task, commitment: Commitment, signers: frozenset[str]
     ) -> list[tuple[str, tuple[int, ...]]]:
         number = commitment.units if task.stage == MAP else commitment.buckets
-        if task.stage == REDUCE and self.small:
-            return [(WHOLE, tuple(range(number)))]
-        units = self._units(task, commitment, number)
-        # Many units that all happen to be drawn keep their auditors: one alone would be one bet.
-        if len(units) == number and (number == 1 or (self.rate or 0) >= 1):
-            return [(WHOLE, units)]
-        parts = [(UNITS, part) for part in self._parts(task, commitment, signers, units)]
-        if not commitment.input_root:
-            return parts
-        drawn = (commitment.inputs, commitment.digest)
-        reads = self._draws.reads(task.partition, *drawn, self.rate or 0)
-        again = reads or task.partition == self._chosen[READ]
-        return [(READ, ())] * again + parts
+        what = (task, commitment.inputs, commitment.digest, number, bool(commitment.input_root))
+        sample = self._sampling.sample(*what, self.rate or 0, self.small)
+        if sample.whole:
+            return [(WHOLE, sample.units)]
+        parts = [(UNITS, part) for part in self._parts(task, commitment, signers, sample.units)]
+        return [(READ, ())] * sample.read + parts
 
     def _parts(
         self,
@@ -228,13 +224,6 @@ class Audits:
         whose, at = turns[drawn % np.uint64(len(names))], np.array(units)
         return [tuple(at[whose == name].tolist()) for name in np.unique(whose)]
 
-    def _units(self, task: Task, commitment: Commitment, number: int) -> tuple[int, ...]:
-        what = (task, commitment.inputs, commitment.digest, number)
-        drawn = self._draws.units(*what, self.rate or 0)
-        if task.partition != self._chosen[task.stage]:
-            return drawn
-        return tuple(sorted({*drawn, self._draws.one(*what)}))
-
     # --- by whom -----------------------------------------------------------------------------
 
     def pursue(self, task: Task, state: TaskState) -> list[Asked] | None:
@@ -246,7 +235,8 @@ class Audits:
                 if not check.auditor:
                     return None
                 asked += self._instruction(task, state, check)
-            if self._confirmed(check, state):
+            if confirmed := self._confirmed(check, state):
+                check.auditor = confirmed
                 self.close(task, state, check, "agreed")
         return asked
 
@@ -262,7 +252,7 @@ class Audits:
     def unopened(self, task: Task, state: TaskState, check: Check) -> None:
         """Have the whole partition produced again: its holder does not open it."""
         self.close(task, state, check, "unopened")
-        self._make(task, state, replace(check, kind=WHOLE, auditor="", tried=[], outcome=""))
+        self._make(task, state, _whole(check, []))
 
     def passed_by(self, culprits: Collection[str]) -> list[tuple[Task, Check]]:
         """Return the checks that exposed auditors passed."""
@@ -274,14 +264,13 @@ class Audits:
         Nobody need hold any more what was opened then.
         """
         state.passed.discard((check.digest, check.kind, check.units))
-        anew = replace(check, kind=WHOLE, auditor="", tried=[check.auditor], outcome="")
-        self._make(task, state, anew)
+        self._make(task, state, _whole(check, [check.auditor]))
 
-    def _confirmed(self, check: Check, state: TaskState) -> bool:
-        """Whether somebody drawn for it has produced the partition again, with this result."""
+    def _confirmed(self, check: Check, state: TaskState) -> str:
+        """Return who was drawn for it and produced the partition again, with this result."""
         voters = state.ballot.voters(self._crew.exposed).get(check.digest, [])
-        drawn = {check.auditor, *check.tried} - check.signers
-        return check.kind == WHOLE and not drawn.isdisjoint(voters)
+        drawn = [name for name in (check.auditor, *check.tried) if name not in check.signers]
+        return next((n for n in drawn if n in voters), "") if check.kind == WHOLE else ""
 
     def _busy(self, check: Check, state: TaskState) -> bool:
         if check.auditor in self._crew.exposed:
@@ -372,6 +361,11 @@ class Audits:
         return len({(a.partition, unit) for a in agreed if a.stage == stage for unit in a.units})
 
     @property
+    def checks(self) -> list[tuple[Task, Check]]:
+        """Every check that was drawn, with its task, in the order in which it was."""
+        return list(self._made)
+
+    @property
     def made(self) -> list[Audit]:
         """Every check that was drawn, in the order in which it was."""
         return [
@@ -392,3 +386,9 @@ class Audits:
 
 def _all_of(audit: Audit, stage: str) -> bool:
     return audit.kind == WHOLE and audit.stage == stage
+
+
+def _whole(check: Check, tried: list[str]) -> Check:
+    """Return a fresh check of the same units that is settled by producing the partition again."""
+    again = (WHOLE, check.units, check.inputs, check.digest, check.signers)
+    return Check(*again, tried=tried)

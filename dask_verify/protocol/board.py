@@ -12,13 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dask_verify.core.canonical import encode
-from dask_verify.core.seal import Answer, Commitment, digest
+from dask_verify.core.seal import Answer, Commitment
 from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import MAP, Objection, Sample, Task
 from dask_verify.protocol.policy import Policy
-from dask_verify.protocol.quorum import Ballot
+from dask_verify.protocol.quorum import Ballot, Claim
+from dask_verify.protocol.terms import map_inputs, reduce_inputs
 
 if TYPE_CHECKING:
     from dask_verify.protocol.audit import Check
@@ -89,11 +89,11 @@ class Plan:
 
     def map_inputs(self, partition: int) -> bytes:
         """Digest of what a map task is assigned."""
-        return digest("map inputs", encode((self.job, partition)))
+        return map_inputs(self.job, partition)
 
     def reduce_inputs(self, roots: Iterable[bytes]) -> bytes:
         """Digest of what every reduce task is assigned: the accepted commitments of all maps."""
-        return digest("reduce inputs", encode((self.job, tuple(roots))))
+        return reduce_inputs(self.job, roots)
 
     def check_shape(self, commitment: Commitment) -> None:
         """Refuse a commitment whose shape does not belong to this job.
@@ -104,7 +104,8 @@ class Plan:
             If counts, units or buckets are not those of such a partition.
         """
         mapping = commitment.stage == MAP
-        counts, least = (self.reduces, self.reduces) if mapping else (1, 1)
+        least = self.reduces if mapping else 1
+        counts = self.reduces if mapping else commitment.buckets
         buckets = self.buckets
         if buckets is not None and not mapping:
             buckets //= self.reduces
@@ -201,6 +202,8 @@ class TaskState:
         Digests, kinds and units of the checks that they passed.
     answers : list of Answer
         What auditors have signed.
+    wires : list of bytes
+        The same as it was signed.
     unable : list of (str, bytes)
         Auditors whose functions failed on what was opened, and of which commitment.
     objections : list of Objection
@@ -210,6 +213,7 @@ class TaskState:
     __slots__ = (
         "accepted", "answers", "ballot", "blameless", "checks", "disputed", "doubted", "failures",
         "inputs", "late", "lost", "objections", "passed", "running", "tried", "unable", "voting",
+        "wires",
     )  # fmt: skip
 
     running: set[str]
@@ -221,6 +225,7 @@ class TaskState:
     checks: list[Check]
     passed: set[tuple[bytes, str, tuple[int, ...]]]
     answers: list[Answer]
+    wires: list[bytes]
     unable: list[tuple[str, bytes]]
     objections: list[Objection]
 
@@ -312,13 +317,47 @@ class TaskState:
 #: Containers of a `TaskState`, and what makes an empty one.
 _CONTAINERS: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("running", "late", "lost", "blameless", "passed"), set),
-    **dict.fromkeys(("tried", "checks", "answers", "unable", "objections"), list),
+    **dict.fromkeys(("tried", "checks", "answers", "wires", "unable", "objections"), list),
     "failures": dict,
 }
 
 
 #: Where each of them is, or is not: looked at here, none is made.
 _SLOTS = {name: TaskState.__dict__[name] for name in _CONTAINERS}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was signed about a divergence, and what a recomputation contradicts.
+
+    Parameters
+    ----------
+    inputs : bytes
+        Digest of what the task was assigned.
+    accepted : bytes
+        Digest of the commitment that was accepted at that time; empty if there was none.
+    claims : tuple of Claim
+        All commitments to the task, each with its signature.
+    answers : tuple of bytes
+        What auditors answered about the task, as it was signed.
+    wrong : tuple of bytes
+        Digests of the commitments that the referee contradicts, ascending.
+    liars : tuple of str
+        Auditors whose answers the referee contradicts, ascending.
+    opening : bytes
+        A signed wrong opening, as `serving.convicts` takes it.
+    material : str
+        What the arbitration has seen, as `Finding` names it.
+    """
+
+    inputs: bytes = b""
+    accepted: bytes = b""
+    claims: tuple[Claim, ...] = ()
+    answers: tuple[bytes, ...] = ()
+    wrong: tuple[bytes, ...] = ()
+    liars: tuple[str, ...] = ()
+    opening: bytes = b""
+    material: str = ""
 
 
 @dataclass(frozen=True)
@@ -342,6 +381,8 @@ class Divergence:
         ``"withheld: ..."`` where nobody is blamed.
     sample : Sample, optional
         First differing record as each side has it.
+    proof : Proof
+        What was signed about it.
     """
 
     stage: str
@@ -352,6 +393,7 @@ class Divergence:
     cause: str
     settled: str
     sample: Sample | None = None
+    proof: Proof = field(default_factory=lambda: Proof(), repr=False)
 
     def without_blame(self) -> Divergence:
         """Return the record as it stands once the function is known not to be deterministic."""

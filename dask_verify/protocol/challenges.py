@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 
+from dask_verify.core.seal import answer_digest
 from dask_verify.errors import DecodingError, SignatureError
 from dask_verify.protocol import answers
 from dask_verify.protocol.audit import UNITS, Check
@@ -22,6 +23,7 @@ from dask_verify.protocol.messages import (
     Unopened,
     Verdict,
 )
+from dask_verify.protocol.serving import unwrap
 
 
 class Challenges(Disputes):
@@ -66,6 +68,10 @@ class Challenges(Disputes):
         if claim is None:
             return
         state.answers.append(answer)
+        state.wires.append(event.wire)
+        if answer.domain != COORDINATOR:
+            payload, check.signature = unwrap(event.wire)
+            check.said = answer_digest(payload)
         objection = answers.objection(event, answer, claim.commitment)
         outcome = "contradicted" if objection else "agreed"
         what = (answer.domain, check.units, check.digest, answer.stage, state.inputs)

@@ -24,7 +24,7 @@ from dask_verify.protocol.messages import MAP, READ, Finding, Sample, Task
 from dask_verify.protocol.quorum import Claim
 
 _TEXT = 2000  #: characters of a record that a report keeps
-_READABLE = 4 << 20  #: bytes, or rows, of a leaf that is decoded to show a record of it
+READABLE = 4 << 20  #: bytes, or rows, of a leaf that is decoded to show a record of it
 _WIDEST = 1 << 16  #: leaves whose hashes are asked for at once where shapes differ
 
 
@@ -246,12 +246,12 @@ def compare_leaves(one: bytes, other: bytes) -> Sample | None:
     >>> compare_leaves(encode_records(["a", "b"]), encode_records(["a", "c"]))
     Sample(record=1, one="'b'", other="'c'")
     """
-    if max(len(one), len(other)) > _READABLE:
+    if max(len(one), len(other)) > READABLE:
         return None
     try:
         rows = [decode_leaf(leaf) for leaf in (one, other)]
         # An index is cheap to make as long as a liar likes.
-        texts = [_records(r) for r in rows if len(r) <= _READABLE]
+        texts = [record_texts(r) for r in rows if len(r) <= READABLE]
         if len(texts) < len(rows):
             return None
     except Exception:
@@ -262,11 +262,12 @@ def compare_leaves(one: bytes, other: bytes) -> Sample | None:
     padded = [t + ["(no record)"] * (length - len(t)) for t in texts]
     at = next((i for i, (x, y) in enumerate(zip(*padded, strict=True)) if x != y), None)
     if at is None:  # equal as text: dtypes, categories or the sign of a zero differ
-        return Sample(0, _describe(rows[0]), _describe(rows[1]))
+        return Sample(0, describe_rows(rows[0]), describe_rows(rows[1]))
     return Sample(at, padded[0][at][:_TEXT], padded[1][at][:_TEXT])
 
 
-def _records(rows: Any) -> list[str]:
+def record_texts(rows: Any) -> list[str]:
+    """Return the records of a decoded leaf as text, one by one."""
     if isinstance(rows, list):
         return [repr(row) for row in rows]
     index = [repr(label) for label in rows.index]
@@ -278,7 +279,8 @@ def _records(rows: Any) -> list[str]:
     ]
 
 
-def _describe(rows: Any) -> str:
+def describe_rows(rows: Any) -> str:
+    """Say what tells records apart that look alike."""
     if isinstance(rows, list):
         return repr(rows)[:_TEXT]
     return f"{len(rows)} rows, dtypes {rows.dtypes.to_dict()}, index {rows.index.dtype}"[:_TEXT]

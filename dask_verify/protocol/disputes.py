@@ -47,7 +47,7 @@ class Disputes(Agreement):
                 sides = list(dict.fromkeys([*state.ballot.domains(), *objectors]))
                 culprits = tuple(d for d in sides if d in self.exposed)
                 here = Finding(task, state.inputs, task.stage)
-                self.minutes.diverged(here, sides, culprits, "exposed elsewhere")
+                self.minutes.diverged(here, sides, culprits, "exposed elsewhere", state)
                 self._settle(task)
                 continue
             question = self._question(task, state, pair, objection)
@@ -94,7 +94,7 @@ class Disputes(Agreement):
         if asked.objection is not None:
             sides = [*state.ballot.claimants([asked.one]), asked.objection.answer.domain]
             state.objections.remove(asked.objection)
-        self.minutes.diverged(finding, sides, ruling.culprits, ruling.settled)
+        self.minutes.diverged(finding, sides, ruling.culprits, ruling.settled, state)
         if ruling.nondeterministic:
             self._nondeterministic(asked.task)
             return
@@ -123,7 +123,7 @@ class Disputes(Agreement):
             units = () if objection.unit is None else (objection.unit,)
             here = Finding(task, state.inputs, objection.answer.stage, units)
             blamed = tuple(d for d in culprits if d == auditor)
-            self.minutes.diverged(here, sides, blamed, settled)
+            self.minutes.diverged(here, sides, blamed, settled, state)
         state.objections.clear()
         self._expose(culprits)
 
@@ -146,7 +146,7 @@ class Disputes(Agreement):
             sides = signed.ballot.claimants([signed.accepted or b""])
             here = Finding(task, signed.inputs, task.stage)
             named = tuple(d for d in sides if d not in {COORDINATOR, *self.exposed})
-            self.minutes.diverged(here, sides, named, "counts")
+            self.minutes.diverged(here, sides, named, "counts", signed)
             culprits |= dict.fromkeys(named)
         self._expose(tuple(culprits))
 

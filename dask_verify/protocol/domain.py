@@ -45,7 +45,12 @@ def environment() -> dict[str, str]:
         # What vectorised kernels, and so the last bits of a float sum, depend on.
         "simd": str(pa.runtime_info().detected_simd_level),
     }
-    return found | {name: metadata.version(name) for name in _LIBRARIES}
+    return found | {name: metadata.version(name) for name in _LIBRARIES if _installed(name)}
+
+
+def _installed(name: str) -> bool:
+    # Keys are made and evidence is checked on machines without Dask, too.
+    return bool(list(metadata.distributions(name=name)))
 
 
 @dataclass(frozen=True)

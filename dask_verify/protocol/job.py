@@ -81,7 +81,7 @@ class JobState(Challenges):
                 state.lost.add(event.domain)
                 self._settle(event.task)
             case ServedWrong():
-                self._served_wrong(event)
+                self._served_wrong(event, state)
             case Audited() | Unopened() | Unaudited():
                 self._checked(event, state)
             case Recounted():
@@ -157,7 +157,10 @@ class JobState(Challenges):
             if self.finished is None and self._tasks[task] is state:
                 self._lost(task, state, domain, "given to others")
 
-    def _served_wrong(self, event: ServedWrong) -> None:
+    def _served_wrong(self, event: ServedWrong, state: TaskState) -> None:
+        if event.domain not in state.ballot.domains():
+            return  # it has signed nothing of what is asked now: the receipt could not show it
         served = Finding(event.task, b"", "serve")
-        self.minutes.diverged(served, [event.domain], (event.domain,), "opening")
+        who = (event.domain,)
+        self.minutes.diverged(served, who, who, "opening", state, opening=event.evidence)
         self._expose((event.domain,))

@@ -234,10 +234,14 @@ class Unserved:
 
 @dataclass(frozen=True)
 class ServedWrong:
-    """A holder signed an opening that contradicts the accepted root (checked by the caller)."""
+    """A holder signed an opening that contradicts the accepted root (checked by the caller).
+
+    ``evidence`` is the signed opening, as `serving.convicts` takes it.
+    """
 
     task: Task
     domain: str
+    evidence: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,8 @@ class Finding:
         The first differing record as each side has it.
     liars : frozenset of str
         Auditors whose signed answers the recomputation contradicts.
+    material : str
+        Name under which the caller kept what the arbitration has seen; empty if it kept nothing.
     """
 
     task: Task
@@ -291,6 +297,7 @@ class Finding:
     failure: str = ""
     sample: Sample | None = None
     liars: frozenset[str] = frozenset()
+    material: str = ""
 
 
 Event = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.board import Divergence, Proof, TaskState
 from dask_verify.protocol.messages import Finding, Task
 
 
@@ -60,6 +60,9 @@ class Minutes:
         self._inputs: list[bytes] = []
         self._rare: dict[int, tuple[str, tuple[int, ...]]] = {}
 
+    def __len__(self) -> int:
+        return len(self._what)
+
     @property
     def log(self) -> list[Entry]:
         """What happened, in order."""
@@ -93,11 +96,28 @@ class Minutes:
         self._inputs.append(inputs)
 
     def diverged(
-        self, finding: Finding, sides: Sequence[str], culprits: tuple[str, ...], settled: str
+        self,
+        finding: Finding,
+        sides: Sequence[str],
+        culprits: tuple[str, ...],
+        settled: str,
+        state: TaskState,
+        opening: bytes = b"",
     ) -> None:
-        """Note a divergence and how it was settled."""
-        what = (*finding.task, finding.units, tuple(sides), culprits, finding.cause, settled)
-        self.divergences.append(Divergence(*what, finding.sample))
+        """Note a divergence and how it was settled, with all that was signed about it."""
+        proof = Proof(
+            inputs=state.inputs,
+            accepted=state.accepted or b"",
+            claims=tuple(state.ballot.claims),
+            answers=tuple(state.wires),
+            wrong=tuple(sorted(finding.wrong)),
+            liars=tuple(sorted(finding.liars)),
+            opening=opening,
+            material=finding.material,
+        )
+        sides = tuple(dict.fromkeys(sides))
+        what = (*finding.task, finding.units, sides, culprits, finding.cause, settled)
+        self.divergences.append(Divergence(*what, finding.sample, proof))
         for name in culprits:
             self.write("exposed", finding.task, name)
 

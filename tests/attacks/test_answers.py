@@ -71,7 +71,7 @@ def check(job: Any) -> None:
 def test_what_answers_a_challenge_is_no_answer_to_a_task(
     shared_cluster: LocalDomainCluster,
 ) -> None:
-    with executing(shared_cluster, "bob", encode((tasks.AUDITED, b"signed"))):
+    with executing(shared_cluster, "bob", encode((tasks.AUDITED, b"signed", 0))):
         check(run(shared_cluster))
 
 
@@ -85,7 +85,14 @@ def test_committing_to_nothing_is_no_answer(shared_cluster: LocalDomainCluster) 
 
 @pytest.mark.parametrize(
     "answer",
-    [5, None, ["committed"], encode(5), encode(("committed", "tcp://x", "", ())), encode({"a": 1})],
+    [
+        5,
+        None,
+        ["committed"],
+        encode(5),
+        encode(("committed", "tcp://x", "", (), 0)),
+        encode({"a": 1}),
+    ],
 )
 def test_any_value_in_place_of_an_answer_is_no_answer(
     shared_cluster: LocalDomainCluster, answer: Any

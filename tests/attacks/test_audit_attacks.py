@@ -15,7 +15,7 @@ import pytest
 
 from dask_verify import Policy, Standing, Verdict
 from dask_verify.core.seal import Commitment
-from dask_verify.protocol import audit as protocol_audit
+from dask_verify.protocol import sampling
 from dask_verify.testing import (
     Collude,
     Drop,
@@ -76,7 +76,7 @@ def stage(request):
 @pytest.fixture
 def large_reduce(monkeypatch):
     """Have reduce stages sampled that are so small that they would be audited whole."""
-    monkeypatch.setattr(protocol_audit, "_SMALL", 0)
+    monkeypatch.setattr(sampling, "_SMALL", 0)
 
 
 def convicted(job: Any, *culprits: str) -> None:

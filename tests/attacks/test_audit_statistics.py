@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from dask_verify import Policy, Standing, Verdict, verified_map_reduce
-from dask_verify.protocol import audit as protocol_audit
+from dask_verify.protocol import sampling
 from dask_verify.testing import Tamper
 
 pytestmark = [pytest.mark.cluster, pytest.mark.matrix, pytest.mark.timeout(900)]
@@ -91,7 +91,7 @@ def tail(hits: int, jobs: int, chance: float) -> float:
 def count(request, monkeypatch):
     """A function that counts in how many jobs bob is caught, combination by combination."""
     # Small reduce stages would be audited whole.
-    monkeypatch.setattr(protocol_audit, "_SMALL", 0)
+    monkeypatch.setattr(sampling, "_SMALL", 0)
 
     def run(jobs: dict[str, int], settings: dict[str, Setting], liar: Any, theory: float) -> int:
         total = done = 0

@@ -35,8 +35,8 @@ class Broken:
 
 
 def test_a_commitment_comes_with_its_address_and_evidence():
-    reply = answers.read(encode(("committed", "tcp://here", (b"one", b"two"), (b"wrong",))))
-    assert reply == answers.Reply("tcp://here", (b"one", b"two"), (b"wrong",))
+    reply = answers.read(encode(("committed", "tcp://here", (b"one", b"two"), (b"wrong",), 7)))
+    assert reply == answers.Reply("tcp://here", (b"one", b"two"), (b"wrong",), cpu=7)
 
 
 def test_a_failure_is_text():
@@ -52,17 +52,17 @@ def test_evidence_is_bounded():
 @pytest.mark.parametrize(
     "said",
     [
-        ("committed", "tcp://here", (), ()),
-        ("committed", 5, (b"one",), ()),
-        ("committed", "tcp://here", b"one", ()),
-        ("committed", "tcp://here", ("one",), ()),
-        ("committed", "tcp://here", (b"one",), (5,)),
-        ("committed", "tcp://here", (b"one",)),
+        ("committed", "tcp://here", (), (), 0),
+        ("committed", 5, (b"one",), (), 0),
+        ("committed", "tcp://here", b"one", (), 0),
+        ("committed", "tcp://here", ("one",), (), 0),
+        ("committed", "tcp://here", (b"one",), (5,), 0),
+        ("committed", "tcp://here", (b"one",), ()),
         ("failed", b"1 / 0"),
         ("failed",),
         ("missing", (1,), 5),
         ("missing", (1,), (None,)),
-        ("audited", b"answer"),
+        ("audited", b"answer", 0),
         (),
         ("committed",),
         "committed",
@@ -107,11 +107,11 @@ def test_functions_that_fail_are_told_from_workers_that_die(error, future, kind)
     [
         10**5000,
         (10**5000, 1),
-        ("committed", "here", (b"wire",) * 1000, ()),
-        ("committed", "here", np.arange(3), ()),
+        ("committed", "here", (b"wire",) * 1000, (), 0),
+        ("committed", "here", np.arange(3), (), 0),
         (np.arange(3), "here", (b"wire",), ()),
         pd.DataFrame({"a": [1]}),
-        ("committed", "here", pd.NA, ()),
+        ("committed", "here", pd.NA, (), 0),
         (pd.NA, 1),
     ],
     ids=range(8),
@@ -125,3 +125,9 @@ def test_what_is_kept_of_a_failure_is_bounded():
     failure = answers.read(encode(("failed", "x" * 10**6))).failure
     assert failure is not None
     assert len(failure) <= 20_000
+
+
+@pytest.mark.parametrize("said", [-1, 10**30, "1", None, 1.5, True])
+def test_a_time_that_cannot_be_is_none(said):
+    reply = answers.read(encode(("committed", "tcp://here", (b"one",), (), said)))
+    assert reply == answers.Reply("tcp://here", (b"one",))

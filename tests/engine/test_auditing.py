@@ -91,6 +91,7 @@ class Stage:
             when_served=lambda task, action: self.waiting.append((task, action)),
             beside=lambda function, argument: function(argument),
             landing=self.landings.append,
+            spent=Counter(),
         )
 
 
@@ -170,7 +171,7 @@ def test_a_cluster_that_takes_no_challenge_has_not_answered():
 
 
 def test_an_answer_comes_with_what_the_holder_committed_to():
-    event = landed(encode(("audited", b"signed")))
+    event = landed(encode(("audited", b"signed", 5)))
     assert event == Audited(challenge(), b"signed", QUESTION.expected, QUESTION.digests)
 
 
@@ -185,8 +186,8 @@ def test_a_failure_of_the_function_is_told_from_a_lost_worker():
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"nonsense", encode(5), encode(("audited", "text")), encode(("audited",)),
-     encode(("failed", 5)), encode(("committed", "tcp://x", (b"c",), ())), 5, None],
+    [b"", b"nonsense", encode(5), encode(("audited", "text", 0)), encode(("audited",)),
+     encode(("failed", 5)), encode(("committed", "tcp://x", (b"c",), (), 0)), 5, None],
     ids=repr,
 )  # fmt: skip
 def test_everything_else_is_no_answer(answer):
@@ -197,7 +198,7 @@ def test_everything_else_is_no_answer(answer):
 
 
 def test_an_answer_without_a_question_is_no_answer():
-    event = landed(encode(("audited", b"signed")), question=None)
+    event = landed(encode(("audited", b"signed", 5)), question=None)
     assert event == Unaudited(challenge(), "never asked")
 
 

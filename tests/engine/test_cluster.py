@@ -3,13 +3,28 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from contextlib import ExitStack
+from dataclasses import replace
 
+import dask
+import dask.bag as db
 import pytest
 from distributed import Client
 
+from dask_verify import verified_map_reduce
 from dask_verify.engine.cluster import LocalDomainCluster
-from dask_verify.engine.enrolment import enrolled
+from dask_verify.engine.enrolment import coordinator_of, domains_of, enrolled
 from dask_verify.errors import InputError
+from dask_verify.evidence.enrolment.trust import Entry, load_trust, save_trust
+from dask_verify.protocol.domain import Identity
+
+
+def parity(number):
+    return [(number % 2, number)]
+
+
+def total(key, numbers):
+    return sum(numbers)
 
 
 def seed_and_hash():
@@ -84,6 +99,63 @@ class TestShared:
         assert keys
         assert not any(repr(key)[2:-1] in told or key.hex() in told for key in keys)
 
+    def test_workers_have_proved_their_keys_by_the_time_there_is_a_client(self, shared_cluster):
+        client = shared_cluster.get_client()
+        members = client.sync(client.scheduler.verify_domains)
+        assert {name: len(found) for name, found in members.items()} == dict.fromkeys(
+            ("alice", "bob", "carol"), 1
+        )
+
+    def test_its_trust_file_is_of_its_keys(self, shared_cluster, tmp_path):
+        path = tmp_path / "domains.toml"
+        shared_cluster.write_trust(path)
+        trust = load_trust(path)
+        assert trust.domains == shared_cluster.domains
+        assert trust.coordinator.public_key == shared_cluster.coordinator.public_key
+        client = shared_cluster.get_client()
+        assert coordinator_of(client) is shared_cluster.coordinator
+        data = path.read_bytes()
+        keys = [k for found in client.run(private_keys).values() for k in found.values()]
+        secrets = [*keys, shared_cluster.coordinator.private_bytes()]
+        assert not any(key.hex().encode() in data for key in secrets)
+
+    def test_a_configured_trust_file_serves_who_enrolled_nobody(self, shared_cluster, tmp_path):
+        """Of its domains those are used that have a worker; so the fourth is no obstacle."""
+        path = tmp_path / "domains.toml"
+        shared_cluster.write_trust(path)
+        dave = Entry("dave", Identity.generate("dave").public_key)
+        save_trust(path, replace(load_trust(path), coordinator=None).with_entry(dave))
+        address = shared_cluster.get_client().scheduler.address
+        with (
+            Client(address, set_as_default=False) as stranger,
+            dask.config.set({"verify.trust": str(path)}),
+        ):
+            assert domains_of(stranger) == shared_cluster.domains
+            job = verified_map_reduce(
+                db.from_sequence(range(10), npartitions=2), parity, total, client=stranger
+            )
+            assert sorted(job.result(timeout=60)) == [(0, 20), (1, 25)]
+
+
+@pytest.mark.cluster
+def test_a_configured_trust_file_serves_separate_clients(separate_cluster, tmp_path):
+    path = tmp_path / "domains.toml"
+    separate_cluster.write_trust(path)
+    save_trust(path, replace(load_trust(path), coordinator=None))
+    addresses = {
+        name: client.scheduler.address for name, client in separate_cluster.get_client().items()
+    }
+    with ExitStack() as stack, dask.config.set({"verify.trust": str(path)}):
+        strangers = {
+            name: stack.enter_context(Client(address, set_as_default=False))
+            for name, address in addresses.items()
+            if name != "carol"
+        }
+        bag = db.from_sequence(range(10), npartitions=2)
+        job = verified_map_reduce(bag, parity, total, client=strangers)
+        assert sorted(job.result(timeout=60)) == [(0, 20), (1, 25)]
+        assert set(job.report.domains) == {"alice", "bob"}
+
 
 @pytest.mark.cluster
 def test_separate_clients_are_enrolled_one_by_one(separate_cluster):
@@ -146,7 +218,9 @@ def test_a_cluster_from_start_to_end():
 @pytest.mark.cluster
 def test_a_failed_start_leaves_nothing(monkeypatch):
     children = set(multiprocessing.active_children())
-    monkeypatch.setattr(LocalDomainCluster, "_scheduler_options", lambda self: {"port": "no port"})
+    monkeypatch.setattr(
+        LocalDomainCluster, "_scheduler_options", lambda self, names: {"port": "no port"}
+    )
     with pytest.raises(RuntimeError, match="did not start"):
         LocalDomainCluster(["alice"], dashboard_address=None)
     assert set(multiprocessing.active_children()) == children

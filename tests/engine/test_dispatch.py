@@ -175,7 +175,7 @@ def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
     driver._replied = lambda *reply: None
     driver.beside = lambda function, item: seen.append(item)
     driver._answered(
-        run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"))), False
+        run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"), 0)), False
     )
     assert [evidence for _, evidence in seen] == [b"one", b"two"][:looks]
 

@@ -286,7 +286,7 @@ def test_an_auditor_reads_for_itself(kind: str, request: pytest.FixtureRequest) 
 
 
 def answer(data: bytes) -> Answer:
-    what, wire = decode(data)
+    what, wire, _ = decode(data)
     assert what == AUDITED
     return Answer.from_bytes(unwrap(wire)[0])
 

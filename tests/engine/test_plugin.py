@@ -7,8 +7,13 @@ import dask
 import pytest
 from distributed import Event, wait
 
+from dask_verify.engine import membership
+from dask_verify.engine import plugin as plugins
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.plugin import NOWHERE, DomainPlugin, claimed_domain
+from dask_verify.engine.worker import VerifyWorker
+from dask_verify.errors import InputError
+from dask_verify.protocol.domain import Domain, Identity
 
 
 class Scheduler(SimpleNamespace):
@@ -22,6 +27,8 @@ class Scheduler(SimpleNamespace):
             },
             tasks={},
             handlers={},
+            stream_handlers={},
+            id="Scheduler-1",
         )
 
     def add(self, plugin, address, *hints):
@@ -123,6 +130,70 @@ def test_provenance_is_bounded_and_about_finished_annotated_tasks(scheduler):
     assert found == [None, ("w1", "alice"), ("w1", "alice"), None, None, None]
 
 
+# --- with enrolled domains --------------------------------------------------------------------
+
+ALICE, BOB = (Identity.generate(name) for name in ("alice", "bob"))
+
+
+@pytest.fixture
+def strict():
+    return DomainPlugin(domains=[Domain(i.name, i.public_key) for i in (ALICE, BOB)])
+
+
+def test_a_claim_alone_gives_no_domain(strict, monkeypatch):
+    """Nor do tasks that wait for the domain go to who merely claims it."""
+    asked = []
+
+    async def tell(scheduler, address, message):
+        asked.append((address, message["nonce"]))
+
+    monkeypatch.setattr(membership, "tell", tell)
+    offered = []
+    monkeypatch.setattr(plugins, "offer_waiting", lambda scheduler, worker: offered.append(worker))
+
+    async def story():
+        scheduler = Scheduler(early={"domain:alice": 1})
+        await strict.start(scheduler)
+        scheduler.add(strict, "late", "domain:bob")
+        scheduler.add(strict, "stranger", "domain:mallory")
+        scheduler.add(strict, "nobody", "GPU")
+        scheduler.add(strict, "both", "domain:alice", "domain:bob")
+        task = scheduler.task("x")
+        strict.update_graph(scheduler, annotations={"verify_domain": {"x": "alice"}})
+        await asyncio.sleep(0)
+        assert [address for address, _ in asked] == ["early", "late"]
+        assert strict.domains() == {}
+        assert task.worker_restrictions == {NOWHERE}
+
+        strict._admit("early", "alice")
+        assert strict.domains() == {"alice": ["early"]}
+        assert task.worker_restrictions == {NOWHERE, "early"}
+        assert offered == ["early"]
+
+        strict.remove_worker(scheduler, "late")
+        strict.remove_worker(scheduler, "early")
+        assert strict.domains() == {"alice": []}
+        scheduler.add(strict, "early", "domain:alice")
+        assert task.worker_restrictions == {NOWHERE}
+        await strict.close()
+        assert await strict.settled() == {"alice": []}
+
+    asyncio.run(story())
+    assert asked[0][1] != asked[1][1]
+
+
+def test_a_plugin_without_domains_waits_for_nobody(plugin, scheduler):
+    scheduler.add(plugin, "w1", "domain:alice")
+    assert asyncio.run(scheduler.handlers["verify_settled"]()) == {"alice": ["w1"]}
+    asyncio.run(plugin.close())
+
+
+@pytest.mark.parametrize("domains", [[], [Domain("alice", i.public_key) for i in (ALICE, BOB)]])
+def test_enrolled_domains_have_distinct_names(domains):
+    with pytest.raises(InputError, match="at least one domain"):
+        DomainPlugin(domains=domains)
+
+
 # --- on a real scheduler ----------------------------------------------------------------------
 
 
@@ -199,3 +270,34 @@ def test_workers_that_die_and_workers_that_come():
         cluster.add_worker("alice")
         assert late.result() == "go"
         assert domains_of(client, ["late", "meanwhile"]) == ["alice", "bob"]
+
+
+def names(dask_scheduler):
+    return {worker.name: worker.address for worker in dask_scheduler.workers.values()}
+
+
+@pytest.mark.cluster
+def test_an_impostor_gets_neither_the_domain_nor_a_task(monkeypatch):
+    """It declares alice's resource: with another key, with bob's, or with no plugin at all."""
+    # The one without a plugin says nothing: it is waited for until the deadline.
+    monkeypatch.setattr(membership, "DEADLINE", 5)
+    keys = [Identity.generate("alice"), BOB]
+    plugins = [(), *((VerifyWorker("alice", key.private_bytes()),) for key in keys)]
+    with LocalDomainCluster(["alice", "bob"], dashboard_address=None) as cluster:
+        for i, with_plugins in enumerate(plugins):
+            spec = cluster._worker("alice")
+            spec["options"]["plugins"] = with_plugins
+            cluster._clusters["all domains"].worker_spec[f"impostor-{i}"] = spec
+        cluster.add_worker("alice")
+        client = cluster.get_client()
+        workers = client.run_on_scheduler(names)
+        assert len(workers) == 6
+        members = client.sync(client.scheduler.verify_domains)
+        assert {name: sorted(found) for name, found in members.items()} == {
+            "alice": sorted([workers["alice-0"], workers["alice-1"]]),
+            "bob": [workers["bob-0"]],
+        }
+        graph = {f"task-{i}": (max, i, 0) for i in range(200)}
+        wait(run_in(client, "alice", graph, graph))
+        where = client.sync(client.scheduler.verify_provenance, keys=list(graph))
+        assert {tuple(entry) for entry in where} <= {(a, "alice") for a in members["alice"]}

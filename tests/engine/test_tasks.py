@@ -140,17 +140,18 @@ def order(work: Work, partition: int = 3, **changes: Any) -> bytes:
 
 
 def committed(answer: bytes, task: Task) -> Commitment:
-    what, address, (wire,), evidence = decode(answer)
+    what, address, (wire,), evidence, _ = decode(answer)
     assert (what, address, evidence) == (COMMITTED, "here", ())
     return admit(wire, task, b"job", b"inputs", Domain("alice", ALICE.public_key)).commitment
 
 
 def answered(answer: bytes) -> Answer:
-    what, wire = decode(answer)
+    what, wire, _ = decode(answer)
     assert what == AUDITED
     payload, signature = unwrap(wire)
-    Domain("alice", ALICE.public_key).verify(ANSWER_CONTEXT, payload, signature)
-    return Answer.from_bytes(payload)
+    answer = Answer.from_bytes(payload)
+    Domain("alice", ALICE.public_key).verify(ANSWER_CONTEXT, answer.statement(), signature)
+    return answer
 
 
 def audited_units(work: Work, sealed: SealedPartition, units: tuple[int, ...]) -> bytes:

@@ -46,7 +46,8 @@ def side(tmp_path: Path) -> VerifyWorker:
     handlers: dict[str, Any] = {}
     side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
     assert set(handlers) == {
-        f"verify_{name}" for name in ("open", "nodes", "columns", "release", "forget")
+        f"verify_{name}"
+        for name in ("open", "nodes", "columns", "close", "release", "forget", "prove")
     }
     return side
 

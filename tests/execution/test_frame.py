@@ -186,3 +186,15 @@ def test_frames_with_other_categories_are_joined_as_dask_joins_them(index):
     assert encode_frame(joined) == encode_frame(expected)
     for rows, was in zip(frames, before, strict=True):
         assert_frame_equal(rows, was)
+
+
+@pytest.mark.parametrize("labels", [["a", None], ["a", "b"], [1, 2], [1, "a"]], ids=repr)
+def test_labels_that_are_objects_stay_what_they_are(labels):
+    index = pd.Index(labels, dtype=object, name="i")
+    rows = pd.DataFrame({"n": [1, 2]}, index=index)
+    joined = frame.concat([rows, rows], rows.iloc[:0])
+    assert joined.index.dtype == object
+    assert joined.index.name == "i"
+    assert list(map(repr, joined.index)) == list(map(repr, labels * 2))
+    again = [joined.iloc[:2], joined.iloc[2:]]
+    assert [encode_frame(half) for half in again] == [encode_frame(rows)] * 2

@@ -178,7 +178,7 @@ def _question(sim: Simulation, task: Task, unit: int) -> bytes:
 def signed(identity: Identity, answer: Answer) -> bytes:
     """An answer as it goes over the wire."""
     payload = answer.to_bytes()
-    return encode((payload, identity.sign(ANSWER_CONTEXT, payload)))
+    return encode((payload, identity.sign(ANSWER_CONTEXT, answer.statement())))
 
 
 def there(sim: Simulation, reduce: int) -> list[int]:

@@ -104,7 +104,7 @@ def _records_in(
 def _counts(reduces: int, leaves: int, mapping: bool, lie: str) -> tuple[int, ...]:
     emitted = leaves * RECORDS
     if not mapping:
-        return (emitted,)
+        return (RECORDS,) * leaves
     each = [emitted // reduces] * reduces
     each[0] += lie == "miscount"
     return tuple(each)

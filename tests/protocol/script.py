@@ -71,6 +71,13 @@ class Script:
         wrong = frozenset(self.commitment(task, "x", salt).digest for salt in salts)
         return self.feed(Finding(task, self.inputs(task), task.stage, wrong=wrong, **changes))
 
+    def expose(self, name: str) -> list[Instruction]:
+        """Expose a domain for something that it did elsewhere."""
+        self.job._expose((name,))
+        got = self.job._flush()
+        self.log += got
+        return got
+
     def agree(self, task: Task, *names: str) -> None:
         for name in names:
             self.says(task, name)

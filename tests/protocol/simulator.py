@@ -15,7 +15,7 @@ from typing import Any
 from auditing import challenged, recounted, there
 from partitions import column, partition
 
-from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.core.seal import OUTPUT, Commitment, SealedPartition, asked
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.dispute import (
     AskLeaves,
@@ -51,6 +51,7 @@ from dask_verify.protocol.messages import (
 )
 from dask_verify.protocol.policy import Policy
 from dask_verify.protocol.quorum import sign
+from dask_verify.protocol.serving import Reply, answers
 from dask_verify.protocol.weighing import weigh
 
 HONEST = "honest"
@@ -242,7 +243,8 @@ class Simulation:
         if behaviour == "forged_root" and self.plan.policy.replicas == 1:
             return [self._claim(run, behaviour), Unserved(run.task, run.domain)]
         if behaviour == "serves_wrong":
-            return [self._claim(run), ServedWrong(run.task, run.domain)]
+            evidence = served_wrong(self.commit(run.task, run.domain, run.inputs))
+            return [self._claim(run), ServedWrong(run.task, run.domain, evidence)]
         return [self._claim(run, behaviour)]
 
     def _claim(self, run: Run, behaviour: str = HONEST, salt: str = "") -> Committed:
@@ -292,6 +294,14 @@ class Simulation:
         if store is None or refuses or store.tree(request.tree)[0].root != request.root:
             return None
         return serve(store, query)
+
+
+def served_wrong(commitment: Commitment) -> bytes:
+    """What a domain signs that opens something else than it committed to."""
+    request = asked(commitment, OUTPUT, 0, 1, commitment.domain)
+    opening = replace(request, leaves=(b"something else",))
+    reply = Reply.from_bytes(answers([opening], identity(commitment.domain)), [request])
+    return reply.evidence(0)
 
 
 def serve(store: SealedPartition, query: AskNodes | AskLeaves) -> Any:

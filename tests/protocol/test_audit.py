@@ -9,7 +9,7 @@ from challenging import Challenged, challenged
 from script import M0, M1, R0, kinds, runs
 from simulator import identity
 
-from dask_verify.protocol import audit as audit_module
+from dask_verify.protocol import sampling
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
     MAP,
@@ -99,7 +99,7 @@ def started(**options: Any) -> Challenged:
 def test_a_map_that_is_replaced_starts_the_reduce_audits_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(audit_module, "_SMALL", 0)
+    monkeypatch.setattr(sampling, "_SMALL", 0)
     script = Challenged("a", "b", "c")
     script.says(M0, "a", "lie")
     script.feed(script.audited(script.read))

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from simulator import AUDIT_LIES, AUDITORS, FAULTS, LIES, Simulation, make_plan
 
-from dask_verify.protocol import audit
+from dask_verify.protocol import sampling
 from dask_verify.protocol.messages import MAP, Standing, Task, Verdict
 from dask_verify.protocol.policy import Detect
 
@@ -88,7 +88,7 @@ def check_order(simulation: Simulation, context: str) -> None:
 
 @pytest.fixture(params=[10_000, 0], ids=["small", "large"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "_SMALL", request.param)
+    monkeypatch.setattr(sampling, "_SMALL", request.param)
 
 
 @pytest.mark.usefixtures("_size")

@@ -146,7 +146,7 @@ def test_nobody_can_refuse_to_open_what_is_only_read() -> None:
 def test_an_exposed_auditor_answers_nothing_and_another_is_asked() -> None:
     script = challenged()
     one = script.units
-    got = script.feed(ServedWrong(M0, one.domain))
+    got = script.expose(one.domain)
     again = [i for i in got if isinstance(i, Challenge) and i.units == one.units]
     assert [c.domain for c in again] == [next(n for n in "bc" if n != one.domain)]
     assert script.feed(script.audited(one)) == []
@@ -159,7 +159,7 @@ def test_what_an_exposed_auditor_passed_is_computed_by_a_quorum() -> None:
     one = script.units
     script.feed(script.audited(one))
     script.feed(script.audited(script.read))
-    script.feed(ServedWrong(M0, one.domain))
+    script.expose(one.domain)
     assert script.job.state(M0).doubted
     again = [i for i in script.log if isinstance(i, Run) and i.domain != "a" and i.task == M0]
     assert [i.domain for i in again] == [next(n for n in "bc" if n != one.domain)]

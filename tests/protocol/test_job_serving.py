@@ -106,3 +106,11 @@ def test_no_arbitration_starts_after_the_verdict() -> None:
     script.agree(R0, "a", "b")
     assert script.says(R0, "c", "lie") == []
     assert script.ended == (Verdict.AGREED, "")
+
+
+def test_whoever_signed_nothing_for_a_task_served_nothing_wrong_of_it() -> None:
+    script = Script("a", "b", "c", maps=2)
+    script.agree(M0, "a", "b")
+    script.feed(ServedWrong(M0, "c"))
+    assert not script.job.exposed
+    assert script.job.divergences == []

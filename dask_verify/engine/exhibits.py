@@ -1,0 +1,375 @@
+"""Exhibits: what is kept of an arbitration, and the files that are made of it.
+
+* The kept part is as small as it can be: one unit, if that shows all that was found; else the
+  whole partition, which also convicts whoever opens nothing.
+* It is kept in a file of the job, since it may be as large as a partition.
+* What nobody arbitrated gives an exhibit too, with what was signed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+from dask_verify.core.merkle import MerkleTree
+from dask_verify.core.seal import INPUT, OUTPUT, Answer
+from dask_verify.engine.transcript import Made, Transcript
+from dask_verify.errors import DecodingError, InputError
+from dask_verify.evidence.exhibits.checks import blame
+from dask_verify.evidence.exhibits.exhibit import Exhibit
+from dask_verify.evidence.exhibits.names import importable
+from dask_verify.evidence.exhibits.parts import Given, Leaf, Recomputation
+from dask_verify.evidence.exhibits.truth import Truth, contradicts, gainsays, reading_of
+from dask_verify.evidence.exhibits.work import ROLES, Bound, Functions, Shape
+from dask_verify.evidence.fields import parse
+from dask_verify.execution.work import Work, name_of
+from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.domain import Identity
+from dask_verify.protocol.messages import MAP, READ, Finding, Task
+from dask_verify.protocol.quorum import Claim
+from dask_verify.protocol.serving import unwrap
+
+if TYPE_CHECKING:
+    from dask_verify.engine.driver import Driver
+
+_LARGEST = 256 << 20  #: bytes of a partition that is kept as a whole
+
+
+# --- what is kept of an arbitration ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an exhibit shows of a divergence besides what was signed about it."""
+
+    leaves: tuple[Leaf, ...] = ()
+    given: Given | None = None
+    referee: Recomputation | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return this as JSON."""
+        plain: dict[str, Any] = {"leaves": [leaf.plain() for leaf in self.leaves]}
+        for name, part in (("given", self.given), ("referee", self.referee)):
+            if part is not None:
+                plain[name] = part.plain()
+        return json.dumps(plain, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, task: Task, shape: Shape) -> Kept:
+        """Return what `to_bytes` wrote."""
+        fields = parse(data, "kept")
+        has = fields.has
+        return cls(
+            tuple(Leaf.read(one) for one in fields.objects("leaves")),
+            Given.read(fields.object("given"), *task, shape) if has("given") else None,
+            Recomputation.read(fields.object("referee")) if has("referee") else None,
+        )
+
+
+def keep(
+    folder: Path,
+    transcript: Transcript,
+    finding: Finding,
+    claims: Sequence[Claim],
+    answers: Sequence[Answer],
+) -> str:
+    """Write what an exhibit will show of an arbitration; return the name of the file.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the job; it may not exist yet.
+    transcript : Transcript
+    finding : Finding
+    claims : sequence of Claim
+        The commitments that were arbitrated.
+    answers : sequence of Answer
+        Auditors' answers that are part of the divergence.
+    """
+    data = kept(transcript, finding, claims, answers).to_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{len(list(folder.iterdir()))}.json"  # one arbitration at a time writes here
+    (folder / name).write_bytes(data)
+    return name
+
+
+def kept(
+    transcript: Transcript, finding: Finding, claims: Sequence[Claim], answers: Sequence[Answer]
+) -> Kept:
+    """Return the least that shows what an arbitration found; see `keep`."""
+    made = transcript.made
+    unit = finding.units[0] if finding.units else 0
+    view = _View(transcript, claims, unit, finding.cause)
+    if made is None:
+        return Kept(view.leaves(None), view.given())
+    if len(set(map(len, made.runs))) > 1:
+        return Kept(view.leaves(None))  # the processes have even read differently
+    single = _narrowed(transcript, made, unit)
+    truth = _truth(transcript.task, single)
+    leaves = view.leaves(truth if made.stable else None)
+    enough = not made.stable or _shows(truth, single.given, leaves, finding, claims, answers)
+    if not enough and made.nbytes <= _LARGEST:
+        single = made
+    return Kept(leaves, single.given, _referee(transcript.task, single, leaves, claims))
+
+
+def _truth(task: Task, made: Made) -> Truth:
+    given, whole = made.given, made.commitment
+    reading = reading_of(whole) if whole is not None and task.stage == MAP else None
+    return Truth(task.stage, given.start, given.stop, made.runs[0], None, reading)
+
+
+def _shows(
+    truth: Truth,
+    given: Given,
+    leaves: Sequence[Leaf],
+    finding: Finding,
+    claims: Sequence[Claim],
+    answers: Sequence[Answer],
+) -> bool:
+    """Whether one unit alone convicts everybody whom the finding does."""
+    if finding.cause != READ:
+        truth = replace(truth, reading=None)  # a replay will not know
+    wrong = [c for c in claims if c.digest in finding.wrong]
+    lying = [a for a in answers if a.domain in finding.liars]
+    return all(contradicts(truth, c.commitment, leaves, given) for c in wrong) and all(
+        gainsays(truth, answer, given) for answer in lying
+    )
+
+
+@dataclass(frozen=True)
+class _View:
+    """One unit, as each side committed to it."""
+
+    transcript: Transcript
+    claims: Sequence[Claim]
+    unit: int
+    cause: str
+
+    def leaves(self, truth: Truth | None) -> tuple[Leaf, ...]:
+        """Return for each side a leaf of the unit: one that is wrong, or that differs."""
+        found: dict[tuple[str, bytes], Leaf] = {}
+        for claim in self.claims:
+            said = claim.commitment
+            mapping = said.stage == MAP
+            if self.unit >= (said.units if mapping else said.buckets):
+                continue
+            if self.cause == READ and said.input_root:
+                leaf = self.transcript.leaf(claim, INPUT, self.unit)
+            else:
+                bucket = self._bucket(claim, truth)
+                index = bucket * said.units + self.unit if mapping else self.unit
+                leaf = self.transcript.leaf(claim, OUTPUT, index)
+            if leaf is not None:
+                found.setdefault((leaf.tree, leaf.root), leaf)
+        return tuple(found.values())
+
+    def given(self) -> Given | None:
+        """Return what the unit is computed from, where nobody has computed it."""
+        if self.transcript.task.stage != MAP:
+            sources = self.transcript.sources(self.unit, self.unit + 1)
+            return Given(self.unit, self.unit + 1, sources=sources)
+        if self.cause != READ:
+            for claim in self.claims:
+                if claim.commitment.input_root and self.unit < claim.commitment.units:
+                    self.transcript.leaf(claim, INPUT, self.unit)
+        return self.transcript.given(self.unit)
+
+    def _bucket(self, claim: Claim, truth: Truth | None) -> int:
+        """Return in which bucket a side's unit is worth looking at."""
+        if claim.commitment.stage != MAP:
+            return 0
+        own = self._known(claim)
+        others = [o for c in self.claims if c.digest != claim.digest and (o := self._known(c))]
+        if truth is not None:
+            others.insert(0, dict(enumerate(truth.column(self.unit))))
+        found = _differing(own, others)
+        if found is None and (column := self.transcript.column(claim, self.unit)):
+            others += [dict(enumerate(c)) for c in map(self._column, self.claims) if c]
+            found = _differing(dict(enumerate(column)), others)
+        return next(iter(own), 0) if found is None else found
+
+    def _known(self, claim: Claim) -> dict[int, bytes]:
+        units = claim.commitment.units
+        known = self.transcript.known(claim, OUTPUT, self.unit)
+        return {index // units: value for index, value in known.items()}
+
+    def _column(self, claim: Claim) -> tuple[bytes, ...] | None:
+        return self.transcript.column(claim, self.unit)
+
+
+def _differing(own: dict[int, bytes], others: Sequence[dict[int, bytes]]) -> int | None:
+    """Return the first place where one has something else than the first other that differs."""
+    for other in others:
+        for at in sorted(own.keys() & other.keys()):
+            if own[at] != other[at]:
+                return at
+    return None
+
+
+def _narrowed(transcript: Transcript, made: Made, unit: int) -> Made:
+    """Return what was computed of one unit."""
+    given = made.given
+    units = given.stop - given.start
+    if units == 1 or not given.start <= unit < given.stop:
+        return made
+    if transcript.task.stage == MAP:
+        proof = tuple(MerkleTree(given.inputs).range_proof(unit, unit + 1))
+        inputs = given.inputs[unit : unit + 1]
+        given, at = Given(unit, unit + 1, inputs, given.root, proof), slice(unit, None, units)
+    else:
+        sources = transcript.sources(unit, unit + 1)
+        given, at = Given(unit, unit + 1, sources=sources), slice(unit, unit + 1)
+    runs = tuple(run[at] for run in made.runs)
+    return replace(made, given=given, runs=runs, leaves=made.leaves[:][at])
+
+
+def _referee(
+    task: Task, made: Made, leaves: Sequence[Leaf], claims: Sequence[Claim]
+) -> Recomputation:
+    """Return what was computed, with the leaf that stands against those of the sides."""
+    found = Recomputation(tuple(b"".join(run) for run in made.runs), made.commitment)
+    if not made.stable:
+        return found
+    width = made.given.stop - made.given.start
+    bucket, unit = 0, made.given.start
+    for leaf in leaves:
+        if leaf.tree == OUTPUT:
+            units = leaf.size // (len(made.runs[0]) // width)
+            bucket, unit = divmod(leaf.index, units) if task.stage == MAP else (0, leaf.index)
+            break
+    units = claims[0].commitment.units if made.commitment is None else made.commitment.units
+    index = bucket * units + unit if task.stage == MAP else unit
+    return replace(found, index=index, leaf=made.leaves[bucket * width + unit - made.given.start])
+
+
+# --- exhibits of a job ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KeptExhibit:
+    """One divergence of a job; its file is made when it is asked for.
+
+    Parameters
+    ----------
+    divergence : Divergence
+    """
+
+    divergence: Divergence
+    _driver: Driver = field(repr=False)
+    _identity: Identity = field(repr=False)
+
+    def exhibit(self) -> Exhibit:
+        """Return what the file says.
+
+        Raises
+        ------
+        InputError
+            If the job was cancelled meanwhile.
+        """
+        return exhibit_of(self._driver, self.divergence)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's bytes: an envelope, signed by the coordinator."""
+        return self.exhibit().to_bytes(self._identity)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, for ``dask verify exhibit show`` and ``replay``.
+
+        Parameters
+        ----------
+        path : path or URL
+            Where fsspec can write.
+
+        Raises
+        ------
+        InputError
+            If the job was cancelled.
+        OSError
+            If the file cannot be written.
+        """
+        data = self.to_bytes()
+        with fsspec.open(os.fspath(path), "wb") as file:
+            file.write(data)
+
+
+def exhibits(driver: Driver, identity: Identity) -> tuple[KeptExhibit, ...]:
+    """Return the exhibits of a job, one for each divergence in order.
+
+    Parameters
+    ----------
+    driver : Driver
+    identity : Identity
+        The coordinator, who signs them.
+    """
+    found = list(driver.state.divergences)
+    return tuple(KeptExhibit(divergence, driver, identity) for divergence in found)
+
+
+def exhibit_of(driver: Driver, divergence: Divergence) -> Exhibit:
+    """Return the exhibit of a divergence.
+
+    Raises
+    ------
+    InputError
+        If what was kept for it is gone with the job.
+    """
+    proof, shape = divergence.proof, Shape.of(driver.work)
+    task = Task(divergence.stage, divergence.partition)
+    what = _kept(driver, proof.material, task, shape)
+    bare = Exhibit(
+        stage=divergence.stage,
+        partition=divergence.partition,
+        units=divergence.units,
+        cause=divergence.cause,
+        settled=divergence.settled,
+        culprits=divergence.culprits,
+        excused=(),
+        unshown=(),
+        terms=Bound.read(driver.terms.to_bytes(), "terms"),
+        inputs=proof.inputs,
+        shape=shape,
+        functions=_functions(driver.work, driver.shipped.data),
+        claims=tuple(dict.fromkeys(proof.claims)),
+        answers=tuple(dict.fromkeys(map(_answer, proof.answers))),
+        leaves=what.leaves,
+        given=what.given,
+        referee=what.referee,
+        opening=proof.opening,
+    )
+    excused, unshown = blame(bare)
+    return replace(bare, excused=excused, unshown=unshown)
+
+
+def _kept(driver: Driver, name: str, task: Task, shape: Shape) -> Kept:
+    if not name:
+        return Kept()
+    try:
+        data = (driver.exhibits / name).read_bytes()
+    except OSError as error:
+        raise InputError(
+            "exhibit: expected what the job kept of it, got nothing; save exhibits before the job"
+            " is cancelled or dropped"
+        ) from error
+    return Kept.from_bytes(data, task, shape)
+
+
+def _functions(work: Work, shipped: bytes) -> Functions:
+    found = {role: f for role in ROLES if (f := getattr(work, role)) is not None}
+    named = frozenset(role for role, function in found.items() if importable(function))
+    return Functions(shipped, {role: name_of(f) for role, f in found.items()}, named)
+
+
+def _answer(wire: bytes) -> tuple[Answer, bytes]:
+    """Return an admitted answer with its signature; the coordinator's own carries none."""
+    try:
+        payload, signature = unwrap(wire)
+    except DecodingError:
+        payload, signature = wire, b""
+    return Answer.from_bytes(payload), signature

@@ -1,0 +1,1 @@
+"""Who is enrolled: keys, the trust file, and the commands that make them."""

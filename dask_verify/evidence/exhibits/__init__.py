@@ -1,0 +1,1 @@
+"""Exhibits: the smallest proof of one divergence that can be run again."""

@@ -1,0 +1,245 @@
+"""Exhibits: the smallest re-runnable proof of one divergence, in one file.
+
+What this module guarantees: an exhibit that was read is one whose every statement has been held
+against the others, in this order:
+
+1. The coordinator's signature, over the bytes.
+2. Types and ranges of all fields; no field too many.
+3. Leaves, inputs and cells lead to their roots; the digest of the functions is theirs.
+4. The job id is the digest of terms that name the coordinator's key, the domains with theirs, and
+   the functions; commitments and answers carry the domains' signatures, and are about this task of
+   this job.
+5. Those roots are ones that somebody signed.
+6. Whoever is blamed is blamed by what is in the exhibit, or it says that this is not so.
+
+An exhibit rests on the coordinator's word for what only a replay can tell: what the unit is when
+it is computed honestly. What else it cannot prove, `Exhibit.on_trust` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dask_verify.core.seal import Answer
+from dask_verify.errors import EvidenceError
+from dask_verify.evidence import envelope, statement
+from dask_verify.evidence.exhibits.parts import Given, Leaf, Recomputation
+from dask_verify.evidence.exhibits.truth import Truth, contradicts, gainsays, reading_of
+from dask_verify.evidence.exhibits.work import Bound, Functions, Shape
+from dask_verify.evidence.fields import Fields, base64_text
+from dask_verify.protocol.domain import Identity
+from dask_verify.protocol.messages import MAP, READ
+from dask_verify.protocol.quorum import Claim
+
+PREDICATE = "urn:dask-verify:exhibit:v1"
+ROOT = "blake3MerkleV1"
+SERVE = "serve"
+REFEREE, VOTES, OPENING = "referee", "votes", "opening"
+SETTLED = (REFEREE, VOTES, "exposed elsewhere", OPENING, "counts")
+WITHHELD = "withheld: "
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One divergence, with all that was signed about it and what it takes to recompute it.
+
+    Parameters
+    ----------
+    stage : {"map", "reduce"}
+    partition : int
+    units : tuple of int
+        The differing unit; empty where none was named.
+    cause : {"read", "map", "reduce", "serve"}
+    settled : str
+        By what, as the report says it.
+    culprits : tuple of str
+        Who was blamed.
+    excused : tuple of str
+        Who is contradicted and not blamed: exposed already, or in another environment.
+    unshown : tuple of str
+        Culprits against whom this exhibit holds nothing that can be checked.
+    terms : Bound
+        What the job id binds.
+    inputs : bytes
+        Digest of what the task was assigned.
+    shape : Shape
+    functions : Functions
+    claims : tuple of Claim
+        Commitments; the coordinator's own carries no signature but that of the exhibit.
+    answers : tuple of (Answer, bytes)
+        Auditors' answers, with their signatures.
+    leaves : tuple of Leaf
+        Of trees that were committed to.
+    given : Given or None
+        What the unit is computed from.
+    referee : Recomputation or None
+        What the coordinator computed.
+    opening : bytes
+        A signed wrong opening, as `protocol.serving.convicts` takes it.
+    """
+
+    stage: str
+    partition: int
+    units: tuple[int, ...]
+    cause: str
+    settled: str
+    culprits: tuple[str, ...]
+    excused: tuple[str, ...]
+    unshown: tuple[str, ...]
+    terms: Bound
+    inputs: bytes
+    shape: Shape
+    functions: Functions = field(repr=False)
+    claims: tuple[Claim, ...] = field(repr=False)
+    answers: tuple[tuple[Answer, bytes], ...] = field(repr=False)
+    leaves: tuple[Leaf, ...] = field(repr=False)
+    given: Given | None = field(repr=False)
+    referee: Recomputation | None = field(repr=False)
+    opening: bytes = field(default=b"", repr=False)
+
+    # --- reading and writing -----------------------------------------------------------------
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: bytes | None = None) -> Exhibit:
+        """Return an exhibit after checking it, see the module.
+
+        Parameters
+        ----------
+        data : bytes
+            What `to_bytes` returned, from anybody.
+        key : bytes, optional
+            The coordinator's public key. Without it, the key is the one that the job id names, so
+            that nothing is known of whose it is.
+
+        Raises
+        ------
+        EvidenceError
+            If anything about it does not hold.
+        """
+        from dask_verify.evidence.exhibits.checks import coordinator_of, read_exhibit
+
+        if key is None:
+            key = coordinator_of(_statement(envelope.unverified(data))[1])
+        about, fields = _statement(envelope.opened(data, key))
+        exhibit = read_exhibit(fields)
+        if exhibit.terms.coordinator != key:
+            raise EvidenceError("terms", "a job of the coordinator who signed", "one of another")
+        if about != subjects(exhibit):
+            raise EvidenceError("statement.subject", "the roots that were signed", "others")
+        return exhibit
+
+    def to_bytes(self, identity: Identity) -> bytes:
+        """Return the exhibit in an envelope, signed by the coordinator."""
+        return envelope.seal(self.payload(), identity)
+
+    def payload(self) -> bytes:
+        """Return the in-toto statement."""
+        return statement.write_statement(PREDICATE, subjects(self), self._plain())
+
+    @property
+    def job(self) -> bytes:
+        """The job id."""
+        return self.terms.job
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Who signed something about it, or is blamed for it."""
+        names = [*(c.domain for c in self.claims), *(a.domain for a, _ in self.answers)]
+        return tuple(dict.fromkeys([*names, *self.culprits]))
+
+    def _plain(self) -> dict[str, Any]:
+        parts = {"given": self.given, "referee": self.referee}
+        answers = [(a.domain, a.to_bytes(), signature) for a, signature in self.answers]
+        claims = [(c.domain, c.commitment.to_bytes(), c.signature) for c in self.claims]
+        return {
+            "job": self.job.hex(),
+            "stage": self.stage,
+            "partition": self.partition,
+            "units": list(self.units),
+            "cause": self.cause,
+            "settled": self.settled,
+            "culprits": list(self.culprits),
+            "excused": list(self.excused),
+            "unshown": list(self.unshown),
+            "terms": base64_text(self.terms.data),
+            "inputs": self.inputs.hex(),
+            "work": self.shape.plain(),
+            "functions": self.functions.plain(),
+            "claims": [_signed(*claim) for claim in claims],
+            "answers": [_signed(*answer) for answer in answers],
+            "leaves": [leaf.plain() for leaf in self.leaves],
+            "opening": base64_text(self.opening),
+            **{name: part.plain() for name, part in parts.items() if part is not None},
+        }
+
+    # --- what it says ------------------------------------------------------------------------
+
+    @property
+    def told(self) -> Truth | None:
+        """What the coordinator's recomputation found, by its word; None if it decided nothing."""
+        if self.referee is None or not self.referee.stable:
+            return None
+        whole = self.referee.commitment
+        start, stop = (self.given.start, self.given.stop) if self.given else (0, 0)
+        reading = reading_of(whole) if whole is not None and self.stage == MAP else None
+        return Truth(self.stage, start, stop, self.referee.hashes(), whole, reading)
+
+    def contradicted(self, truth: Truth) -> frozenset[str]:
+        """Return whom a recomputation contradicts: by commitments, and by auditors' answers."""
+        given = self.given
+        names = {
+            claim.domain
+            for claim in self.claims
+            if contradicts(truth, claim.commitment, self.leaves, given)
+        }
+        names |= {answer.domain for answer, _ in self.answers if gainsays(truth, answer, given)}
+        return frozenset(names)
+
+    def outvoted(self) -> frozenset[str]:
+        """Return whom more domains than may be faulty have signed the contrary of."""
+        said: dict[bytes, set[str]] = {}
+        for claim in self.claims:
+            if claim.signature:
+                said.setdefault(claim.digest, set()).add(claim.domain)
+        return frozenset(
+            claim.domain
+            for claim in self.claims
+            for digest, voters in said.items()
+            if claim.digest != digest and len(voters - {claim.domain}) > self.terms.faults
+        )
+
+    @property
+    def on_trust(self) -> tuple[str, ...]:
+        """What this exhibit shows only on the coordinator's word."""
+        if self.cause == READ:
+            return ("what the source holds",)
+        if self.stage == MAP and self.given is not None and not self.signed_root(self.given.root):
+            return ("what the input of the unit is",)
+        return ()
+
+    def signed_root(self, root: bytes) -> bool:
+        """Whether a domain signed this root over the inputs of the partition's units."""
+        return any(
+            claim.signature and root and claim.commitment.input_root == root
+            for claim in self.claims
+        )
+
+
+def _signed(domain: str, payload: bytes, signature: bytes) -> dict[str, str]:
+    return {
+        "domain": domain,
+        "payload": base64_text(payload),
+        "signature": base64_text(signature),
+    }
+
+
+def _statement(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]:
+    return statement.read_statement(payload, PREDICATE, (ROOT,))
+
+
+def subjects(exhibit: Exhibit) -> tuple[statement.Subject, ...]:
+    """Return what an exhibit is about: every root that was committed to, once."""
+    name = f"{exhibit.stage}/{exhibit.partition}"
+    roots = dict.fromkeys(claim.commitment.root for claim in exhibit.claims)
+    return tuple(statement.Subject(name, ROOT, root) for root in roots)

@@ -1,0 +1,105 @@
+"""Small files of the user's own: read whole, never more than a limit, and replaced at one go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_READABLE = 0o644
+
+Refusal = Callable[[str, str, str], Exception]
+"""Makes the error to raise from what, expected and got."""
+Path = str | os.PathLike[str]
+
+
+def read_file(
+    path: Path,
+    limit: int,
+    refusal: Refusal,
+    check: Callable[[os.stat_result], None] = lambda status: None,
+) -> bytes:
+    """Read a regular file of at most `limit` bytes.
+
+    Parameters
+    ----------
+    path : str or path
+    limit : int
+        In bytes.
+    refusal : callable
+        Makes the error from what, expected and got.
+    check : callable, optional
+        Raises if it does not like the status of the opened file; it runs before anything is read.
+    """
+    what = os.fspath(path)
+    try:
+        # A pipe that nobody writes to must not block: it is opened, seen for what it is, refused.
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError) as error:
+        raise refusal(what, "a file to read", _reason(error)) from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise refusal(what, "a regular file", "another kind of file")
+        check(status)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise refusal(what, "a file to read", _reason(error)) from error
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise refusal(what, f"at most {limit:,} bytes", "more")
+    return data
+
+
+def create_file(path: Path, data: bytes, mode: int, refusal: Refusal) -> None:
+    """Write a new file; never over anything that is there, and with no other mode for a moment."""
+    what = os.fspath(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags, mode)
+    except FileExistsError:
+        raise refusal(what, "a path where nothing is", "one that exists") from None
+    except (OSError, ValueError) as error:
+        raise refusal(what, "a path to write to", _reason(error)) from error
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        os.unlink(path)
+        raise refusal(what, "a path to write to", _reason(error)) from error
+
+
+def replace_file(path: Path, data: bytes, refusal: Refusal) -> None:
+    """Write a file that anybody may read; others see the old one or the new one, never half."""
+    what, target = os.fspath(path), os.path.realpath(path)
+    draft = ""
+    try:
+        descriptor, draft = tempfile.mkstemp(prefix=".", dir=os.path.dirname(target))
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, _mode(target))
+        os.replace(draft, target)
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise refusal(what, "a path to write to", _reason(error)) from error
+
+
+def _mode(path: str) -> int:
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return _READABLE
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,0 +1,1 @@
+"""Receipts: what they say, how they are written, and whether they hold."""

@@ -1,0 +1,201 @@
+"""The offline check of a receipt: bytes, statements, signatures, votes, samples, data.
+
+No network, no cluster and no Dask: what is needed is the receipt, a trust file, and for the data
+their file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dask_verify.errors import EvidenceError
+from dask_verify.evidence.data import compare, read_data
+from dask_verify.evidence.enrolment.trust import Trust
+from dask_verify.evidence.envelope import opened
+from dask_verify.evidence.receipts.convicting import convict
+from dask_verify.evidence.receipts.counting import count_votes
+from dask_verify.evidence.receipts.reading import read_receipt
+from dask_verify.evidence.receipts.redrawing import check_sampling
+from dask_verify.evidence.receipts.signatures import check_signatures
+from dask_verify.evidence.receipts.values import Party, Receipt
+from dask_verify.protocol.board import MAX_UNITS
+from dask_verify.protocol.messages import MAP, REDUCE, Verdict
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a receipt that holds has shown.
+
+    Parameters
+    ----------
+    receipt : Receipt
+    exposed : frozenset of str
+        Domains that are proven wrong.
+    votes : int
+        The fewest distinct trusted domains that signed any partition.
+    sampled : int
+        Units that were recomputed elsewhere as committed.
+    data : str
+        The file that was compared by value; empty if none was.
+    """
+
+    receipt: Receipt
+    exposed: frozenset[str]
+    votes: int
+    sampled: int
+    data: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        receipt = self.receipt
+        return {
+            "holds": True,
+            "job": receipt.job.hex(),
+            "verdict": receipt.verdict,
+            "resultRoot": receipt.result_root.hex(),
+            "partitions": {stage.name: len(stage) for stage in receipt.stages},
+            "votes": self.votes,
+            "sampled": self.sampled,
+            "rate": receipt.sampled.rate if receipt.sampled is not None else 0.0,
+            "disputes": len(receipt.disputes),
+            "domains": {party.name: _party(party) for party in receipt.parties},
+            "data": self.data,
+        }
+
+
+def _party(party: Party) -> dict[str, Any]:
+    return {
+        "standing": party.standing,
+        "commitments": party.commitments,
+        "bytes": party.nbytes,
+        "cpuSeconds": party.cpu / 1e9,
+    }
+
+
+def check_receipt(
+    data: bytes,
+    trust: Trust,
+    *,
+    replicas: int | None = None,
+    min_audit: float | None = None,
+    path: str | None = None,
+) -> Checked:
+    """Check a receipt, and the data that it is about.
+
+    1. The envelope is signed by the coordinator of the trust file; only then it is parsed.
+    2. Every field is there, once, with its type and range; job id, commitment digests, the inputs
+       of the reduce stage and the result root are computed again, and must be those that it names.
+    3. The job has an answer, and its verdict follows from what happened.
+    4. Every signature of a domain is verified over what the receipt ascribes to it.
+    5. Whoever was wrong has signed what is contradicted, and is exposed; nobody else is.
+    6. Enough distinct trusted domains signed every partition: as many as the job's policy asks
+       for, and the checker.
+    7. The challenges are drawn again, and were all met.
+    8. The data have the result root, by value.
+
+    Parameters
+    ----------
+    data : bytes
+        The receipt's file.
+    trust : Trust
+        Whose signatures count.
+    replicas : int, optional
+        How many domains must have signed every partition; default: as the job's policy says.
+    min_audit : float, optional
+        The least audit rate.
+    path : str, optional
+        Path or URL of the result's file.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    EvidenceError
+        If it does not hold: which statement broke, what was expected and what was found.
+    DataError
+        If the data are not those that the receipt is about.
+    """
+    if trust.coordinator is None:
+        raise EvidenceError("trust file", "a [coordinator], whose key signs receipts", "none")
+    receipt = read_receipt(opened(data, trust.coordinator.public_key))
+    _check_coordinator(receipt, trust)
+    _check_verdict(receipt)
+    _check_stages(receipt)
+    check_signatures(receipt)
+    trusted = frozenset(entry.public_key for entry in trust.entries)
+    exposed = convict(receipt, trusted)
+    votes = count_votes(receipt, trusted, exposed, replicas)
+    sampled = check_sampling(receipt, trusted, exposed, min_audit)
+    if path is not None:
+        check_data(receipt, path)
+    return Checked(receipt, exposed, votes, sampled, path or "")
+
+
+def check_data(receipt: Receipt, path: str) -> None:
+    """Compare a result's file, by value, with the roots of a receipt that holds.
+
+    Raises
+    ------
+    DataError
+        If they differ.
+    EvidenceError
+        If the receipt is about no result.
+    """
+    if receipt.result is None:
+        raise EvidenceError("result", "a result", "none")
+    compare(read_data(path, receipt.result), receipt.result, receipt.stage(REDUCE).roots)
+
+
+def _check_coordinator(receipt: Receipt, trust: Trust) -> None:
+    assert trust.coordinator is not None, "checked before"
+    key = trust.coordinator.public_key
+    if receipt.terms.coordinator != key:
+        raise EvidenceError("coordinator.publicKey", key.hex(), receipt.terms.coordinator.hex())
+
+
+def _check_verdict(receipt: Receipt) -> None:
+    """Check that there is an answer, and that the verdict is the one that it must be."""
+    verdict, policy = Verdict(receipt.verdict), receipt.terms.policy
+    if not verdict.answered:
+        why = f"{receipt.verdict} ({receipt.cause})" if receipt.cause else receipt.verdict
+        raise EvidenceError("verdict", "one with an answer", why)
+    if policy.replicas == 1 and not policy.audited:
+        raise EvidenceError("verdict", "inconclusive, as nothing was checked", receipt.verdict)
+    clean = Verdict.SAMPLED if policy.replicas == 1 else Verdict.AGREED
+    expected = Verdict.CORRECTED if receipt.disputes else clean
+    if verdict is not expected:
+        raise EvidenceError("verdict", expected.value, receipt.verdict)
+    if receipt.cause:
+        raise EvidenceError("cause", "none for an answer", receipt.cause)
+
+
+def _check_stages(receipt: Receipt) -> None:
+    """Check that all partitions are there, and none that no domain could commit to."""
+    terms = receipt.terms
+    if not receipt.stages:
+        raise EvidenceError("stages", "map and reduce", "none")
+    if terms.buckets % terms.reduces or terms.buckets // terms.reduces > MAX_UNITS:
+        where = f"a multiple of {terms.reduces}, of at most {MAX_UNITS} for each"
+        raise EvidenceError("job.buckets", where, terms.buckets)
+    maps = receipt.stage(MAP)
+    most = max((receipt.shape(maps, i)[1] for i in range(len(maps))), default=1)
+    if most > MAX_UNITS:
+        raise EvidenceError("stage map, units", f"at most {MAX_UNITS}", most)
+    for party in receipt.parties:
+        signed = len(receipt.leaves(party))
+        if party.commitments != signed:
+            raise EvidenceError(f"domain {party.name}, commitments", signed, party.commitments)
+    _check_result(receipt)
+
+
+def _check_result(receipt: Receipt) -> None:
+    """Check that the rows of a dataframe are as many as its partitions have."""
+    shape = receipt.result
+    if shape is None:
+        raise EvidenceError("result", "the shape of the result", "none")
+    rows = tuple(map(sum, shape.rows))
+    if shape.kind == "frame" and rows != receipt.stage(REDUCE).records_out:
+        raise EvidenceError("result.rows", receipt.stage(REDUCE).records_out, rows)

@@ -1,0 +1,79 @@
+"""What a receipt that holds has shown, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dask_verify.evidence.enrolment.trust import Trust
+from dask_verify.evidence.receipts.checking import Checked
+from dask_verify.evidence.receipts.values import Dispute, Party
+from dask_verify.protocol.messages import MAP, REDUCE, Standing
+
+
+def tell(checked: Checked, trust: Trust) -> list[str]:
+    """Return what was checked and found, line by line.
+
+    Parameters
+    ----------
+    checked : Checked
+    trust : Trust
+        For whom to ask, and what a wrong answer costs.
+    """
+    receipt = checked.receipt
+    maps, reduces = len(receipt.stage(MAP)), len(receipt.stage(REDUCE))
+    signed = "1 domain" if checked.votes == 1 else f"{checked.votes} distinct domains"
+    lines = [
+        f"holds        job {receipt.job.hex()}, {receipt.started} to {receipt.finished}",
+        f"verdict      {receipt.verdict.upper()}",
+        f"result       root {receipt.result_root.hex()}",
+        f"functions    {receipt.functions.mapper}, {receipt.functions.reducer}"
+        + (f", {receipt.functions.combiner}" if receipt.functions.combiner else "")
+        + f" (digest {receipt.terms.functions.hex()[:16]}...)",
+        f"partitions   {maps} map, {reduces} reduce, each signed by {signed} or more",
+    ]
+    lines += _sources(checked)
+    if receipt.sampled is not None:
+        rate = f"rate {receipt.sampled.rate:.3g}"
+        lines.append(f"sampled      {checked.sampled} units recomputed elsewhere ({rate})")
+    lines += [f"domain       {_domain(party, trust)}" for party in receipt.parties]
+    lines += [f"dispute      {_dispute(dispute)}" for dispute in receipt.disputes]
+    if checked.data:
+        lines.append(f"data         {checked.data} is this result, by value")
+    return lines
+
+
+def _sources(checked: Checked) -> Iterator[str]:
+    receipt = checked.receipt
+    if receipt.pins:
+        yield f"sources      {len(receipt.pins)} files pinned, first {receipt.pins[0].path:.200}"
+    if receipt.unpinned:
+        number = f"{receipt.unpinned} of {receipt.terms.maps} partitions"
+        yield f"sources      {number} read what cannot be pinned"
+    if receipt.terms.policy.trust_input:
+        yield "sources      input computed earlier was accepted as it was: trust_input=True"
+
+
+def _domain(party: Party, trust: Trust) -> str:
+    text = (
+        f"{party.name}: {party.standing.upper()}, {party.commitments} partitions,"
+        f" {party.nbytes:,} bytes, {party.cpu / 1e9:.3f} CPU s claimed"
+    )
+    entry = next((e for e in trust.entries if e.public_key == party.key), None)
+    if entry is None:
+        return f"{text}; NOT in the trust file: it counts for nothing"
+    if entry.name != party.name:
+        text += f"; {entry.name} in the trust file"
+    if party.standing == Standing.EXPOSED.value:
+        text += f"; penalty: {entry.penalty}" if entry.penalty else ""
+        text += f"; contact: {entry.contact}" if entry.contact else ""
+    return text
+
+
+def _dispute(dispute: Dispute) -> str:
+    units = ", ".join(map(str, dispute.units))
+    where = f"{dispute.stage} partition {dispute.partition}" + (f", unit {units}" * bool(units))
+    blamed = ", ".join(dispute.culprits) or "nobody"
+    return (
+        f"{where}: {' against '.join(dispute.sides)}; cause {dispute.cause};"
+        f" blamed {blamed} ({dispute.settled})"
+    )

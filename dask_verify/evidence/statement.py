@@ -1,0 +1,94 @@
+"""in-toto Statements v1: subjects, and what is said of them.
+
+The format is that of https://github.com/in-toto/attestation, ``spec/v1/statement.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_verify.errors import EvidenceError
+from dask_verify.evidence.fields import Fields, parse
+
+TYPE = "https://in-toto.io/Statement/v1"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a statement is about.
+
+    Parameters
+    ----------
+    name : str
+    algorithm : str
+        ``"blake3MerkleV1"`` for a Merkle root, ``"sha256"`` for the bytes of a file.
+    digest : bytes
+        32 bytes.
+    """
+
+    name: str
+    algorithm: str
+    digest: bytes
+
+
+def write_statement(
+    predicate_type: str, subjects: Sequence[Subject], predicate: Mapping[str, Any]
+) -> bytes:
+    """Return a statement as bytes.
+
+    Parameters
+    ----------
+    predicate_type : str
+        URI of what kind of statement it is.
+    subjects : sequence of Subject
+    predicate : mapping
+        JSON values.
+
+    Examples
+    --------
+    >>> data = write_statement("urn:x", [Subject("a", "sha256", bytes(32))], {"n": 1})
+    >>> subjects, predicate = read_statement(data, "urn:x")
+    >>> subjects[0].name, predicate.number("n")
+    ('a', 1)
+    """
+    statement = {
+        "_type": TYPE,
+        "subject": [{"name": s.name, "digest": {s.algorithm: s.digest.hex()}} for s in subjects],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+    text = json.dumps(statement, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def read_statement(
+    payload: bytes, predicate_type: str, algorithms: Sequence[str] = ("blake3MerkleV1", "sha256")
+) -> tuple[tuple[Subject, ...], Fields]:
+    """Return the subjects of a statement, and its predicate to be read.
+
+    Raises
+    ------
+    EvidenceError
+        If it is no statement of this kind.
+    """
+    fields = parse(payload, "statement")
+    fields.choice("_type", (TYPE,))
+    fields.choice("predicateType", (predicate_type,))
+    subjects = tuple(_subject(one, tuple(algorithms)) for one in fields.objects("subject"))
+    predicate = fields.object("predicate")
+    fields.end()
+    return subjects, predicate
+
+
+def _subject(fields: Fields, algorithms: tuple[str, ...]) -> Subject:
+    name, digests = fields.text("name"), fields.object("digest")
+    fields.end()
+    algorithm = next((a for a in algorithms if digests.has(a)), None)
+    if algorithm is None:
+        raise EvidenceError(digests.path, f"a digest that is one of {algorithms}", "none")
+    subject = Subject(name, algorithm, digests.digest(algorithm))
+    digests.end()
+    return subject
