@@ -148,7 +148,7 @@ def test_a_bag_is_saved_as_json_lines(
     job, path = count(cluster, replicas=2), tmp_path / "counts.jsonl"
     job.save(path)
     assert load(path, trust=trust) == job.result()
-    assert [json.loads(line) for line in path.read_text().splitlines()][0][1] >= 30
+    assert all(len(json.loads(line)) == 2 for line in path.read_text().splitlines())
     path.write_text(path.read_text().replace("60", "61", 1))
     with pytest.raises(DataError, match="partition"):
         load(path, trust=trust)

@@ -1,0 +1,299 @@
+"""Receipts of a coordinator that lies: it has its own key, and nobody else's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from made import COORDINATOR, NAMES, TRUST, checked, closed, envelope, job
+from simulator import identity
+
+from dask_verify.errors import EvidenceError
+from dask_verify.evidence.enrolment.trust import Entry, Trust
+from dask_verify.evidence.receipts.checking import check_receipt
+from dask_verify.evidence.receipts.redrawing import check_sampling
+from dask_verify.evidence.receipts.values import AuditRow, Dispute, Party, Receipt, Signed, Stage
+from dask_verify.protocol.draws import seed_digest
+
+
+@lru_cache
+def made(**options: Any) -> Receipt:
+    return closed(job(**options))
+
+
+def agreed() -> Receipt:
+    return made(replicas=2)
+
+
+def corrected() -> Receipt:
+    return closed(job(replicas=2, behaviours={"bob": "wrong"}))
+
+
+def sampled() -> Receipt:
+    return made(replicas=1, audit=0.4)
+
+
+def with_stage(receipt: Receipt, number: int, **changes: Any) -> Receipt:
+    stages = list(receipt.stages)
+    stages[number] = replace(stages[number], **changes)
+    return replace(receipt, stages=tuple(stages))
+
+
+def with_party(receipt: Receipt, name: str, **changes: Any) -> Receipt:
+    parties = tuple(replace(p, **changes) if p.name == name else p for p in receipt.parties)
+    return replace(receipt, parties=parties)
+
+
+def refused(receipt: Receipt, match: str, **asked: Any) -> None:
+    with pytest.raises(EvidenceError, match=match):
+        checked(receipt, **asked)
+
+
+# --- who signed -----------------------------------------------------------------------------
+
+
+def test_a_signer_cannot_be_added() -> None:
+    receipt = agreed()
+    stage = receipt.stages[0]
+    every = tuple(range(len(stage)))
+    for name in NAMES[:3]:
+        forged = with_stage(receipt, 0, signers={**stage.signers, name: every})
+        more = next(p for p in forged.parties if p.name == name)
+        forged = with_party(forged, name, commitments=len(forged.leaves(more)))
+        refused(forged, f"domain {name}, closing")
+
+
+def test_what_nobody_signed_is_not_vouched_for() -> None:
+    receipt = agreed()
+    bare = replace(receipt, parties=tuple(_silent(party) for party in receipt.parties))
+    stages = tuple(replace(stage, signers={}) for stage in receipt.stages)
+    refused(replace(bare, stages=stages), "expected 2 distinct trusted domains, got 0")
+
+
+def test_the_coordinator_alone_is_one_signer() -> None:
+    receipt = agreed()
+    bare = replace(receipt, parties=tuple(_silent(party) for party in receipt.parties))
+    stages = tuple(_by_coordinator(stage) for stage in receipt.stages)
+    refused(replace(bare, stages=stages), "expected 2 distinct trusted domains, got 1")
+
+
+def _silent(party: Party) -> Party:
+    return replace(party, closing=b"", commitments=0)
+
+
+def _by_coordinator(stage: Stage) -> Stage:
+    return replace(stage, signers={"coordinator": tuple(range(len(stage)))})
+
+
+def test_one_key_under_two_names_counts_once() -> None:
+    alice = identity("alice").public_key
+    trust = Trust(
+        (Entry("alice", alice), Entry("alice-again", alice), *TRUST.entries[1:]),
+        TRUST.coordinator,
+    )
+    assert check_receipt(envelope(agreed()), trust).votes == 2
+    only = Trust((Entry("alice", alice), Entry("other", alice)), TRUST.coordinator)
+    with pytest.raises(EvidenceError, match=r"2 distinct trusted domains, got [01]"):
+        check_receipt(envelope(agreed()), only)
+
+
+def test_two_domains_of_a_receipt_have_two_keys() -> None:
+    receipt = agreed()
+    domains = tuple((name, identity("alice").public_key) for name, _ in receipt.terms.domains)
+    parties = tuple(replace(p, key=identity("alice").public_key) for p in receipt.parties)
+    terms = replace(receipt.terms, domains=domains)
+    refused(replace(receipt, terms=terms, parties=parties), "public key: expected one for each")
+
+
+def test_a_domain_that_is_not_in_the_trust_file_counts_for_nothing() -> None:
+    known = Trust(TRUST.entries[:1], TRUST.coordinator)
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains"):
+        check_receipt(envelope(agreed()), known)
+
+
+def test_without_a_coordinator_in_the_trust_file_nothing_holds() -> None:
+    with pytest.raises(EvidenceError, match="coordinator"):
+        check_receipt(envelope(agreed()), Trust(TRUST.entries))
+
+
+def test_the_checker_demands_more_than_the_job_did() -> None:
+    assert checked(agreed(), replicas=2).votes == 2
+    refused(agreed(), "3 distinct trusted domains", replicas=3)
+    refused(sampled(), "2 distinct trusted domains", replicas=2)
+    refused(agreed(), "at least 0.01", min_audit=0.01)
+    assert checked(sampled(), min_audit=0.4).sampled > 0
+    refused(sampled(), "at least 0.41", min_audit=0.41)
+
+
+# --- who was wrong --------------------------------------------------------------------------
+
+
+def test_an_honest_domain_cannot_be_exposed_without_a_dispute() -> None:
+    refused(with_party(agreed(), "alice", standing="exposed"), "domains, exposed")
+
+
+def test_a_cheat_cannot_be_acquitted() -> None:
+    refused(with_party(corrected(), "bob", standing="trusted"), "domains, exposed")
+    refused(replace(corrected(), disputes=()), "verdict")
+
+
+def test_an_honest_side_cannot_be_blamed_for_what_it_did_not_sign() -> None:
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    honest = next(name for name in dispute.sides if name != "bob")
+    framed = replace(dispute, culprits=(honest,))
+    refused(_disputed(receipt, dispute, framed), f"something that {honest} signed")
+    # Blamed for its true commitment it signed what is "wrong": that is the coordinator's word.
+    refused(_disputed(receipt, dispute, replace(dispute, settled="votes")), "by_votes|votes")
+    refused(_disputed(receipt, dispute, replace(dispute, settled="opening")), "opening")
+    refused(_disputed(receipt, dispute, replace(dispute, settled="whatever")), "whatever")
+
+
+def test_nobody_is_exposed_elsewhere_only() -> None:
+    receipt = corrected()
+    disputes = tuple(replace(d, settled="exposed elsewhere") for d in receipt.disputes)
+    refused(replace(receipt, disputes=disputes), "some that are proven")
+
+
+def test_votes_of_strangers_blame_nobody() -> None:
+    behaviours = {"bob": "wrong"}
+    receipt = closed(job(replicas=2, referee="domains", behaviours=behaviours))
+    assert checked(receipt).exposed == {"bob"}
+    known = Trust(tuple(e for e in TRUST.entries if e.name != "carol"), TRUST.coordinator)
+    with pytest.raises(EvidenceError, match="bob signed"):
+        check_receipt(envelope(receipt), known)
+
+
+def test_a_claim_of_another_task_or_job_is_no_side() -> None:
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    other = next(d for d in receipt.disputes if d.partition != dispute.partition)
+    refused(_disputed(receipt, dispute, replace(dispute, claims=other.claims)), "its task")
+    foreign = closed(job(replicas=2, seed=b"t" * 32, behaviours={"bob": "wrong"})).disputes[0]
+    refused(_disputed(receipt, dispute, replace(dispute, claims=foreign.claims)), "to job")
+
+
+def test_a_claim_needs_its_own_signature() -> None:
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    one, two = dispute.claims[:2]
+    swapped = (replace(one, signature=two.signature), two)
+    refused(_disputed(receipt, dispute, replace(dispute, claims=swapped)), "a commitment signed by")
+    unsigned = (Signed("coordinator", one.payload, b""), two)
+    refused(_disputed(receipt, dispute, replace(dispute, claims=unsigned)), "one of coordinator")
+
+
+def _disputed(receipt: Receipt, old: Dispute, new: Dispute) -> Receipt:
+    return replace(receipt, disputes=tuple(new if d is old else d for d in receipt.disputes))
+
+
+# --- how it was sampled ---------------------------------------------------------------------
+
+
+def undersampled(receipt: Receipt, match: str, exposed: frozenset[str] = frozenset()) -> None:
+    """The check of samples alone refuses it: signatures are checked before, and by themselves."""
+    trusted = {entry.public_key for entry in TRUST.entries}
+    with pytest.raises(EvidenceError, match=match):
+        check_sampling(receipt, trusted, exposed)
+
+
+def with_audits(receipt: Receipt, audits: tuple[AuditRow, ...]) -> Receipt:
+    assert receipt.sampled is not None
+    return replace(receipt, sampled=replace(receipt.sampled, audits=audits))
+
+
+@pytest.mark.parametrize("options", [{"audit": 0.4}, {"audit": 1.0, "unit_records": 0}])
+def test_no_check_that_was_drawn_can_be_left_out_or_made_up(options: dict[str, Any]) -> None:
+    receipt = made(replicas=1, **options)
+    assert receipt.sampled is not None
+    audits = receipt.sampled.audits
+    assert {row.outcome for row in audits} == {"agreed"}
+    elsewhere = "recomputed elsewhere|read again elsewhere"
+    for number, row in enumerate(audits):
+        before, after = audits[:number], audits[number + 1 :]
+        undersampled(with_audits(receipt, before + after), elsewhere)
+        for changes in (
+            {"outcome": "moot"},
+            {"outcome": "contradicted"},
+            {"commitment": b"x" * 32},
+            {"auditor": "dave"},
+            {"answer": b"", "kind": row.kind if row.kind != "whole" else "units"},
+        ):
+            if row.auditor == "coordinator" and "answer" in changes and row.kind != "whole":
+                continue  # its own word needs no signature
+            other = replace(row, **changes)
+            undersampled(with_audits(receipt, (*before, other, *after)), f"{elsewhere}|a domain")
+        undersampled(receipt, elsewhere, frozenset(NAMES))
+
+
+def test_whoever_signed_a_commitment_alone_does_not_audit_it() -> None:
+    receipt, tried = sampled(), 0
+    assert receipt.sampled is not None
+    for stage in receipt.stages:
+        signers = [(at, name) for name, found in stage.signers.items() for at in found]
+        for partition in range(len(stage)):
+            names = [name for at, name in signers if at == partition]
+            audits = tuple(
+                replace(row, auditor=names[0])
+                if (row.stage, row.partition) == (stage.name, partition)
+                else row
+                for row in receipt.sampled.audits
+            )
+            if len(names) == 1 and audits != receipt.sampled.audits:
+                undersampled(with_audits(receipt, audits), "elsewhere")
+                tried += 1
+    assert tried
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"seed": b"x" * 32}, "its digest"),
+        ({"rate": 0.2}, "rate"),
+        ({"rate": 0.0}, "rate"),
+        ({"small": False}, "small"),
+        ({"basis": 5}, "basis"),
+        ({"audits": ()}, "elsewhere"),
+    ],
+)
+def test_a_sample_follows_from_the_terms(changes: dict[str, Any], match: str) -> None:
+    receipt = sampled()
+    assert receipt.sampled is not None
+    undersampled(replace(receipt, sampled=replace(receipt.sampled, **changes)), match)
+
+
+def test_no_sample_is_no_sample() -> None:
+    undersampled(replace(sampled(), sampled=None), "as the policy says")
+    undersampled(replace(agreed(), sampled=sampled().sampled), "as the policy says")
+
+
+def test_the_seed_cannot_be_chosen_afterwards() -> None:
+    receipt = sampled()
+    assert receipt.sampled is not None
+    terms = replace(receipt.terms, seed_digest=seed_digest(b"x" * 32))
+    forged = replace(receipt, terms=terms, sampled=replace(receipt.sampled, seed=b"x" * 32))
+    refused(forged, "job.id|closing")
+
+
+# --- what it is about -----------------------------------------------------------------------
+
+
+def test_a_receipt_is_about_its_own_root() -> None:
+    receipt = agreed()
+    stage = receipt.stages[1]
+    forged = with_stage(receipt, 1, roots=(bytes(32), *stage.roots[1:]))
+    refused(forged, "closing")
+
+
+def test_another_coordinators_receipt_is_none_of_this_trust_file() -> None:
+    receipt = agreed()
+    terms = replace(receipt.terms, coordinator=identity("alice").public_key)
+    refused(replace(receipt, terms=terms), "publicKey")
+    assert COORDINATOR.public_key == receipt.terms.coordinator
+
+
+@pytest.mark.parametrize("verdict", ["corrected", "sampled", "inconclusive", "nondeterministic"])
+def test_the_verdict_follows_from_what_happened(verdict: str) -> None:
+    refused(replace(agreed(), verdict=verdict), "verdict")
