@@ -30,7 +30,7 @@ from dask_verify.errors import InputError, one_of
 from dask_verify.evidence.enrolment.trust import load_trust
 from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.messages import Standing, Verdict
 
 if TYPE_CHECKING:

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
-
 from dask_verify.core.merkle import MerkleTree
 from dask_verify.core.seal import INPUT, OUTPUT, Answer
 from dask_verify.engine.transcript import Made, Transcript
-from dask_verify.errors import DecodingError, InputError
+from dask_verify.errors import InputError
 from dask_verify.evidence.exhibits.checks import blame
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.exhibits.names import importable
@@ -28,12 +26,13 @@ from dask_verify.evidence.exhibits.parts import Given, Leaf, Recomputation
 from dask_verify.evidence.exhibits.truth import Truth, contradicts, gainsays, reading_of
 from dask_verify.evidence.exhibits.work import ROLES, Bound, Functions, Shape
 from dask_verify.evidence.fields import parse
+from dask_verify.evidence.files import write_anywhere
 from dask_verify.execution.work import Work, name_of
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.answers import signed_parts
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.domain import Identity
 from dask_verify.protocol.messages import MAP, READ, Finding, Task
 from dask_verify.protocol.quorum import Claim
-from dask_verify.protocol.serving import unwrap
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
@@ -294,9 +293,7 @@ class KeptExhibit:
         OSError
             If the file cannot be written.
         """
-        data = self.to_bytes()
-        with fsspec.open(os.fspath(path), "wb") as file:
-            file.write(data)
+        write_anywhere(path, self.to_bytes())
 
 
 def exhibits(driver: Driver, identity: Identity) -> tuple[KeptExhibit, ...]:
@@ -367,9 +364,5 @@ def _functions(work: Work, shipped: bytes) -> Functions:
 
 
 def _answer(wire: bytes) -> tuple[Answer, bytes]:
-    """Return an admitted answer with its signature; the coordinator's own carries none."""
-    try:
-        payload, signature = unwrap(wire)
-    except DecodingError:
-        payload, signature = wire, b""
-    return Answer.from_bytes(payload), signature
+    answer, _, signature = signed_parts(wire)
+    return answer, signature

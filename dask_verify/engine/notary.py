@@ -25,7 +25,7 @@ from dask_verify.evidence.receipts.values import Dispute, Functions, Party, Rece
 from dask_verify.evidence.receipts.writing import write_receipt
 from dask_verify.execution.work import name_of
 from dask_verify.protocol import closing
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.terms import printable
 from dask_verify.version import VERSION

@@ -9,7 +9,7 @@ from typing import Any
 
 from dask_verify.core.odds import Odds
 from dask_verify.protocol.audit import Audit
-from dask_verify.protocol.board import Divergence, Proof
+from dask_verify.protocol.divergence import Divergence, Proof
 from dask_verify.protocol.messages import Standing, Verdict
 from dask_verify.protocol.minutes import Entry
 

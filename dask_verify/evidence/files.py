@@ -56,6 +56,20 @@ def read_file(
     return data
 
 
+def write_anywhere(path: Path, data: bytes) -> None:
+    """Write a file to a path or URL that fsspec knows.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    import fsspec
+
+    with fsspec.open(os.fspath(path), "wb") as file:
+        file.write(data)
+
+
 def create_file(path: Path, data: bytes, mode: int, refusal: Refusal) -> None:
     """Write a new file; never over anything that is there, and with no other mode for a moment."""
     what = os.fspath(path)

@@ -16,7 +16,8 @@ from dataclasses import replace
 from dask_verify.core.seal import Commitment
 from dask_verify.protocol import blame
 from dask_verify.protocol.audit import Audits
-from dask_verify.protocol.board import Divergence, Plan, TaskState
+from dask_verify.protocol.board import Plan, TaskState
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.docket import Docket
 from dask_verify.protocol.domain import Domain
 from dask_verify.protocol.messages import (

@@ -16,7 +16,7 @@ from dask_verify.core.seal import (
     answer_digest,
     answer_statement,
 )
-from dask_verify.errors import SignatureError
+from dask_verify.errors import DecodingError, SignatureError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import READ, Audited, Challenge, Objection
 from dask_verify.protocol.serving import unwrap
@@ -58,6 +58,21 @@ def admit(event: Audited, job: bytes, domains: Mapping[str, Domain]) -> Answer:
             f" answer of {challenge.domain} to what it was asked, got one to something else"
         )
     return answer
+
+
+def signed_parts(wire: bytes) -> tuple[Answer, bytes, bytes]:
+    """Return an admitted answer with its payload and signature; the coordinator's has none.
+
+    Parameters
+    ----------
+    wire : bytes
+        As `admit` has admitted it.
+    """
+    try:
+        payload, signature = unwrap(wire)
+    except DecodingError:
+        payload, signature = wire, b""
+    return Answer.from_bytes(payload), payload, signature
 
 
 def _wanted(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dask_verify.protocol.board import Divergence, Proof, TaskState
+from dask_verify.protocol.board import TaskState
+from dask_verify.protocol.divergence import Divergence, Proof
 from dask_verify.protocol.messages import Finding, Task
 
 

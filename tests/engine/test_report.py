@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dask_verify.engine.report import DomainReport, Report, describe
-from dask_verify.protocol.board import Divergence
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.messages import Sample, Standing, Verdict
 
 DIVERGENCE = Divergence(

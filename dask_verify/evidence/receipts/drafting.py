@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dask_verify.core.seal import Answer, Commitment
-from dask_verify.errors import DecodingError
+from dask_verify.core.seal import Commitment
 from dask_verify.evidence.data import ResultShape
 from dask_verify.evidence.receipts.values import (
     AuditRow,
@@ -20,14 +19,15 @@ from dask_verify.evidence.receipts.values import (
     SourcePin,
     Stage,
 )
+from dask_verify.protocol.answers import signed_parts
 from dask_verify.protocol.audit import WHOLE
-from dask_verify.protocol.board import Divergence, TaskState
+from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.closing import SignedAnswer
+from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.job import JobState
 from dask_verify.protocol.messages import MAP, REDUCE, Task
 from dask_verify.protocol.quorum import Claim
-from dask_verify.protocol.serving import unwrap
 from dask_verify.protocol.terms import Terms, printable
 
 _TEXT = 500  #: characters of a reason
@@ -260,9 +260,5 @@ def _dispute(divergence: Divergence) -> Dispute:
 
 
 def _contradiction(wire: bytes) -> Contradiction:
-    try:
-        payload, signature = unwrap(wire)
-    except DecodingError:
-        payload, signature = wire, b""  # the coordinator's own
-    answer = Answer.from_bytes(payload)
+    answer, payload, signature = signed_parts(wire)
     return Contradiction(answer.domain, answer.stage, answer.units, payload, signature)

@@ -7,9 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
-
 from dask_verify.evidence.envelope import unverified
+from dask_verify.evidence.files import write_anywhere
 from dask_verify.evidence.receipts.reading import read_receipt
 from dask_verify.evidence.receipts.values import Receipt
 
@@ -62,5 +61,4 @@ class SignedReceipt:
         OSError
             If the file cannot be written.
         """
-        with fsspec.open(os.fspath(path), "wb") as file:
-            file.write(self.data)
+        write_anywhere(path, self.data)

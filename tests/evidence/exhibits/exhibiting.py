@@ -27,7 +27,7 @@ from dask_verify.engine.referee import _flat, _unit
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.execution import compute
 from dask_verify.execution.work import Work, ship
-from dask_verify.protocol.board import Divergence, Proof
+from dask_verify.protocol.divergence import Divergence, Proof
 from dask_verify.protocol.domain import Identity
 from dask_verify.protocol.messages import (
     MAP,

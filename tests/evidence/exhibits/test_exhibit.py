@@ -17,7 +17,7 @@ from dask_verify.evidence.exhibits.checks import blame
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.exhibits.replay import replay
 from dask_verify.evidence.exhibits.showing import show
-from dask_verify.protocol.board import Divergence, Proof
+from dask_verify.protocol.divergence import Divergence, Proof
 from dask_verify.protocol.messages import MAP, READ, REDUCE, Task
 from dask_verify.protocol.serving import Reply, answers
 from dask_verify.testing.liars import forged
