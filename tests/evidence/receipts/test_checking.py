@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from made import COORDINATOR, NAMES, TRUST, checked, closed, envelope, job
-from simulator import identity
+from simulator import identity, served_wrong
 
+from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
 from dask_verify.evidence.enrolment.trust import Entry, Trust
 from dask_verify.evidence.receipts.checking import check_receipt
+from dask_verify.evidence.receipts.counting import count_votes
 from dask_verify.evidence.receipts.redrawing import check_sampling
 from dask_verify.evidence.receipts.values import AuditRow, Dispute, Party, Receipt, Signed, Stage
 from dask_verify.protocol.draws import seed_digest
@@ -297,3 +299,134 @@ def test_another_coordinators_receipt_is_none_of_this_trust_file() -> None:
 @pytest.mark.parametrize("verdict", ["corrected", "sampled", "inconclusive", "nondeterministic"])
 def test_the_verdict_follows_from_what_happened(verdict: str) -> None:
     refused(replace(agreed(), verdict=verdict), "verdict")
+
+
+# --- each check by itself -------------------------------------------------------------------
+
+
+def votes(receipt: Receipt, exposed: frozenset[str] = frozenset(), replicas: int = 2) -> int:
+    trusted = {entry.public_key for entry in TRUST.entries}
+    return count_votes(receipt, trusted, exposed, replicas)
+
+
+def test_an_exposed_domain_does_not_count() -> None:
+    assert votes(agreed()) == 2
+    for name in NAMES[:3]:
+        with pytest.raises(EvidenceError, match="2 distinct trusted domains, got 1"):
+            votes(agreed(), frozenset({name}))
+
+
+def test_a_key_counts_once_whoever_has_it() -> None:
+    key = identity("alice").public_key
+    alike = replace(agreed(), parties=tuple(replace(p, key=key) for p in agreed().parties))
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains, got 1"):
+        votes(alike)
+
+
+def test_who_signed_something_else_too_counts_for_neither() -> None:
+    receipt = agreed()
+    stage = receipt.stages[0]
+    name, at = next((name, found[0]) for name, found in stage.signers.items())
+    other = other_commitment(receipt, name, at)
+    with pytest.raises(EvidenceError, match=f"partition {at}, signers"):
+        votes(with_stage(receipt, 0, others=(other,)))
+
+
+def other_commitment(receipt: Receipt, name: str, partition: int, **changes: Any) -> Signed:
+    """What a domain signs besides what was accepted."""
+    said: dict[str, Any] = {
+        "job": receipt.job,
+        "stage": "map",
+        "partition": partition,
+        "domain": name,
+        "inputs": receipt.inputs("map", partition),
+        "buckets": 4,
+        "units": 3,
+        "records_in": 12,
+        "counts": (1, 2),
+        "nbytes": 9,
+        "input_root": bytes(32),
+        "root": b"r" * 32,
+    }
+    payload = Commitment(**said | changes).to_bytes()
+    return Signed(name, payload, identity(name).sign("commitment", payload))
+
+
+def with_other(receipt: Receipt, other: Signed) -> Receipt:
+    """A receipt with one commitment more, which its domain closes over."""
+    added = with_stage(receipt, 0, others=(*receipt.stages[0].others, other))
+    party = next(p for p in added.parties if p.name == other.domain)
+    signature = identity(party.name).sign("closing", added.closing(party).to_bytes())
+    number = len(added.leaves(party))
+    return with_party(added, party.name, closing=signature, commitments=number)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"inputs": b"i" * 32}, "inputs"),
+        ({"job": b"j" * 32}, "to job"),
+        ({"stage": "reduce"}, "a partition of map"),
+        ({"partition": 3}, "a partition of map"),
+        ({"domain": "bob"}, "one of alice"),
+    ],
+)
+def test_what_else_was_signed_is_about_this_job(changes: dict[str, Any], match: str) -> None:
+    receipt = closed(job(replicas=3, names=NAMES))
+    at = next(i for i in range(3) if i not in receipt.stages[0].signers.get("alice", ()))
+    assert checked(with_other(receipt, other_commitment(receipt, "alice", at))).votes == 3
+    forged = with_stage(receipt, 0, others=(other_commitment(receipt, "alice", at, **changes),))
+    refused(forged, match)
+
+
+def test_all_units_one_by_one_are_not_the_whole() -> None:
+    receipt = made(replicas=1, audit=1.0, unit_records=0)
+    assert receipt.sampled is not None
+    for number, row in enumerate(receipt.sampled.audits):
+        if row.kind == "whole":
+            parts = replace(row, kind="units", units=tuple(range(9)), answer=b"a" * 32)
+            audits = list(receipt.sampled.audits)
+            audits[number] = parts
+            undersampled(with_audits(receipt, tuple(audits)), "all of it")
+
+
+def test_single_answers_carry_their_own_signatures() -> None:
+    receipt = closed(job(replicas=1, audit=0.6), NAMES)
+    assert checked(receipt).sampled
+    party = next(p for p in receipt.parties if p.answers)
+    for answers in (
+        (bytes(64), *party.answers[1:]),
+        party.answers[1:],
+        (*party.answers, b"x" * 64),
+    ):
+        refused(with_party(receipt, party.name, answers=answers), "answers")
+
+
+def test_votes_of_other_environments_blame_nobody() -> None:
+    receipt = closed(job(replicas=2, referee="domains", behaviours={"bob": "wrong"}))
+    other = with_party(receipt, "carol", environment={"python": "2.7"})
+    refused(other, "something that bob signed")
+
+
+def test_an_opening_of_a_root_that_it_never_signed_proves_nothing() -> None:
+    receipt = closed(job(replicas=2, behaviours={"carol": "serves_wrong"}))
+    assert checked(receipt).exposed == {"carol"}
+    dispute = receipt.disputes[0]
+    own = next(c for c in dispute.claims if c.domain == "carol")
+    stranger = replace(Commitment.from_bytes(own.payload), root=b"r" * 32)
+    for opening in (served_wrong(stranger), b"", b"garbage"):
+        refused(_disputed(receipt, dispute, replace(dispute, opening=opening)), "something that")
+
+
+def test_an_answer_that_blames_is_signed() -> None:
+    behaviours = {"alice": "frames"}
+    receipt = closed(job(replicas=1, audit=1.0, unit_records=1, behaviours=behaviours))
+    dispute = next((d for d in receipt.disputes if d.answers), None)
+    if dispute is None:
+        receipt = closed(job(replicas=1, audit=0.9, order=2, behaviours={"alice": "one"}))
+        dispute = next(d for d in receipt.disputes if d.answers)
+    answer = next(a for a in dispute.answers if a.signature)
+    for changes in ({"signature": bytes(64)}, {"units": (99,)}, {"domain": "carol"}):
+        rest = tuple(a for a in dispute.answers if a is not answer)
+        forged = replace(dispute, answers=(replace(answer, **changes), *rest))
+        refused(_disputed(receipt, dispute, forged), "answers|liars|sides|culprits")
