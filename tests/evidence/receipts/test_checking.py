@@ -16,6 +16,7 @@ from dask_verify.evidence.enrolment.trust import Entry, Trust
 from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.evidence.receipts.counting import count_votes
 from dask_verify.evidence.receipts.redrawing import check_sampling
+from dask_verify.evidence.receipts.signatures import check_signatures
 from dask_verify.evidence.receipts.values import AuditRow, Dispute, Party, Receipt, Signed, Stage
 from dask_verify.protocol.draws import seed_digest
 
@@ -332,14 +333,14 @@ def test_who_signed_something_else_too_counts_for_neither() -> None:
         votes(with_stage(receipt, 0, others=(other,)))
 
 
-def other_commitment(receipt: Receipt, name: str, partition: int, **changes: Any) -> Signed:
+def other_commitment(receipt: Receipt, name: str, at: int, **changes: Any) -> Signed:
     """What a domain signs besides what was accepted."""
     said: dict[str, Any] = {
         "job": receipt.job,
         "stage": "map",
-        "partition": partition,
+        "partition": at,
         "domain": name,
-        "inputs": receipt.inputs("map", partition),
+        "inputs": receipt.inputs("map", at),
         "buckets": 4,
         "units": 3,
         "records_in": 12,
@@ -376,7 +377,8 @@ def test_what_else_was_signed_is_about_this_job(changes: dict[str, Any], match: 
     at = next(i for i in range(3) if i not in receipt.stages[0].signers.get("alice", ()))
     assert checked(with_other(receipt, other_commitment(receipt, "alice", at))).votes == 3
     forged = with_stage(receipt, 0, others=(other_commitment(receipt, "alice", at, **changes),))
-    refused(forged, match)
+    with pytest.raises(EvidenceError, match=match):
+        check_signatures(forged)
 
 
 def test_all_units_one_by_one_are_not_the_whole() -> None:
@@ -426,7 +428,8 @@ def test_an_answer_that_blames_is_signed() -> None:
         receipt = closed(job(replicas=1, audit=0.9, order=2, behaviours={"alice": "one"}))
         dispute = next(d for d in receipt.disputes if d.answers)
     answer = next(a for a in dispute.answers if a.signature)
-    for changes in ({"signature": bytes(64)}, {"units": (99,)}, {"domain": "carol"}):
+    other = next(name for name in NAMES[:3] if name != answer.domain)
+    for changes in ({"signature": bytes(64)}, {"units": (99,)}, {"domain": other}):
         rest = tuple(a for a in dispute.answers if a is not answer)
         forged = replace(dispute, answers=(replace(answer, **changes), *rest))
         refused(_disputed(receipt, dispute, forged), "answers|liars|sides|culprits")
