@@ -180,7 +180,10 @@ def _short(value: object) -> str:
         return f"{value.hex()[:16]}... ({len(value)} bytes)" if len(value) > 8 else value.hex()
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an int of {value.bit_length()} bits"  # repr refuses the longest ones
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"{type(value).__name__}, nested too deep to be shown"
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

@@ -6,6 +6,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +19,15 @@ from dask_verify.engine.notary import Notary
 from dask_verify.engine.progress import Progress
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import DomainReport, Report
-from dask_verify.engine.saving import row_order, save_result
+from dask_verify.engine.saving import check_name, exhibit_name, remove_old, save_result
 from dask_verify.errors import (
     InconclusiveError,
     JobCancelledError,
     NondeterministicError,
     TaskError,
+    VerifyError,
 )
-from dask_verify.evidence.data import frame_shape, has_categories
+from dask_verify.evidence.data import frame_shape, has_categories, row_order
 from dask_verify.evidence.loading import RECEIPT, presented
 from dask_verify.evidence.receipts.signed import SignedReceipt
 from dask_verify.evidence.receipts.values import Receipt
@@ -200,20 +202,26 @@ class Job:
 
         Raises
         ------
+        InputError
+            If the name is that of another kind of file.
         DataError
             If the values cannot be written so that they are read back as they are.
         NondeterministicError, InconclusiveError, TaskError, JobCancelledError
             As `result` does.
         """
-        self._answered(None)
         place = os.fspath(path)
+        check_name(place, self._driver.work.kind)
+        self._answered(None)
         leaves = self._read(None)
         made = self._notary.receipt()
+        remove_old(place)
         receipt = save_result(place, made, leaves, self._joined(leaves), self._sort_by)
         signed = self._notary.signed(receipt)
         signed.save(place + RECEIPT)
         for number, exhibit in enumerate(self.exhibits):
-            exhibit.save(f"{place}.exhibit-{number}.json")
+            # What was saved and vouched for stays so, whether or not a dispute can be shown.
+            with suppress(VerifyError):
+                exhibit.save(exhibit_name(place, number))
         return signed
 
     @property

@@ -17,7 +17,7 @@ from dask_verify.core.canonical import encode_frame
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit, exhibit_of, exhibits
 from dask_verify.engine.graphs import Upstream
-from dask_verify.errors import DecodingError, InputError, SignatureError
+from dask_verify.errors import DecodingError, SignatureError, VerifyError
 from dask_verify.evidence.envelope import seal
 from dask_verify.evidence.receipts.drafting import About, Draft, draft
 from dask_verify.evidence.receipts.signed import SignedReceipt
@@ -75,8 +75,8 @@ class Notary:
             return dispute
         try:
             payload = exhibit_of(self._driver, divergence).payload()
-        except InputError:
-            return dispute
+        except VerifyError:
+            return dispute  # there is none: what the receipt itself shows does not rest on it
         return replace(dispute, exhibit=sha256(payload).digest())
 
     def _about(self) -> About:

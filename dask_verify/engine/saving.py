@@ -13,20 +13,66 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
-import pandas as pd
 
+from dask_verify.errors import InputError
 from dask_verify.evidence.data import (
     ResultShape,
     compare,
     frame_shape,
     read_data,
+    row_order,
     write_json_lines,
     write_parquet,
 )
+from dask_verify.evidence.enrolment.texts import safe
+from dask_verify.evidence.loading import RECEIPT
 from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.protocol.messages import REDUCE
 
 _CHUNK = 1 << 20
+_OTHERS = {
+    "bag": (".parquet", ".pq", ".csv", ".feather", ".orc", ".pickle", ".pkl"),
+    "frame": (".jsonl", ".ndjson", ".json", ".csv", ".feather", ".orc", ".pickle", ".pkl"),
+}
+_FORMATS = {"bag": "JSON lines, such as counts.jsonl", "frame": "Parquet, such as means.parquet"}
+
+
+def check_name(path: str, kind: str) -> None:
+    """Refuse a name that promises another format than there will be.
+
+    Raises
+    ------
+    InputError
+        If it ends like a file of another kind.
+
+    Examples
+    --------
+    >>> check_name("means.parquet", "frame")
+    """
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in _OTHERS[kind]:
+        what = "bag" if kind == "bag" else "dataframe"
+        raise InputError(
+            f"path: expected the name of a file that is {_FORMATS[kind]}, since the result of a"
+            f" {what} is saved so, got one that ends with {suffix!r}"
+        )
+
+
+def remove_old(path: str) -> None:
+    """Remove the receipt and the exhibits of what was saved there before."""
+    discard(path + RECEIPT)
+    number = 0
+    while discard(exhibit_name(path, number)):
+        number += 1
+
+
+def exhibit_name(path: str, number: int) -> str:
+    """Return where an exhibit of a saved result is.
+
+    >>> exhibit_name("counts.jsonl", 0)
+    'counts.jsonl.exhibit-0.json'
+    """
+    return f"{path}.exhibit-{number}.json"
 
 
 def save_result(
@@ -64,31 +110,17 @@ def save_result(
     except BaseException:
         discard(path)
         raise
-    files = ((PurePosixPath(path).name, _sha256(path)),)
+    files = ((safe(PurePosixPath(path).name), _sha256(path)),)
     return replace(receipt, result=shape, files=files, sorted_by=tuple(by))
 
 
-def row_order(frame: pd.DataFrame, by: Sequence[str]) -> list[int]:
-    """Return where each row of the sorted frame stood before.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-    by : sequence of str
-        Columns or index levels.
-    """
-    levels = frame.index.get_level_values
-    keys = [frame[k].array if k in frame.columns else levels(k).array for k in by]
-    keyed = pd.DataFrame(dict(enumerate(keys)))
-    found: list[int] = keyed.sort_values(list(keyed.columns), kind="stable").index.tolist()
-    return found
-
-
-def discard(path: str) -> None:
-    """Remove a file, if it is there."""
+def discard(path: str) -> bool:
+    """Remove a file; return whether it was there."""
     filesystem, name = fsspec.core.url_to_fs(path)
-    if filesystem.exists(name):
+    there = bool(filesystem.exists(name))
+    if there:
         filesystem.rm_file(name)
+    return there
 
 
 def _write(path: str, shape: ResultShape, value: Any) -> None:

@@ -82,7 +82,8 @@ def opened(data: bytes, key: bytes) -> bytes:
     envelope = Envelope(payload, PAYLOAD_TYPE, {signature.keyid: signature})
     public = _public(key)
     if signature.keyid != public.keyid:
-        raise EvidenceError("envelope, key", f"{public.keyid} (of {key.hex()})", signature.keyid)
+        wanted = f"a signature by the coordinator whose key is {key.hex()}"
+        raise EvidenceError("envelope", wanted, f"one by another, key id {signature.keyid:.64}")
     try:
         envelope.verify([public], threshold=1)
     except Error:

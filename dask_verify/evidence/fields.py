@@ -27,6 +27,7 @@ T = TypeVar("T")
 LARGEST_FILE = 1 << 30
 """Bytes of JSON that are read at most."""
 _HASH = 32
+_LARGEST_REAL = 1e300
 
 
 def parse(data: bytes, what: str = "file") -> Fields:
@@ -161,7 +162,8 @@ class Fields:
         """Return a finite number in a range."""
         value = self._get(name)
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not good or not least <= value <= most or value == math.inf:
+        # Also a whole number may be larger than any float.
+        if not good or not least <= value <= most or abs(value) > _LARGEST_REAL:
             raise EvidenceError(self.at(name), f"a number from {least} to {most}", value)
         return float(value)
 

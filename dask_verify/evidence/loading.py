@@ -7,13 +7,10 @@ from typing import Any
 
 import fsspec
 
-from dask_verify.errors import EvidenceError
-from dask_verify.evidence.data import compare, read_data
 from dask_verify.evidence.enrolment.trust import Trust, load_trust
 from dask_verify.evidence.fields import LARGEST_FILE
-from dask_verify.evidence.receipts.checking import check_receipt
+from dask_verify.evidence.receipts.checking import check_receipt, compared_data
 from dask_verify.evidence.receipts.values import Receipt
-from dask_verify.protocol.messages import REDUCE
 
 RECEIPT = ".receipt.json"
 """What the name of a saved result's receipt ends with."""
@@ -74,10 +71,7 @@ def load(
 
 def _checked(path: Path, receipt: Receipt) -> Any:
     """Return the very values that were compared."""
-    if receipt.result is None:
-        raise EvidenceError("result", "a result", "none")
-    value = read_data(path, receipt.result)
-    compare(value, receipt.result, receipt.stage(REDUCE).roots)
+    value = compared_data(path, receipt)
     return presented(value, receipt.sorted_by) if receipt.sorted_by else value
 
 

@@ -65,3 +65,12 @@ def name_flaw(name: object) -> tuple[str, str] | None:
     if not unicodedata.is_normalized("NFC", name):
         return "a name in Unicode's composed form (NFC)", ascii(name)
     return None
+
+
+def safe(text: str) -> str:
+    r"""Return text without characters that a terminal acts on, or that hide.
+
+    >>> print(safe("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

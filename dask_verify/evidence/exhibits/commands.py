@@ -160,6 +160,6 @@ def _end(code: int, text: str) -> NoReturn:
 
 
 def _lines(text: str) -> str:
-    from dask_verify.evidence.exhibits.showing import safe
+    from dask_verify.evidence.enrolment.texts import safe
 
     return "\n".join(map(safe, text.splitlines()))

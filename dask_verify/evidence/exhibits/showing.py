@@ -11,6 +11,7 @@ from typing import Any
 
 from dask_verify.core.canonical import decode_leaf
 from dask_verify.core.seal import INPUT
+from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.exhibits.parts import Leaf
 from dask_verify.protocol.dispute import READABLE, describe_rows, record_texts
@@ -199,12 +200,3 @@ def _window(text: str, start: int, room: int) -> str:
 
 def _row(place: str, one: str, other: str) -> str:
     return f"{place:<10.10} {one:<{_CELL}.{_CELL}} | {other:.{_CELL}}"
-
-
-def safe(text: str) -> str:
-    r"""Return text without characters that a terminal acts on, or that hide.
-
-    >>> print(safe("a\x1b[2Jb"))
-    a\x1b[2Jb
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -6,19 +6,20 @@ their file.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
-from dask_verify.errors import EvidenceError
-from dask_verify.evidence.data import compare, read_data
+from dask_verify.errors import DataError, EvidenceError
+from dask_verify.evidence.data import compare, read_data, row_order
 from dask_verify.evidence.enrolment.trust import Trust
 from dask_verify.evidence.envelope import opened
 from dask_verify.evidence.receipts.convicting import convict
-from dask_verify.evidence.receipts.counting import count_votes
+from dask_verify.evidence.receipts.counting import Votes, count_votes
 from dask_verify.evidence.receipts.reading import read_receipt
 from dask_verify.evidence.receipts.redrawing import check_sampling
 from dask_verify.evidence.receipts.signatures import check_signatures
-from dask_verify.evidence.receipts.values import Party, Receipt
+from dask_verify.evidence.receipts.values import Dispute, Party, Receipt
 from dask_verify.protocol.board import MAX_UNITS
 from dask_verify.protocol.messages import MAP, REDUCE, Verdict
 
@@ -32,18 +33,21 @@ class Checked:
     receipt : Receipt
     exposed : frozenset of str
         Domains that are proven wrong.
-    votes : int
-        The fewest distinct trusted domains that signed any partition.
-    sampled : int
-        Units that were recomputed elsewhere as committed.
+    enrolled : frozenset of str
+        Domains whose keys the trust file has.
+    votes : Votes
+    sampled, units : int
+        Units that were recomputed elsewhere as committed, and units in all.
     data : str
         The file that was compared by value; empty if none was.
     """
 
     receipt: Receipt
     exposed: frozenset[str]
-    votes: int
+    enrolled: frozenset[str]
+    votes: Votes
     sampled: int
+    units: int
     data: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,17 +59,33 @@ class Checked:
             "verdict": receipt.verdict,
             "resultRoot": receipt.result_root.hex(),
             "partitions": {stage.name: len(stage) for stage in receipt.stages},
-            "votes": self.votes,
+            "votes": self.votes.fewest,
+            "byCoordinator": self.votes.lent,
             "sampled": self.sampled,
+            "units": self.units,
             "rate": receipt.sampled.rate if receipt.sampled is not None else 0.0,
-            "disputes": len(receipt.disputes),
-            "domains": {party.name: _party(party) for party in receipt.parties},
+            "disputes": [_dispute(dispute) for dispute in receipt.disputes],
+            "domains": {p.name: _party(p, p.name in self.enrolled) for p in receipt.parties},
             "data": self.data,
         }
 
 
-def _party(party: Party) -> dict[str, Any]:
+def _dispute(dispute: Dispute) -> dict[str, Any]:
     return {
+        "stage": dispute.stage,
+        "partition": dispute.partition,
+        "units": list(dispute.units),
+        "sides": list(dispute.sides),
+        "culprits": list(dispute.culprits),
+        "cause": dispute.cause,
+        "settled": dispute.settled,
+        "exhibit": dispute.exhibit.hex(),
+    }
+
+
+def _party(party: Party, enrolled: bool) -> dict[str, Any]:
+    return {
+        "enrolled": enrolled,
         "standing": party.standing,
         "commitments": party.commitments,
         "bytes": party.nbytes,
@@ -119,34 +139,48 @@ def check_receipt(
         If the data are not those that the receipt is about.
     """
     if trust.coordinator is None:
-        raise EvidenceError("trust file", "a [coordinator], whose key signs receipts", "none")
+        wanted = (
+            "a [coordinator] whose key signs receipts (dask verify enroll FILE coordinator.toml)"
+        )
+        raise EvidenceError("trust file", wanted, "none")
     receipt = read_receipt(opened(data, trust.coordinator.public_key))
     _check_coordinator(receipt, trust)
     _check_verdict(receipt)
     _check_stages(receipt)
     check_signatures(receipt)
+    _check_result(receipt)
     trusted = frozenset(entry.public_key for entry in trust.entries)
     exposed = convict(receipt, trusted)
     votes = count_votes(receipt, trusted, exposed, replicas)
     sampled = check_sampling(receipt, trusted, exposed, min_audit)
     if path is not None:
-        check_data(receipt, path)
-    return Checked(receipt, exposed, votes, sampled, path or "")
+        compared_data(path, receipt)
+    enrolled = frozenset(party.name for party in receipt.parties if party.key in trusted)
+    return Checked(receipt, exposed, enrolled, votes, sampled, _units(receipt), path or "")
 
 
-def check_data(receipt: Receipt, path: str) -> None:
-    """Compare a result's file, by value, with the roots of a receipt that holds.
+def compared_data(path: str | os.PathLike[str], receipt: Receipt) -> Any:
+    """Return what a result's file holds, if it has the roots of a receipt that holds.
+
+    Parameters
+    ----------
+    path : path or URL
+    receipt : Receipt
 
     Raises
     ------
     DataError
-        If they differ.
+        If the values differ, or are not in the order that the receipt names.
     EvidenceError
         If the receipt is about no result.
     """
     if receipt.result is None:
         raise EvidenceError("result", "a result", "none")
-    compare(read_data(path, receipt.result), receipt.result, receipt.stage(REDUCE).roots)
+    value, by = read_data(path, receipt.result), receipt.sorted_by
+    compare(value, receipt.result, receipt.stage(REDUCE).roots)
+    if by and row_order(value, by) != list(range(len(value))):
+        raise DataError(f"data: expected rows that are sorted by {', '.join(by)}, got others")
+    return value
 
 
 def _check_coordinator(receipt: Receipt, trust: Trust) -> None:
@@ -168,6 +202,8 @@ def _check_verdict(receipt: Receipt) -> None:
     expected = Verdict.CORRECTED if receipt.disputes else clean
     if verdict is not expected:
         raise EvidenceError("verdict", expected.value, receipt.verdict)
+    if any(stage.others for stage in receipt.stages) and not receipt.disputes:
+        raise EvidenceError("disputes", "one, as domains signed different things", "none")
     if receipt.cause:
         raise EvidenceError("cause", "none for an answer", receipt.cause)
 
@@ -184,15 +220,21 @@ def _check_stages(receipt: Receipt) -> None:
     most = max((receipt.shape(maps, i)[1] for i in range(len(maps))), default=1)
     if most > MAX_UNITS:
         raise EvidenceError("stage map, units", f"at most {MAX_UNITS}", most)
+
+
+def _units(receipt: Receipt) -> int:
+    """Return the number of units: of maps their units, of reduces their buckets."""
+    maps, reduces = receipt.stage(MAP), receipt.stage(REDUCE)
+    mapped = sum(receipt.shape(maps, i)[1] for i in range(len(maps)))
+    return mapped + sum(receipt.shape(reduces, j)[0] for j in range(len(reduces)))
+
+
+def _check_result(receipt: Receipt) -> None:
+    """Check that numbers are those of what was signed: of commitments, and of rows."""
     for party in receipt.parties:
         signed = len(receipt.leaves(party))
         if party.commitments != signed:
             raise EvidenceError(f"domain {party.name}, commitments", signed, party.commitments)
-    _check_result(receipt)
-
-
-def _check_result(receipt: Receipt) -> None:
-    """Check that the rows of a dataframe are as many as its partitions have."""
     shape = receipt.result
     if shape is None:
         raise EvidenceError("result", "the shape of the result", "none")

@@ -25,7 +25,7 @@ from dask_verify.errors import DecodingError, EvidenceError, SignatureError
 from dask_verify.evidence.receipts.signatures import domain_of, signed_commitment
 from dask_verify.evidence.receipts.values import Contradiction, Dispute, Receipt
 from dask_verify.protocol.domain import COORDINATOR
-from dask_verify.protocol.messages import MAP, Standing, Verdict
+from dask_verify.protocol.messages import MAP, READ, Standing, Verdict
 from dask_verify.protocol.serving import accused, convicts
 from dask_verify.protocol.terms import map_inputs
 
@@ -103,6 +103,11 @@ def _check_sides(receipt: Receipt, dispute: Dispute, claims: Claims, where: str)
         raise EvidenceError(f"{where}.culprits", "domains", COORDINATOR)
     if not {*dispute.liars} <= {answer.domain for answer in dispute.answers}:
         raise EvidenceError(f"{where}.liars", "some who answered", dispute.liars)
+    if dispute.inputs == receipt.inputs_now(dispute.stage, dispute.partition):
+        final = receipt.digests[dispute.stage][dispute.partition]
+        blamed = dispute.accepted if dispute.settled == "counts" else b""
+        if final in (*dispute.wrong, blamed):
+            raise EvidenceError(f"{where}.wrong", "nothing that was accepted in the end", final)
     digests = {commitment.digest for _, commitment in claims}
     if not digests.issuperset(dispute.wrong):
         raise EvidenceError(f"{where}.wrong", "digests of its claims", dispute.wrong)
@@ -138,7 +143,9 @@ def _prove(
 ) -> None:
     """Raise unless what is shown contradicts what a domain signed."""
     own = {commitment.digest for name, commitment in claims if name == culprit}
-    answered = any(answer.domain == culprit for answer in dispute.answers)
+    # That an answer contradicts what was accepted is the coordinator's word; a reading never does,
+    # since a source that changed may explain it.
+    answered = any(a.domain == culprit and a.stage != READ for a in dispute.answers)
     match dispute.settled:
         case "referee":
             proven = bool(own & {*dispute.wrong}) or culprit in dispute.liars

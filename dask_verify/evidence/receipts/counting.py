@@ -2,13 +2,16 @@
 
 * A key counts once, whatever names it has, and only if the trust file has it.
 * An exposed domain counts for nothing, and a domain that signed two different things for a task
-  counts for neither. The coordinator's own computation counts as one more domain's.
-* Each exposed domain is one of the faulty ones, so one other fewer has to agree.
+  counts for neither.
+* Each exposed domain of the trust file is one of the faulty ones, so one other fewer has to agree.
+* Where the policy lets the coordinator stand in, its own computation counts as one more; but that
+  is its word, so no partition rests on it alone, and it does not meet what the checker demands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
@@ -17,12 +20,28 @@ from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.policy import Policy
 
 
+@dataclass(frozen=True)
+class Votes:
+    """Who signed the partitions of a receipt.
+
+    Parameters
+    ----------
+    fewest : int
+        The fewest distinct trusted domains that signed any partition.
+    lent : int
+        Partitions that would have had too few without the coordinator's own computation.
+    """
+
+    fewest: int
+    lent: int
+
+
 def count_votes(
     receipt: Receipt,
     trusted: Collection[bytes],
     exposed: Collection[str],
     replicas: int | None = None,
-) -> int:
+) -> Votes:
     """Check that every partition was signed by as many distinct domains as it must be.
 
     Parameters
@@ -34,30 +53,37 @@ def count_votes(
     exposed : collection of str
         Domains that are proven wrong.
     replicas : int, optional
-        What the checker demands, besides the job's own policy: so many, whoever is exposed.
+        How many domains the checker demands, besides the job's own policy: whoever is exposed.
 
     Returns
     -------
-    int
-        The fewest distinct domains that signed any partition.
+    Votes
 
     Raises
     ------
     EvidenceError
         If there are too few for one of the partitions.
     """
-    fewest = len(receipt.parties) + 1
+    policy, lent = receipt.terms.policy, 0
+    out = sum(party.name in exposed and party.key in trusted for party in receipt.parties)
+    counts: list[int] = []
     for stage in receipt.stages:
-        votes = _votes(receipt, stage, trusted, exposed)
-        doubted = set(stage.doubted)
-        for partition, number in enumerate(votes):
-            needed = required(receipt.terms.policy, len(exposed), partition in doubted)
-            wanted = max(needed, replicas or 1)
-            if number < wanted:
-                where = f"{stage.name} partition {partition}, signers"
-                raise EvidenceError(where, f"{wanted} distinct trusted domains", number)
-        fewest = min([fewest, *votes])
-    return fewest
+        doubted, own = set(stage.doubted), set(stage.signers.get(COORDINATOR, ()))
+        for partition, number in enumerate(_votes(receipt, stage, trusted, exposed)):
+            where = f"{stage.name} partition {partition}, signers"
+            needed = required(policy, out, partition in doubted)
+            helped = policy.stand_in and partition in own
+            _check(where, number, max(1, replicas or 1, needed - helped), needed, helped)
+            lent += number < needed
+            counts.append(number)
+    return Votes(min(counts, default=0), lent)
+
+
+def _check(where: str, number: int, wanted: int, needed: int, helped: bool) -> None:
+    if number < wanted:
+        text = f"{max(wanted, needed)} distinct trusted domains"
+        got = f"{number}, and the coordinator's own word" if helped else number
+        raise EvidenceError(where, text, got)
 
 
 def required(policy: Policy, exposed: int, doubted: bool) -> int:
@@ -76,16 +102,14 @@ def required(policy: Policy, exposed: int, doubted: bool) -> int:
 def _votes(
     receipt: Receipt, stage: Stage, trusted: Collection[bytes], exposed: Collection[str]
 ) -> list[int]:
-    keys = {party.name: party.key for party in receipt.parties}
-    keys[COORDINATOR] = receipt.terms.coordinator
-    counted = {*trusted, receipt.terms.coordinator}
+    """Return how many distinct trusted keys count for each partition."""
+    keys = {p.name: p.key for p in receipt.parties if p.key in trusted and p.name not in exposed}
     double = {_task(other.payload, other.domain) for other in stage.others}
     found: list[set[bytes]] = [set() for _ in range(len(stage))]
-    for name, partitions in stage.signers.items():
-        if keys[name] in counted and name not in exposed:
-            for partition in partitions:
-                if (name, partition) not in double:
-                    found[partition].add(keys[name])
+    for name, key in keys.items():
+        for partition in stage.signers.get(name, ()):
+            if (name, partition) not in double:
+                found[partition].add(key)
     return list(map(len, found))
 
 

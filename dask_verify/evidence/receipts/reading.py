@@ -15,6 +15,7 @@ import numpy as np
 
 from dask_verify.errors import DataError, EvidenceError, PolicyError
 from dask_verify.evidence.data import ResultShape
+from dask_verify.evidence.enrolment.texts import text_flaw
 from dask_verify.evidence.fields import Fields
 from dask_verify.evidence.receipts.rows import audit_rows, bits, hashes
 from dask_verify.evidence.receipts.values import (
@@ -69,6 +70,11 @@ def read_receipt(payload: bytes) -> Receipt:
 def _with_subjects(receipt: Receipt, about: tuple[Subject, ...]) -> Receipt:
     """Add the files among the subjects; the rest must be what the receipt itself says."""
     files = tuple((s.name, s.digest) for s in about if s.algorithm == "sha256")
+    for name, _ in files:
+        if flaw := text_flaw(name):
+            raise EvidenceError("statement.subject, name", *flaw)
+    if len({subject.name for subject in about}) < len(about):
+        raise EvidenceError("statement.subject", "every name once", "one of them twice")
     found = replace(receipt, files=files)
     wanted = subjects(found)
     if about != wanted:
@@ -236,6 +242,7 @@ def _stage(fields: Fields) -> Stage:
         doubted=fields.ascending("doubted", max(0, size - 1)),
         others=_signed(fields, "others"),
     )
+    fields.distinct("others", stage.others)
     for name in ("records_in", "records_out", "rests"):
         values = getattr(stage, name)
         if len(values) != size:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
 from dask_verify.evidence.receipts.values import AuditRow, Receipt, Sampled, Stage
 from dask_verify.protocol.domain import COORDINATOR
@@ -51,7 +52,8 @@ def check_sampling(
     """
     sampled, policy = receipt.sampled, receipt.terms.policy
     rate = 0.0 if sampled is None else sampled.rate
-    if min_audit is not None and rate < min_audit:
+    # Written so that a demand which is no number is not met.
+    if min_audit is not None and not rate >= min_audit:
         raise EvidenceError("sampling.rate", f"at least {min_audit}", rate)
     if sampled is None or not policy.audited:
         if (sampled is None) == policy.audited:
@@ -90,12 +92,18 @@ def _check_rows(receipt: Receipt, sampled: Sampled) -> None:
             raise EvidenceError(where, f"a partition of {row.stage}", row.partition)
         if row.auditor not in names:
             raise EvidenceError(where, "a domain of the job", row.auditor)
+        if row.kind != "units" and row.units:
+            raise EvidenceError(where, f"no units of what is {row.kind}", row.units)
+        if row.kind == "read" and row.stage != MAP:
+            raise EvidenceError(where, "only maps that are read again", row.stage)
 
 
 def _derived(receipt: Receipt, sampled: Sampled, audit: Detect) -> float:
     """Return the rate for the number of units that the receipt names, if there can be as many."""
     maps, policy = receipt.stage(MAP), receipt.terms.policy
     units = [receipt.shape(maps, i)[1] for i in range(len(maps))] or [0]
+    # What was claimed and is not accepted any more may have been what the rate was derived from.
+    units += [Commitment.from_bytes(other.payload).units for other in maps.others]
     least, most = len(maps) * min(units), len(maps) * max(units)
     if not least <= sampled.basis <= most:
         raise EvidenceError("sampling.basis", f"{least} to {most} units", sampled.basis)
@@ -115,22 +123,31 @@ def _checked(receipt: Receipt, sampled: Sampled, stage: Stage, auditors: Collect
         for partition in partitions:
             signers.setdefault(partition, set()).add(name)
     exempt = {*stage.doubted, *stage.signers.get(COORDINATOR, ())}
+    needed = _needed(receipt, auditors)
     total = 0
     for partition in range(len(stage)):
-        passed = list(_passed(rows.get(partition, ()), signers.get(partition, set()), auditors))
+        own = signers.get(partition, set())
+        passed = list(_passed(rows.get(partition, ()), own, auditors, needed))
         if partition not in exempt:
             _check_partition(receipt, sampled, sampling, stage, partition, passed)
         total += _number(receipt, stage, partition, passed)
     return total
 
 
+def _needed(receipt: Receipt, auditors: Collection[str]) -> int:
+    """Return how many must have signed besides an auditor: an auditor is no replica."""
+    policy = receipt.terms.policy
+    out = sum(party.name not in auditors for party in receipt.parties)
+    return max(1, policy.faults + 1 - out) if policy.replicas > 1 else 1
+
+
 def _passed(
-    rows: Iterable[AuditRow], signers: Collection[str], auditors: Collection[str]
+    rows: Iterable[AuditRow], signers: Collection[str], auditors: Collection[str], needed: int
 ) -> Iterable[AuditRow]:
-    """Return the checks that count: of somebody else's commitment, and answered."""
+    """Return the checks that count: of what enough others signed, and answered."""
     for row in rows:
         answered = row.auditor in signers if row.kind == "whole" else _answered(row)
-        others = set(signers) - {row.auditor}
+        others = len(set(signers) - {row.auditor}) >= needed
         agreed = row.outcome == "agreed" and not row.commitment
         if agreed and answered and others and row.auditor in auditors:
             yield row
@@ -148,6 +165,8 @@ def _check_partition(
     partition: int,
     passed: list[AuditRow],
 ) -> None:
+    if any(row.kind == "whole" for row in passed):
+        return  # and nothing need be drawn
     buckets, units = receipt.shape(stage, partition)
     wanted = sampling.sample(
         Task(stage.name, partition),
@@ -158,8 +177,6 @@ def _check_partition(
         sampled.rate,
         sampled.small,
     )
-    if any(row.kind == "whole" for row in passed):
-        return
     where = f"{stage.name} partition {partition}, audits"
     missing = set(wanted.units).difference(*(row.units for row in passed))
     if wanted.whole or missing:

@@ -13,6 +13,7 @@ from collections import Counter
 
 from dask_verify.core.seal import ANSWER_CONTEXT, Commitment
 from dask_verify.errors import DecodingError, EvidenceError, SignatureError
+from dask_verify.evidence.enrolment.texts import name_flaw
 from dask_verify.evidence.receipts.values import Party, Receipt, Signed, Stage
 from dask_verify.protocol.closing import CONTEXT as CLOSING_CONTEXT
 from dask_verify.protocol.closing import leaf_of
@@ -39,6 +40,9 @@ def check_signatures(receipt: Receipt) -> None:
 def check_names(receipt: Receipt) -> None:
     """Check that everybody who appears is there once, and nobody else does."""
     names = [party.name for party in receipt.parties]
+    for name in names:
+        if flaw := name_flaw(name):
+            raise EvidenceError("domains, name", *flaw)
     keys = [receipt.terms.coordinator.hex(), *(party.key.hex() for party in receipt.parties)]
     for what, values in (("name", [COORDINATOR, *names]), ("public key", keys)):
         value, times = Counter(values).most_common(1)[0]
@@ -87,6 +91,8 @@ def signed_commitment(receipt: Receipt, one: Signed, where: str) -> Commitment:
 
 def _check_other(receipt: Receipt, stage: Stage, other: Signed) -> None:
     where = f"stage {stage.name}, others"
+    if other.domain == COORDINATOR:
+        raise EvidenceError(where, "commitments of domains", COORDINATOR)
     commitment = signed_commitment(receipt, other, where)
     task = (commitment.stage, commitment.partition)
     if commitment.stage != stage.name or commitment.partition >= len(stage):

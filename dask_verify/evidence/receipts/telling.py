@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.enrolment.trust import Trust
 from dask_verify.evidence.receipts.checking import Checked
 from dask_verify.evidence.receipts.values import Dispute, Party
@@ -21,7 +22,8 @@ def tell(checked: Checked, trust: Trust) -> list[str]:
     """
     receipt = checked.receipt
     maps, reduces = len(receipt.stage(MAP)), len(receipt.stage(REDUCE))
-    signed = "1 domain" if checked.votes == 1 else f"{checked.votes} distinct domains"
+    fewest = checked.votes.fewest
+    signed = "1 domain" if fewest == 1 else f"{fewest} distinct domains"
     lines = [
         f"holds        job {receipt.job.hex()}, {receipt.started} to {receipt.finished}",
         f"verdict      {receipt.verdict.upper()}",
@@ -31,19 +33,27 @@ def tell(checked: Checked, trust: Trust) -> list[str]:
         + f" (digest {receipt.terms.functions.hex()[:16]}...)",
         f"partitions   {maps} map, {reduces} reduce, each signed by {signed} or more",
     ]
+    if checked.votes.lent:
+        lines.append(
+            f"coordinator  {checked.votes.lent} of these partitions had too few signers without the"
+            " coordinator's own computation, which is its word"
+        )
     lines += _sources(checked)
     if receipt.sampled is not None:
         rate = f"rate {receipt.sampled.rate:.3g}"
-        lines.append(f"sampled      {checked.sampled} units recomputed elsewhere ({rate})")
+        number = f"{checked.sampled} of {checked.units} units"
+        lines.append(f"sampled      {number} recomputed elsewhere as committed ({rate})")
     lines += [f"domain       {_domain(party, trust)}" for party in receipt.parties]
     lines += [f"dispute      {_dispute(dispute)}" for dispute in receipt.disputes]
-    if checked.data:
-        lines.append(f"data         {checked.data} is this result, by value")
-    return lines
+    data = f"{checked.data} is this result, by value" if checked.data else "not compared (--data)"
+    lines.append(f"data         {data}")
+    return [safe(line) for line in lines]
 
 
 def _sources(checked: Checked) -> Iterator[str]:
     receipt = checked.receipt
+    if not receipt.pins and not receipt.unpinned:
+        yield "sources      none pinned: the input was inside the graph, and is not identified here"
     if receipt.pins:
         yield f"sources      {len(receipt.pins)} files pinned, first {receipt.pins[0].path:.200}"
     if receipt.unpinned:

@@ -79,7 +79,73 @@ def test_the_coordinator_alone_is_one_signer() -> None:
     receipt = agreed()
     bare = replace(receipt, parties=tuple(_silent(party) for party in receipt.parties))
     stages = tuple(_by_coordinator(stage) for stage in receipt.stages)
-    refused(replace(bare, stages=stages), "expected 2 distinct trusted domains, got 1")
+    refused(replace(bare, stages=stages), "got 0, and the coordinator's own word")
+
+
+def test_no_partition_rests_on_the_coordinators_word_alone() -> None:
+    receipt = made(replicas=1, audit=1.0)
+    bare = replace(receipt, parties=tuple(_silent(party) for party in receipt.parties))
+    assert bare.sampled is not None
+    stages = tuple(_by_coordinator(stage) for stage in receipt.stages)
+    forged = with_audits(replace(bare, stages=stages), ())
+    refused(forged, "got 0, and the coordinator's own word", min_audit=1.0)
+
+
+def test_the_coordinators_word_is_none_of_the_signatures_that_are_demanded() -> None:
+    """With one domain and the coordinator a job of two replicas may have an answer."""
+    receipt = closed(job(replicas=2, names=NAMES[:2], behaviours={"bob": "silent"}))
+    found = checked(receipt)
+    assert (found.votes.fewest, found.votes.lent) == (1, 5)
+    refused(receipt, "2 distinct trusted domains", replicas=2)
+    strict = replace(receipt.terms, policy=replace(receipt.terms.policy, stand_in=False))
+    trusted = {entry.public_key for entry in TRUST.entries}
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains, got 1"):
+        count_votes(replace(receipt, terms=strict), trusted, frozenset())
+
+
+def test_a_made_up_domain_lowers_no_quorum() -> None:
+    receipt = closed(job(replicas=2, behaviours={"bob": "wrong"}))
+    count_votes(receipt, {e.public_key for e in TRUST.entries}, frozenset({"bob"}))
+    known = {e.public_key for e in TRUST.entries if e.name == "alice"}
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains"):
+        count_votes(receipt, known, frozenset({"bob"}))
+
+
+def test_what_was_accepted_in_the_end_is_not_wrong() -> None:
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    honest = next(c for c in dispute.claims if c.domain != "bob")
+    digest = Commitment.from_bytes(honest.payload).digest
+    for changes in (
+        {"wrong": (digest,), "culprits": (honest.domain,)},
+        {"settled": "counts", "accepted": digest, "culprits": (honest.domain,)},
+    ):
+        refused(_disputed(receipt, dispute, replace(dispute, **changes)), "accepted in the end")
+
+
+def test_a_replica_is_no_auditor() -> None:
+    """With two replicas either of them would pass as the auditor of the other."""
+    receipt = made(replicas=2, audit=1.0, unit_records=0)
+    assert checked(receipt).sampled
+    assert receipt.sampled is not None
+    for stage in range(2):
+        signers = dict(receipt.stages[stage].signers)
+        for name in signers:
+            fewer = {n: at for n, at in signers.items() if n != name}
+            undersampled(with_stage(receipt, stage, signers=fewer), "elsewhere")
+
+
+def test_no_number_is_no_demand() -> None:
+    refused(sampled(), "at least nan", min_audit=float("nan"))
+
+
+def test_rows_name_units_only_where_units_were_asked_for() -> None:
+    receipt = made(replicas=1, audit=1.0)
+    assert receipt.sampled is not None
+    for changes in ({"kind": "whole", "units": (1,)}, {"kind": "read", "units": (1,)},
+                    {"kind": "read", "units": (), "stage": "reduce", "partition": 0}):  # fmt: skip
+        row = replace(receipt.sampled.audits[0], **changes)
+        undersampled(with_audits(receipt, (row, *receipt.sampled.audits)), "units|read again")
 
 
 def _silent(party: Party) -> Party:
@@ -96,7 +162,7 @@ def test_one_key_under_two_names_counts_once() -> None:
         (Entry("alice", alice), Entry("alice-again", alice), *TRUST.entries[1:]),
         TRUST.coordinator,
     )
-    assert check_receipt(envelope(agreed()), trust).votes == 2
+    assert check_receipt(envelope(agreed()), trust).votes.fewest == 2
     only = Trust((Entry("alice", alice), Entry("other", alice)), TRUST.coordinator)
     with pytest.raises(EvidenceError, match=r"2 distinct trusted domains, got [01]"):
         check_receipt(envelope(agreed()), only)
@@ -122,7 +188,7 @@ def test_without_a_coordinator_in_the_trust_file_nothing_holds() -> None:
 
 
 def test_the_checker_demands_more_than_the_job_did() -> None:
-    assert checked(agreed(), replicas=2).votes == 2
+    assert checked(agreed(), replicas=2).votes.fewest == 2
     refused(agreed(), "3 distinct trusted domains", replicas=3)
     refused(sampled(), "2 distinct trusted domains", replicas=2)
     refused(agreed(), "at least 0.01", min_audit=0.01)
@@ -307,7 +373,7 @@ def test_the_verdict_follows_from_what_happened(verdict: str) -> None:
 
 def votes(receipt: Receipt, exposed: frozenset[str] = frozenset(), replicas: int = 2) -> int:
     trusted = {entry.public_key for entry in TRUST.entries}
-    return count_votes(receipt, trusted, exposed, replicas)
+    return count_votes(receipt, trusted, exposed, replicas).fewest
 
 
 def test_an_exposed_domain_does_not_count() -> None:
@@ -375,7 +441,7 @@ def with_other(receipt: Receipt, other: Signed) -> Receipt:
 def test_what_else_was_signed_is_about_this_job(changes: dict[str, Any], match: str) -> None:
     receipt = closed(job(replicas=3, names=NAMES))
     at = next(i for i in range(3) if i not in receipt.stages[0].signers.get("alice", ()))
-    assert checked(with_other(receipt, other_commitment(receipt, "alice", at))).votes == 3
+    check_signatures(with_other(receipt, other_commitment(receipt, "alice", at)))
     forged = with_stage(receipt, 0, others=(other_commitment(receipt, "alice", at, **changes),))
     with pytest.raises(EvidenceError, match=match):
         check_signatures(forged)
