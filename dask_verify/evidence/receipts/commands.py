@@ -26,7 +26,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--replicas",
     type=click.IntRange(min=1),
-    help="Distinct domains that must have signed every partition.  [default: the job's policy]",
+    help="Distinct enrolled domains that must have signed every partition.  [default: as many as"
+    " the job's policy asks for, where one fewer will do for each exposed one]",
 )
 @click.option(
     "--min-audit",
@@ -56,6 +57,8 @@ def check(
         trust = load_trust(trust_file)
     except TrustError as error:
         raise click.UsageError(str(error)) from error
+    if data is not None and "://" not in data and not Path(data).is_file():
+        raise click.UsageError(f"--data: expected a file, or a URL, got {data!r}")
     asked: dict[str, Any] = {"replicas": replicas, "min_audit": min_audit, "path": data}
     try:
         envelope = read_file(receipt, LARGEST_FILE, _refusal)

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
@@ -61,9 +62,39 @@ def check_sampling(
         return 0
     _check_terms(receipt, sampled)
     _check_rows(receipt, sampled)
-    keys = {p.name: p.key for p in receipt.parties if p.key in trusted and p.name not in exposed}
-    auditors = {*keys, COORDINATOR}
-    return sum(_checked(receipt, sampled, stage, auditors) for stage in receipt.stages)
+    enrolled = {COORDINATOR, *(p.name for p in receipt.parties if p.key in trusted)}
+    out = len(enrolled.intersection(exposed))
+    needed = max(1, policy.faults + 1 - out) if policy.replicas > 1 else 1
+    jury = Jury(frozenset(enrolled), frozenset(enrolled - {*exposed}), needed)
+    return sum(_checked(receipt, sampled, stage, jury) for stage in receipt.stages)
+
+
+@dataclass(frozen=True)
+class Jury:
+    """Who may say that a commitment was recomputed.
+
+    Parameters
+    ----------
+    enrolled : frozenset of str
+        Those of the trust file, and the coordinator.
+    auditors : frozenset of str
+        The same without those who are exposed.
+    needed : int
+        How many must have signed besides an auditor: an auditor is no replica.
+    """
+
+    enrolled: frozenset[str]
+    auditors: frozenset[str]
+    needed: int
+
+    def passed(self, rows: Iterable[AuditRow], signers: Collection[str]) -> Iterator[AuditRow]:
+        """Yield the checks that count: of what enough others signed, and answered."""
+        for row in rows:
+            answered = row.auditor in signers if row.kind == "whole" else _answered(row)
+            others = len(self.enrolled.intersection(signers) - {row.auditor}) >= self.needed
+            agreed = row.outcome == "agreed" and not row.commitment
+            if agreed and answered and others and row.auditor in self.auditors:
+                yield row
 
 
 def _check_terms(receipt: Receipt, sampled: Sampled) -> None:
@@ -110,7 +141,7 @@ def _derived(receipt: Receipt, sampled: Sampled, audit: Detect) -> float:
     return audit.rate(sampled.basis, len(receipt.parties), policy.faults)
 
 
-def _checked(receipt: Receipt, sampled: Sampled, stage: Stage, auditors: Collection[str]) -> int:
+def _checked(receipt: Receipt, sampled: Sampled, stage: Stage, jury: Jury) -> int:
     """Check one stage; return how many of its units were recomputed."""
     terms = receipt.terms
     sampling = Sampling(sampled.seed, receipt.job, terms.maps, terms.reduces)
@@ -123,34 +154,14 @@ def _checked(receipt: Receipt, sampled: Sampled, stage: Stage, auditors: Collect
         for partition in partitions:
             signers.setdefault(partition, set()).add(name)
     exempt = {*stage.doubted, *stage.signers.get(COORDINATOR, ())}
-    needed = _needed(receipt, auditors)
     total = 0
     for partition in range(len(stage)):
         own = signers.get(partition, set())
-        passed = list(_passed(rows.get(partition, ()), own, auditors, needed))
+        passed = list(jury.passed(rows.get(partition, ()), own))
         if partition not in exempt:
             _check_partition(receipt, sampled, sampling, stage, partition, passed)
         total += _number(receipt, stage, partition, passed)
     return total
-
-
-def _needed(receipt: Receipt, auditors: Collection[str]) -> int:
-    """Return how many must have signed besides an auditor: an auditor is no replica."""
-    policy = receipt.terms.policy
-    out = sum(party.name not in auditors for party in receipt.parties)
-    return max(1, policy.faults + 1 - out) if policy.replicas > 1 else 1
-
-
-def _passed(
-    rows: Iterable[AuditRow], signers: Collection[str], auditors: Collection[str], needed: int
-) -> Iterable[AuditRow]:
-    """Return the checks that count: of what enough others signed, and answered."""
-    for row in rows:
-        answered = row.auditor in signers if row.kind == "whole" else _answered(row)
-        others = len(set(signers) - {row.auditor}) >= needed
-        agreed = row.outcome == "agreed" and not row.commitment
-        if agreed and answered and others and row.auditor in auditors:
-            yield row
 
 
 def _answered(row: AuditRow) -> bool:
