@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import queue
 import tempfile
 import threading
 import time
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from distributed import Future
 
@@ -29,6 +28,7 @@ from dask_verify.engine.auditing import Auditor
 from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, results
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
+from dask_verify.engine.inbox import Inbox
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
@@ -60,10 +60,7 @@ from dask_verify.protocol.messages import (
 )
 from dask_verify.protocol.terms import Terms
 
-T = TypeVar("T")
-
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
-_LOOK = 1.0  #: seconds between looks at whether the job's thread is still there
 _BESIDE = 4  #: blocking operations at the same time
 
 
@@ -106,7 +103,8 @@ class Driver:
         )
         self.exhibits = Path(self._folder.name, "exhibits")
         self.local = Store(self._folder.name, _LOCAL_MEMORY)
-        self._events: queue.SimpleQueue[Action | Landing | None] = queue.SimpleQueue()
+        self._events = Inbox(lambda: self._thread.is_alive())
+        self.look, self.catch_up = self._events.look, self._events.catch_up
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
         self.reader = Reader(
             domains={d.name: d for d in plan.domains},
@@ -171,22 +169,6 @@ class Driver:
         with self.changed:
             return self.state.holders(task)
 
-    def look(self, take: Callable[[], T]) -> T:
-        """Look at the state while nobody changes it."""
-        found: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._events.put(lambda: _fill(found, take))
-        while self._thread.is_alive():
-            with contextlib.suppress(concurrent.futures.TimeoutError):
-                return found.result(_LOOK)
-        return take()
-
-    def catch_up(self, timeout: float) -> None:
-        """Wait until the protocol has heard everything that was posted before."""
-        reached = threading.Event()
-        self._events.put(reached.set)
-        if self._thread.is_alive():
-            reached.wait(timeout)
-
     def cancel(self) -> None:
         """End the job without a verdict and forget everything about it."""
         self._events.put(None)
@@ -212,7 +194,7 @@ class Driver:
 
     def _step(self) -> bool:
         self._dispatcher.pump()
-        taken = self._dispatcher.next_of(self._events)
+        taken = self._dispatcher.next_of(self._events.queue)
         if None in taken:
             return False
         self._landed([item for item in taken if isinstance(item, tuple)])
@@ -427,14 +409,6 @@ class Driver:
         elif reply.missing:
             # Again with sections that the coordinator read itself: nobody can complain of those.
             self._dispatcher.add(run, relay=True)
-
-
-def _fill(found: concurrent.futures.Future[T], take: Callable[[], T]) -> None:
-    """Hand over what was taken, or how that failed: the job goes on either way."""
-    try:
-        found.set_result(take())
-    except Exception as error:
-        found.set_exception(error)
 
 
 def _fail(error: BaseException) -> None:

@@ -1,0 +1,59 @@
+"""What the thread of a job is told, and how other threads look at what it owns."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from dask_verify.engine.dispatch import Landing
+from dask_verify.engine.waiting import Action
+
+T = TypeVar("T")
+
+_LOOK = 1.0  #: seconds between looks at whether the thread is still there
+
+
+class Inbox:
+    """Actions and landings for one thread; None ends it.
+
+    Parameters
+    ----------
+    alive : callable
+        Whether the thread still takes what is put here.
+    """
+
+    def __init__(self, alive: Callable[[], bool]) -> None:
+        self.queue: queue.SimpleQueue[Action | Landing | None] = queue.SimpleQueue()
+        self.put = self.queue.put
+        self._alive = alive
+
+    def look(self, take: Callable[[], T]) -> T:
+        """Call a function in the thread, while nobody changes what it looks at.
+
+        After the thread has ended, nobody changes anything, and it is called here.
+        """
+        found: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self.put(lambda: _fill(found, take))
+        while self._alive():
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                return found.result(_LOOK)
+        return take()
+
+    def catch_up(self, timeout: float) -> None:
+        """Wait until everything that was put here before has been taken."""
+        reached = threading.Event()
+        self.put(reached.set)
+        if self._alive():
+            reached.wait(timeout)
+
+
+def _fill(found: concurrent.futures.Future[T], take: Callable[[], T]) -> None:
+    """Hand over what was taken, or how that failed: the job goes on either way."""
+    try:
+        found.set_result(take())
+    except Exception as error:
+        found.set_exception(error)

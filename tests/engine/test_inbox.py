@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dask_verify.engine.inbox import Inbox
+
+
+class Owner:
+    """A thread that takes what it is told."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox(lambda: self.thread.is_alive())
+        self.thread = threading.Thread(target=self.work, daemon=True)
+
+    def work(self) -> None:
+        while (action := self.inbox.queue.get()) is not None:
+            assert callable(action)
+            action()
+
+    def __enter__(self) -> Owner:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.inbox.put(None)
+        self.thread.join()
+
+
+def test_looking_happens_in_the_owners_thread() -> None:
+    with Owner() as owner:
+        assert owner.inbox.look(threading.current_thread) is owner.thread
+
+
+def test_a_look_that_fails_fails_here_and_the_owner_goes_on() -> None:
+    with Owner() as owner:
+        with pytest.raises(ZeroDivisionError):
+            owner.inbox.look(lambda: 1 // 0)
+        assert owner.inbox.look(lambda: 5) == 5
+
+
+def test_after_the_end_anybody_may_look() -> None:
+    with Owner() as owner:
+        pass
+    assert owner.inbox.look(threading.current_thread) is threading.current_thread()
+    owner.inbox.catch_up(60)
+
+
+def test_catching_up_waits_for_what_was_said_before() -> None:
+    heard: list[int] = []
+    with Owner() as owner:
+        for number in range(100):
+            owner.inbox.put(lambda number=number: heard.append(number))
+        owner.inbox.catch_up(60)
+        assert len(heard) == 100
