@@ -22,11 +22,11 @@ class Strict(click.Command):
 
     Examples
     --------
-    >>> command = Strict("dask_setup", params=[click.Option(["--domain-key"], required=True)])
+    >>> command = Strict("a.preload", params=[click.Option(["--domain-key"], required=True)])
     >>> command.make_context("dask_setup", [])
     Traceback (most recent call last):
         ...
-    SystemExit: cannot start: Missing option '--domain-key'.
+    SystemExit: a.preload: cannot start: Missing option '--domain-key'.
     """
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -34,7 +34,12 @@ class Strict(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.ClickException as error:
-            raise SystemExit(f"cannot start: {error.format_message()}") from error
+            raise SystemExit(f"{self.name}: cannot start: {error.format_message()}") from None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options, as Dask's commands do with a context that names no program."""
+        ctx.info_name = ctx.info_name or self.name
+        return super().parse_args(ctx, args)
 
 
 def file_read_by(read: Callable[[str], Any]) -> Callable[..., Any]:
@@ -59,16 +64,18 @@ def file_read_by(read: Callable[[str], Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
-def or_exit() -> Iterator[None]:
+def or_exit(program: str) -> Iterator[None]:
     """End the process on any error.
 
-    >>> with or_exit():
+    >>> with or_exit("a.preload"):
     ...     1 / 0
     Traceback (most recent call last):
         ...
-    SystemExit: cannot start: ZeroDivisionError: division by zero
+    SystemExit: a.preload: cannot start: ZeroDivisionError: division by zero
     """
     try:
         yield
+    except VerifyError as error:
+        raise SystemExit(f"{program}: cannot start: {type(error).__name__}: {error}") from None
     except Exception as error:
-        raise SystemExit(f"cannot start: {type(error).__name__}: {error}") from error
+        raise SystemExit(f"{program}: cannot start: {type(error).__name__}: {error}") from error

@@ -4,11 +4,12 @@
 
 The worker declares the resource ``domain:NAME`` before it registers, proves to its scheduler that
 it has the key, and signs with it what it computes. With a key file that cannot be used, or that
-others may read, it does not start.
+others may read, it does not start. Its log says whether the scheduler took the proof.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from distributed.worker import Worker
 
 
+_log = logging.getLogger("distributed.dask_verify")
+
+
 def _domain_key(path: str) -> Identity:
     identity = read_key(path)
     if identity.name == COORDINATOR:
@@ -31,7 +35,7 @@ def _domain_key(path: str) -> Identity:
     return identity
 
 
-@click.command(cls=Strict)
+@click.command(__name__, cls=Strict)
 @click.option(
     "--domain-key",
     metavar="FILE",
@@ -40,10 +44,15 @@ def _domain_key(path: str) -> Identity:
 )
 async def dask_setup(worker: Worker, domain_key: Identity) -> None:
     """Make the worker a member of the domain whose key this is."""
-    with or_exit():
+    with or_exit(__name__):
         _claim(worker, f"{HINT}{domain_key.name}")
         plugin = VerifyWorker(domain_key.name, domain_key.private_bytes())
         await worker.plugin_add(plugin, catch_errors=False)
+        _log.info(
+            "Domain %s: key %s..., to be proved when the scheduler asks",
+            domain_key.name,
+            domain_key.public_key.hex()[:16],
+        )
 
 
 def _claim(worker: Worker, resource: str) -> None:

@@ -49,7 +49,7 @@ def test_the_exit_code_says_whether_all_was_right(monkeypatch, good, code):
     monkeypatch.setattr(demo, "run", lambda *arguments: seen.append(arguments) or good)
     done = CliRunner().invoke(verify, ["demo", "--domains", "a, b", "--cheat", "b", "--separate"])
     assert done.exit_code == code
-    assert seen == [(["a", "b"], "b", True)]
+    assert seen == [(["a", "b"], "b", True, None)]
 
 
 # --- one example on a cluster ---------------------------------------------------------------
@@ -59,6 +59,7 @@ class Few:
     """The word count, of few words."""
 
     title = "Few words"
+    file = "few.jsonl"
 
     def __init__(self, answer):
         self._answer = answer
@@ -78,30 +79,39 @@ class Few:
     preview = demo.Words.preview
 
 
+def show(cluster, example, cheat, place):
+    cluster.write_trust(place / "domains.toml")
+    return demo._show(1, example, cluster.get_client(), cheat, place, True)
+
+
 @pytest.mark.cluster
-def test_an_honest_example_is_good(shared_cluster, capsys):
-    assert demo._show(1, Few({"a": 1, "b": 2}), shared_cluster.get_client(), None)
+def test_an_honest_example_is_good(shared_cluster, capsys, tmp_path):
+    assert show(shared_cluster, Few({"a": 1, "b": 2}), None, tmp_path)
     printed = capsys.readouterr().out
     assert "AGREED" in printed
     assert "the answer equals" in printed
     assert "carol" in printed
-    assert max(map(len, printed.splitlines())) <= 100
+    assert "checked offline: holds" in printed
+    assert (tmp_path / "few.jsonl.receipt.json").exists()
+    shown = [line for line in printed.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, shown)) <= 100
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("wrong", [{"a": 1, "b": 3}, {"a": 1}, {"a": 1, "b": 2, "c": 1}])
-def test_a_wrong_answer_is_noticed(shared_cluster, capsys, wrong):
-    assert not demo._show(1, Few(wrong), shared_cluster.get_client(), None)
+def test_a_wrong_answer_is_noticed(shared_cluster, capsys, wrong, tmp_path):
+    assert not show(shared_cluster, Few(wrong), None, tmp_path)
     assert "THE ANSWER DIFFERS" in capsys.readouterr().out
 
 
 @pytest.mark.cluster
-def test_a_cheat_that_was_not_caught_is_noticed(shared_cluster, capsys):
-    assert not demo._show(1, Few({"a": 1, "b": 2}), shared_cluster.get_client(), "bob")
+def test_a_cheat_that_was_not_caught_is_noticed(shared_cluster, capsys, tmp_path):
+    assert not show(shared_cluster, Few({"a": 1, "b": 2}), "bob", tmp_path)
     printed = capsys.readouterr().out
     assert "expected the verdict CORRECTED, got AGREED" in printed
     assert "expected bob to be EXPOSED, got TRUSTED" in printed
     assert "expected a divergence, got none" in printed
+    assert "expected a receipt that convicts bob" in printed
 
 
 def test_an_honest_domain_that_was_exposed_is_noticed():

@@ -125,7 +125,12 @@ def test_a_job_on_a_cluster_of_commands(folder, tmp_path):
         info = client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {found["name"]: found["resources"] for found in info}
         assert resources["impostor"] == resources["alice"] == {"domain:alice": 1.0}
-    assert "is not of domain 'alice'" in (tmp_path / "scheduler").read_text()
+    logs = {name: (tmp_path / name).read_text() for name in ("scheduler", *workers)}
+    assert "is not of domain 'alice'" in logs["scheduler"]
+    assert "domain 'bob': key proven" in logs["scheduler"]
+    assert "Domain alice: key proven" in logs["alice"]
+    assert "Domain bob: key proven" in logs["bob"]
+    assert "Domain alice: not a member, 'its proof does not verify" in logs["impostor"]
 
 
 # --- what does not start --------------------------------------------------------------------
@@ -152,8 +157,29 @@ def test_a_scheduler_without_a_good_trust_file_is_a_usage_error(folder):
         assert done.returncode == 2
         assert f"{trust}" in done.stderr
     done = ended("scheduler", "--preload", "dask_verify.scheduler")
+    assert done.stderr.startswith("Usage: dask_verify.scheduler [OPTIONS]") or (
+        "\nUsage: dask_verify.scheduler [OPTIONS]" in done.stderr
+    )
     assert done.returncode == 2
     assert "Missing option '--trust'" in done.stderr
+
+
+def test_a_scheduler_without_domains_ends_with_one_line(folder):
+    save_trust(folder / "empty.toml", Trust())
+    done = ended(*scheduler_command(free_address(), folder / "empty.toml"))
+    assert done.returncode == 2
+    assert "expected a trust file with at least one [[domain]], got one with none" in done.stderr
+    assert "Traceback" not in done.stderr
+    configured = {
+        "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": '["dask_verify.scheduler"]',
+        "DASK_VERIFY__TRUST": str(folder / "empty.toml"),
+    }
+    quiet = ("--port", 0, "--no-dashboard", "--dashboard-address", ":0")
+    done = ended("scheduler", *quiet, **configured)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "dask_verify.scheduler: cannot start: " in last
+    assert "at least one [[domain]]" in last
 
 
 @pytest.mark.cluster
@@ -169,7 +195,7 @@ def test_a_preload_from_the_configuration_is_as_strict(folder, tmp_path, nanny):
         quiet = ("--no-dashboard", "--dashboard-address", ":0")
         done = ended("worker", address, nanny, *quiet, **configured)
     assert done.returncode == 1
-    assert "cannot start: " in done.stderr
+    assert "dask_verify.worker: cannot start: " in done.stderr
     assert "expected a file for its owner alone" in done.stderr
     assert "Register worker" not in (tmp_path / "scheduler").read_text()
 

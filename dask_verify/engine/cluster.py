@@ -35,7 +35,8 @@ from distributed.utils import silence_logging_cmgr
 from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
 from dask_verify.engine.enrolment import enrol
 from dask_verify.engine.plugin import HINT, NAME, DomainPlugin
-from dask_verify.errors import InputError, one_of
+from dask_verify.errors import InputError, TrustError, one_of
+from dask_verify.evidence.enrolment.texts import name_flaw
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity, environment
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class LocalDomainCluster:
     Raises
     ------
     InputError
-        If a name is missing, empty or repeated, a saboteur is for no domain, or a number is below
-        one; nothing has been started then.
+        If a name is missing, repeated or one that a trust file refuses, a saboteur is for no
+        domain, or a number is below one; nothing has been started then.
 
     Examples
     --------
@@ -139,7 +140,7 @@ class LocalDomainCluster:
         Raises
         ------
         TrustError
-            If the file cannot be written, or a domain's name has no place in it.
+            If the file cannot be written.
         """
         from dask_verify.evidence.enrolment.trust import Entry, Trust, save_trust
 
@@ -328,6 +329,10 @@ def _checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list
     bad = [name for name in names if not isinstance(name, str) or not name]
     if bad:
         raise InputError(f"a domain name is a non-empty string, got {bad[0]!r}")
+    for name in names:
+        # As in the trust file: what cannot be enrolled later is not rehearsed.
+        if flaw := name_flaw(name):
+            raise InputError(str(TrustError("name", *flaw)))
     if len(set(names)) < len(names):
         raise InputError(f"domain names must differ, got {names}")
     unknown = sorted(set(saboteurs) - set(names), key=str)
@@ -360,7 +365,7 @@ def _domains(identities: Mapping[str, Identity]) -> tuple[Domain, ...]:
 
 def _settle(cluster: DomainCluster) -> None:
     """Wait until the workers that are there have proved their keys, at most for a deadline."""
-    cluster.sync(cluster.scheduler.plugins[NAME].settled)
+    cluster.sync(cluster.scheduler.plugins[NAME].settled, everybody=True)
 
 
 def _memory(limit: int | str | None, workers: int) -> int | str | None:

@@ -10,9 +10,11 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
 * ``Cluster._update_worker_status``: keep workers that their nannies are just starting again;
-* ``Scheduler.rpc`` and ``Scheduler.bulk_schedule_unrunnable_after_adding_worker``, public by name
-  but documented nowhere: send a worker a message without an answer, and offer waiting tasks to a
-  worker that may run them from now on;
+* ``Scheduler.connection_args`` and ``Scheduler.bulk_schedule_unrunnable_after_adding_worker``,
+  public by name but documented nowhere: send a worker a message without an answer, and offer
+  waiting tasks to a worker that may run them from now on;
+* ``Worker.batched_stream.comm`` and ``Scheduler.stream_comms``: between which addresses the
+  connection of a worker and its scheduler really runs;
 * ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
   read without unpickling anything in it.
 """
@@ -38,7 +40,7 @@ from dask._task_spec import (
     TaskRef,
     convert_legacy_graph,
 )
-from distributed.core import ConnectionPool, Status
+from distributed.core import ConnectionPool, Status, connect
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from dask.typing import Key
-    from distributed import Client, Scheduler
+    from distributed import Client, Scheduler, Worker
 
 __all__ = [
     "Alias",
@@ -64,7 +66,9 @@ __all__ = [
     "inner_graph",
     "is_future",
     "joined",
+    "local_end",
     "offer_waiting",
+    "remote_end",
     "scheduler_address",
     "submission",
     "tell",
@@ -134,11 +138,30 @@ async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> N
     OSError
         If there is no connection.
     """
-    comm = await scheduler.rpc.connect(address)
+    # Not from the scheduler's pool: addresses where nobody answers would use up its connections.
+    comm = await connect(address, deserialize=False, **scheduler.connection_args)
     try:
         await comm.write({**message, "reply": False})
     finally:
-        scheduler.rpc.reuse(address, comm)
+        await comm.close()
+
+
+def remote_end(worker: Worker) -> str:
+    """Return the address of the scheduler at the other end of a worker's connection, else ""."""
+    stream = worker.batched_stream
+    comm = stream.comm if stream is not None else None
+    return "" if comm is None or comm.closed() else str(comm.peer_address)
+
+
+def local_end(scheduler: Scheduler, address: str) -> str:
+    """Return the scheduler's own address on the connection from a worker, else "".
+
+    Only where the operating system says so: in WebSockets it is what the other side says.
+    """
+    stream = scheduler.stream_comms.get(address)
+    comm = stream.comm if stream is not None else None
+    local = "" if comm is None else str(comm.local_address)
+    return local if local.startswith(("tcp://", "tls://", "inproc://")) else ""
 
 
 def offer_waiting(scheduler: Scheduler, address: str) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import weakref
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Path = str | os.PathLike[str]
+_log = logging.getLogger("distributed.dask_verify")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def enrol(
     domains : iterable of Domain, optional
         The domains, with distinct names.
     trust : path or Trust, optional
-        A trust file, instead of the domains.
+        A trust file, instead of the domains. One without a coordinator is good for a job, but its
+        receipts cannot be checked with it; that is logged.
     coordinator : path or Identity, optional
         The key of the coordinator, or the file with it. Default: the configuration's
         ``verify.coordinator-key``, or a key that is thrown away with this process.
@@ -90,6 +93,14 @@ def enrol(
     enrolment = _Enrolment(domains, trust, identity)
     _coordinator(enrolment.trust, identity)
     _ENROLLED[client] = enrolment
+    if trust is not None and trust.coordinator is None:
+        _log.warning(
+            "The trust file has no [coordinator], so receipts cannot be checked with it: make a key"
+            " with `dask verify keygen %s`, add it with `dask verify enroll TRUSTFILE %s.toml`, and"
+            " pass coordinator= with the key file",
+            COORDINATOR,
+            COORDINATOR,
+        )
 
 
 def enrolled(client: Client) -> tuple[Domain, ...] | None:

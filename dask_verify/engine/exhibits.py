@@ -4,6 +4,8 @@
   whole partition, which also convicts whoever opens nothing.
 * It is kept in a file of the job, since it may be as large as a partition.
 * What nobody arbitrated gives an exhibit too, with what was signed.
+* No liar's answer makes an exhibit that its own reader refuses: each is read when it is made, and
+  shows less where that is needed. All that a job keeps is bounded.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from dask_verify.core.merkle import MerkleTree
 from dask_verify.core.seal import INPUT, OUTPUT, Answer
 from dask_verify.engine.transcript import Made, Transcript
-from dask_verify.errors import InputError
-from dask_verify.evidence.exhibits.checks import blame
-from dask_verify.evidence.exhibits.exhibit import Exhibit
+from dask_verify.errors import EvidenceError, InputError
+from dask_verify.evidence.exhibits.checks import MOST, blame, read_exhibit
+from dask_verify.evidence.exhibits.exhibit import Exhibit, statement_of
 from dask_verify.evidence.exhibits.names import importable
 from dask_verify.evidence.exhibits.parts import Given, Leaf, Recomputation
 from dask_verify.evidence.exhibits.truth import Truth, contradicts, gainsays, reading_of
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
 _LARGEST = 256 << 20  #: bytes of a partition that is kept as a whole
+_BUDGET = 1 << 30  #: bytes that a job keeps for its exhibits
 
 
 # --- what is kept of an arbitration ---------------------------------------------------------
@@ -80,6 +83,8 @@ def keep(
 ) -> str:
     """Write what an exhibit will show of an arbitration; return the name of the file.
 
+    Nothing is kept, and there is no name, once the job has kept `_BUDGET` bytes.
+
     Parameters
     ----------
     folder : Path
@@ -91,9 +96,15 @@ def keep(
     answers : sequence of Answer
         Auditors' answers that are part of the divergence.
     """
-    data = kept(transcript, finding, claims, answers).to_bytes()
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{len(list(folder.iterdir()))}.json"  # one arbitration at a time writes here
+    there = [path.stat().st_size for path in folder.iterdir()]
+    room = _BUDGET - sum(there)
+    if room <= 0:
+        return ""
+    data = kept(transcript, finding, claims, answers).to_bytes()
+    if len(data) > room:
+        return ""
+    name = f"{len(there)}.json"  # one arbitration at a time writes here
     (folder / name).write_bytes(data)
     return name
 
@@ -109,7 +120,8 @@ def kept(
         return Kept(view.leaves(None), view.given())
     if len(set(map(len, made.runs))) > 1:
         return Kept(view.leaves(None))  # the processes have even read differently
-    single = _narrowed(transcript, made, unit)
+    named = finding.units or not (finding.wrong or finding.liars)
+    single = _narrowed(transcript, made, unit) if named else made
     truth = _truth(transcript.task, single)
     leaves = view.leaves(truth if made.stable else None)
     enough = not made.stable or _shows(truth, single.given, leaves, finding, claims, answers)
@@ -121,7 +133,8 @@ def kept(
 def _truth(task: Task, made: Made) -> Truth:
     given, whole = made.given, made.commitment
     reading = reading_of(whole) if whole is not None and task.stage == MAP else None
-    return Truth(task.stage, given.start, given.stop, made.runs[0], None, reading)
+    found = (task.stage, given.start, given.stop, made.runs[0])
+    return Truth(*found, None, reading, source=reading is not None)
 
 
 def _shows(
@@ -134,7 +147,7 @@ def _shows(
 ) -> bool:
     """Whether one unit alone convicts everybody whom the finding does."""
     if finding.cause != READ:
-        truth = replace(truth, reading=None)  # a replay will not know
+        truth = replace(truth, reading=None, source=False)  # a replay will not know
     wrong = [c for c in claims if c.digest in finding.wrong]
     lying = [a for a in answers if a.domain in finding.liars]
     return all(contradicts(truth, c.commitment, leaves, given) for c in wrong) and all(
@@ -320,10 +333,28 @@ def exhibit_of(driver: Driver, divergence: Divergence) -> Exhibit:
     proof, shape = divergence.proof, Shape.of(driver.work)
     task = Task(divergence.stage, divergence.partition)
     what = _kept(driver, proof.material, task, shape)
+    refusal: EvidenceError | None = None
+    for shown in dict.fromkeys((what, replace(what, referee=None), Kept(what.leaves), Kept())):
+        try:
+            made = _exhibit(driver, divergence, shape, shown)
+            read_exhibit(statement_of(made.payload())[1])
+            return made
+        except EvidenceError as error:
+            refusal = refusal or error
+    assert refusal is not None, "something was tried"
+    raise refusal
+
+
+def _exhibit(driver: Driver, divergence: Divergence, shape: Shape, what: Kept) -> Exhibit:
+    proof, given, units = divergence.proof, what.given, divergence.units
+    if given is not None and given.stop - given.start == 1:
+        units = (given.start,)  # others may have signed that there are more
+    claims = {(claim.domain, claim.digest): claim for claim in reversed(proof.claims)}
+    answers = {answer.to_bytes(): (answer, s) for answer, s in map(_answer, proof.answers)}
     bare = Exhibit(
         stage=divergence.stage,
         partition=divergence.partition,
-        units=divergence.units,
+        units=units,
         cause=divergence.cause,
         settled=divergence.settled,
         culprits=divergence.culprits,
@@ -333,10 +364,10 @@ def exhibit_of(driver: Driver, divergence: Divergence) -> Exhibit:
         inputs=proof.inputs,
         shape=shape,
         functions=_functions(driver.work, driver.shipped.data),
-        claims=tuple(dict.fromkeys(proof.claims)),
-        answers=tuple(dict.fromkeys(map(_answer, proof.answers))),
+        claims=tuple(reversed(claims.values()))[:MOST],
+        answers=tuple(answers.values())[:MOST],
         leaves=what.leaves,
-        given=what.given,
+        given=given,
         referee=what.referee,
         opening=proof.opening,
     )

@@ -24,6 +24,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from dask_verify.engine.compat import offer_waiting
 from dask_verify.engine.membership import Doorkeeper
+from dask_verify.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,11 +50,19 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     domains : iterable of Domain, optional
         The enrolled domains: workers have to prove the keys of these, and there are no others.
         Without them a worker is believed to be of the domain that it claims.
+    addresses : iterable of str, optional
+        Under which workers reach the scheduler, besides those that it has itself: of a proxy or
+        load balancer in front of it, say. Only with `domains`.
 
     Raises
     ------
     InputError
-        If `domains` is empty, or two of them have the same name.
+        If `domains` is empty, or two of them have the same name; or an address is none.
+
+    Notes
+    -----
+    A scheduler takes one such plugin. Dask ignores a second without `domains`; one with `domains`
+    raises, because the scheduler would go on believing whom it believed before.
 
     Examples
     --------
@@ -62,11 +71,17 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     """
 
     name = NAME
-    idempotent = True
 
-    def __init__(self, history: int = 100_000, domains: Iterable[Domain] | None = None) -> None:
+    def __init__(
+        self,
+        history: int = 100_000,
+        domains: Iterable[Domain] | None = None,
+        addresses: Iterable[str] = (),
+    ) -> None:
         self._history = history
-        self._door = None if domains is None else Doorkeeper(domains, self._admit)
+        # Dask drops an idempotent plugin without a word where there is one of that name.
+        self.idempotent = domains is None
+        self._door = None if domains is None else Doorkeeper(domains, self._admit, addresses)
         self._allowed: dict[str, set[str]] = {}
         self._domain_of: dict[str, str] = {}
         self._seen: dict[str, None] = {}
@@ -74,7 +89,19 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._scheduler: Any = None
 
     async def start(self, scheduler: Scheduler) -> None:
-        """Take in the workers that are there already, and answer questions of clients."""
+        """Take in the workers that are there already, and answer questions of clients.
+
+        Raises
+        ------
+        InputError
+            If the scheduler has such a plugin already.
+        """
+        others = (plugin for plugin in scheduler.plugins.values() if plugin is not self)
+        if any(isinstance(plugin, DomainPlugin) for plugin in others):
+            raise InputError(
+                "expected a scheduler without a DomainPlugin, got one that has it, and keeps"
+                " believing whom it believed before; start the scheduler anew, with the domains"
+            )
         self._scheduler = scheduler
         if self._door is not None:
             self._door.start(scheduler)
@@ -130,10 +157,13 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         """Return the addresses of every domain's workers; empty lists for lost domains."""
         return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
 
-    async def settled(self) -> dict[str, list[str]]:
-        """Return what `domains` does, once the workers that came have proved their keys or not."""
+    async def settled(self, everybody: bool = False) -> dict[str, list[str]]:
+        """Return what `domains` does, once each claimed domain has a member, or none in time.
+
+        With `everybody`, once every worker that came has proved its key, or not in time.
+        """
         if self._door is not None:
-            await self._door.settled()
+            await self._door.settled(everybody is True)
         return self.domains()
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ from distributed.worker import Worker
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
-from dask_verify.engine.membership import CHALLENGE, prover
+from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError, VerifyError
 from dask_verify.protocol import closing
@@ -89,6 +89,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
         worker.handlers[CHALLENGE] = prover(worker, self.identity)
+        worker.handlers[OUTCOME] = listener(self.domain)
 
     def _memory(self, worker: Worker) -> int:
         if self._store_memory is not None:

@@ -76,15 +76,25 @@ class Plan:
                 "plan: expected at least 0 map and 1 reduce partitions,"
                 f" got {self.maps} and {self.reduces}"
             )
-        for what, values in (
-            ("name", [d.name for d in self.domains]),
-            ("public key", [d.public_key.hex() for d in self.domains]),
-        ):
-            value, times = next(iter(Counter(values).most_common(1)), ("", 0))
-            if times > 1:
+        self._check_domains()
+
+    def _check_domains(self) -> None:
+        names = [domain.name for domain in self.domains]
+        name, times = next(iter(Counter(names).most_common(1)), ("", 0))
+        if times > 1:
+            raise InputError(
+                f"domains: expected a name for each, got {name!r:.200} {times} times;"
+                " enrol every domain once"
+            )
+        holders: dict[bytes, list[str]] = {}
+        for domain in self.domains:
+            holders.setdefault(domain.public_key, []).append(domain.name)
+        for key, sharing in holders.items():
+            if len(sharing) > 1:
+                both = " and ".join(f"{name!r:.200}" for name in sharing[:2])
                 raise InputError(
-                    f"domains: expected a {what} for each, got {value:.40} {times} times;"
-                    " enrol every domain once, with a key of its own"
+                    f"domains: expected a public key for each, got {key.hex()[:16]}... for {both};"
+                    " they would count twice: enrol each with a key of its own"
                 )
 
     def map_inputs(self, partition: int) -> bytes:

@@ -16,15 +16,13 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from dask_verify.core.canonical import decode_leaf
 from dask_verify.core.merkle import BLAKE3, Difference, descend, verify_descendants
 from dask_verify.core.seal import INPUT, OUTPUT, Answer, Commitment, Opening, asked
 from dask_verify.errors import DescentError, ProofError
 from dask_verify.protocol.messages import MAP, READ, Finding, Sample, Task
 from dask_verify.protocol.quorum import Claim
+from dask_verify.protocol.records import compare_leaves
 
-_TEXT = 2000  #: characters of a record that a report keeps
-READABLE = 4 << 20  #: bytes, or rows, of a leaf that is decoded to show a record of it
 _WIDEST = 1 << 16  #: leaves whose hashes are asked for at once where shapes differ
 
 
@@ -235,55 +233,6 @@ def _sample(
             return None
         leaves.append(leaf)
     return compare_leaves(*leaves)
-
-
-def compare_leaves(one: bytes, other: bytes) -> Sample | None:
-    """Return the first differing record of two leaves as text; None if they cannot be read.
-
-    Examples
-    --------
-    >>> from dask_verify.core.canonical import encode_records
-    >>> compare_leaves(encode_records(["a", "b"]), encode_records(["a", "c"]))
-    Sample(record=1, one="'b'", other="'c'")
-    """
-    if max(len(one), len(other)) > READABLE:
-        return None
-    try:
-        rows = [decode_leaf(leaf) for leaf in (one, other)]
-        # An index is cheap to make as long as a liar likes.
-        texts = [record_texts(r) for r in rows if len(r) <= READABLE]
-        if len(texts) < len(rows):
-            return None
-    except Exception:
-        # A liar chose these values, and a sample is for the reader only: what cannot be decoded
-        # or shown must not keep the arbitration from finding out who lied.
-        return None
-    length = max(map(len, texts))
-    padded = [t + ["(no record)"] * (length - len(t)) for t in texts]
-    at = next((i for i, (x, y) in enumerate(zip(*padded, strict=True)) if x != y), None)
-    if at is None:  # equal as text: dtypes, categories or the sign of a zero differ
-        return Sample(0, describe_rows(rows[0]), describe_rows(rows[1]))
-    return Sample(at, padded[0][at][:_TEXT], padded[1][at][:_TEXT])
-
-
-def record_texts(rows: Any) -> list[str]:
-    """Return the records of a decoded leaf as text, one by one."""
-    if isinstance(rows, list):
-        return [repr(row) for row in rows]
-    index = [repr(label) for label in rows.index]
-    values = rows.astype(object).itertuples(index=False, name=None)
-    columns = [str(c) for c in rows.columns]
-    return [
-        f"{label}: " + ", ".join(f"{c}={v!r}" for c, v in zip(columns, row, strict=True))
-        for label, row in zip(index, values, strict=True)
-    ]
-
-
-def describe_rows(rows: Any) -> str:
-    """Say what tells records apart that look alike."""
-    if isinstance(rows, list):
-        return repr(rows)[:_TEXT]
-    return f"{len(rows)} rows, dtypes {rows.dtypes.to_dict()}, index {rows.index.dtype}"[:_TEXT]
 
 
 def _judge_unit(

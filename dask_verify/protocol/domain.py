@@ -1,6 +1,7 @@
 """Domains and their Ed25519 keys.
 
-* A domain *is* its enrolled public key; what a worker says of itself is a hint.
+* A domain *is* its enrolled public key; what a worker says of itself is a hint. The key is one
+  under which nobody signs without the private key.
 * Every signature covers a context string, so a statement of one kind never passes as another.
 * A statement counts for a domain only with that domain's signature.
 """
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from dask_verify.core.public_keys import public_key_flaw
 from dask_verify.errors import InputError, SignatureError
 
 #: The name under which the coordinator's own recomputation is counted; no domain may take it.
@@ -69,7 +71,8 @@ class Domain:
     Raises
     ------
     InputError
-        For an empty or reserved name, or a key that is not an Ed25519 public key.
+        For an empty or reserved name, or a key that is not a good Ed25519 public key
+        (`dask_verify.core.public_keys`).
 
     Examples
     --------
@@ -87,11 +90,8 @@ class Domain:
             raise InputError(
                 f"expected a non-empty domain name other than {COORDINATOR!r}, got {self.name!r}"
             )
-        if not isinstance(self.public_key, bytes) or len(self.public_key) != 32:
-            raise InputError(
-                f"domain {self.name!r}: expected a raw Ed25519 public key of 32 bytes,"
-                f" got {type(self.public_key).__name__}"
-            )
+        if flaw := public_key_flaw(self.public_key):
+            raise InputError(f"domain {self.name!r}: expected {flaw[0]}, got {flaw[1]}")
         object.__setattr__(self, "environment", MappingProxyType(dict(self.environment)))
 
     def __hash__(self) -> int:

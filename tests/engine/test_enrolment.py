@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 
 import dask
@@ -198,3 +199,12 @@ def test_a_configured_trust_file_that_is_none_is_an_error(tmp_path):
         pytest.raises(TrustError, match="a file to read"),
     ):
         domains_of(Client())
+
+
+@pytest.mark.parametrize("trust", [OPEN, NAMED])
+def test_a_trust_file_that_checks_no_receipt_is_told_of(trust, key, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
+    enrol(Client(), trust=trust, coordinator=key)
+    enrol(Client(), OPEN.domains)
+    assert caplog.text.count("receipts cannot be checked with it") == (trust is OPEN)
+    assert ("dask verify enroll TRUSTFILE coordinator.toml" in caplog.text) == (trust is OPEN)

@@ -12,29 +12,63 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_verify.engine import membership
-from dask_verify.engine.membership import CONTEXT, PROOF, Doorkeeper, prover, statement
+from dask_verify.engine.membership import (
+    CHALLENGE,
+    CONTEXT,
+    OUTCOME,
+    PROOF,
+    Doorkeeper,
+    listener,
+    prover,
+    statement,
+)
 from dask_verify.errors import InputError
 from dask_verify.protocol.domain import Domain, Identity
 
 ALICE, BOB = (Identity(name, name[:1].encode() * 32) for name in ("alice", "bob"))
 DOMAINS = [Domain(i.name, i.public_key, {"python": "3"}) for i in (ALICE, BOB)]
 HERE, THERE = "tcp://10.0.0.1:1", "tcp://10.0.0.2:2"
+SCHEDULER, OTHER = "tcp://10.0.0.9:8786", "tcp://10.0.0.8:8786"
+
+
+def connected(address, reached=SCHEDULER):
+    """The connection of a worker as one end sees it."""
+    comm = SimpleNamespace(local_address=address, peer_address=reached, closed=lambda: False)
+    return SimpleNamespace(comm=comm)
+
+
+def worker_at(address, sent, contact=None, reached=SCHEDULER):
+    return SimpleNamespace(
+        contact_address=contact,
+        address=address,
+        batched_send=sent.append,
+        batched_stream=connected(address, reached),
+    )
+
+
+def scheduler(address=SCHEDULER):
+    return SimpleNamespace(id="Scheduler-1", stream_handlers={}, stream_comms={}, address=address)
 
 
 class Net:
     """A scheduler and what it sends to whom; workers answer when the test lets them."""
 
-    def __init__(self, monkeypatch, domains=DOMAINS):
+    def __init__(self, monkeypatch, domains=DOMAINS, addresses=()):
         self.admitted = []
         self.asked = {}
+        self.outcomes = {}
         self.told = asyncio.Event()
-        self.scheduler = SimpleNamespace(id="Scheduler-1", stream_handlers={})
-        self.door = Doorkeeper(domains, lambda *who: self.admitted.append(who))
+        self.scheduler = scheduler()
+        self.door = Doorkeeper(domains, lambda *who: self.admitted.append(who), addresses)
         self.door.start(self.scheduler)
         monkeypatch.setattr(membership, "tell", self.tell)
 
     async def tell(self, scheduler, address, message):
         assert scheduler is self.scheduler
+        if message["op"] == OUTCOME:
+            self.outcomes.setdefault(address, []).append(message["reason"])
+            return
+        assert message["op"] == CHALLENGE
         self.asked.setdefault(address, []).append(message)
         self.told.set()
 
@@ -44,10 +78,10 @@ class Net:
         await self.told.wait()
         return self.asked[address][-1]
 
-    def answers(self, address, identity, message):
-        """What a worker at an address sends down its connection."""
+    def answers(self, address, identity, message, reached=SCHEDULER):
+        """What a worker at an address sends down its connection to a scheduler."""
         sent = []
-        worker = SimpleNamespace(contact_address=None, address=address, batched_send=sent.append)
+        worker = worker_at(address, sent, reached=reached)
         op = {key: value for key, value in message.items() if key != "op"}
         assert prover(worker, identity)(**op) is None
         return sent
@@ -174,7 +208,7 @@ def test_a_signature_in_another_context_is_none(play):
     async def story(net):
         message = await net.challenge(HERE, "alice")
         (proof,) = net.answers(HERE, ALICE, message)
-        payload = statement(message["nonce"], HERE, "Scheduler-1")
+        payload = statement(message["nonce"], HERE, "Scheduler-1", SCHEDULER)
         net.receive(HERE, {**proof, "signature": ALICE.sign("commitment", payload)})
         assert net.admitted == []
         assert ALICE.sign(CONTEXT, payload) == proof["signature"]
@@ -182,7 +216,7 @@ def test_a_signature_in_another_context_is_none(play):
     play(story)
 
 
-@pytest.mark.parametrize("field", ["nonce", "address", "signature"])
+@pytest.mark.parametrize("field", ["nonce", "address", "reached", "signature"])
 @pytest.mark.parametrize("value", [None, 3, "", b"", "x", b"x" * 32, b"x" * 64, [1], "a" * 9999])
 def test_what_is_no_proof_raises_nothing_and_lets_nobody_in(play, field, value):
     async def story(net):
@@ -200,26 +234,162 @@ def test_no_changed_signature_lets_anybody_in(change, at):
     async def story():
         admitted = []
         door = Doorkeeper(DOMAINS, lambda *who: admitted.append(who))
-        door.start(SimpleNamespace(id="Scheduler-1", stream_handlers={}))
+        door.start(scheduler())
         claim = door._claims[HERE] = membership._Claim("alice")
-        good = ALICE.sign(CONTEXT, statement(claim.nonce, HERE, "Scheduler-1"))
+        good = ALICE.sign(CONTEXT, statement(claim.nonce, HERE, "Scheduler-1", SCHEDULER))
         bad = good[: at % 64] + change + good[at % 64 + len(change) :]
-        door.proof(HERE, claim.nonce, HERE, bad)
+        door._inform = informed
+        door.proof(HERE, claim.nonce, HERE, SCHEDULER, bad)
         assert admitted == ([(HERE, "alice")] if bad == good else [])
+
+    async def informed(address, reason):
+        pass
 
     asyncio.run(story())
 
 
-def test_silence_ends_with_the_deadline(play, monkeypatch, warnings):
+def test_a_late_proof_is_as_good_and_nobody_waits_for_it(play, monkeypatch, warnings):
+    """The worker was busy; it is asked again, the same question, until it answers or leaves."""
+
     async def story(net):
         monkeypatch.setattr(membership, "DEADLINE", 0.01)
         message = await net.challenge(HERE, "alice")
         await net.door.settled()
+        await net.door.settled(everybody=True)
+        assert net.admitted == []
+        net.told.clear()
+        await net.told.wait()
+        assert net.asked[HERE][-1] == message
         net.receive(HERE, *net.answers(HERE, ALICE, message))
+        assert net.admitted == [(HERE, "alice")]
+
+    play(story)
+    assert warnings.text.count("no proof of its key") == 1
+
+
+def test_who_could_not_be_asked_is_asked_again(play, monkeypatch, warnings):
+    async def busy(scheduler, address, message):
+        monkeypatch.setattr(membership, "tell", net_of.pop().tell)
+        raise OSError("busy")
+
+    net_of = []
+
+    async def story(net):
+        monkeypatch.setattr(membership, "DEADLINE", 0.01)
+        monkeypatch.setattr(membership, "tell", busy)
+        net_of.append(net)
+        message = await net.challenge(HERE, "alice")
+        net.receive(HERE, *net.answers(HERE, ALICE, message))
+        assert net.admitted == [(HERE, "alice")]
+
+    play(story)
+    assert "cannot be asked" in warnings.text
+
+
+def test_a_silent_claim_delays_nobody_once_its_domain_is_there(play):
+    async def story(net):
+        silent, member, other = THERE, HERE, "tcp://10.0.0.3:3"
+        await net.challenge(silent, "alice")
+        waiting = asyncio.create_task(net.door.settled())
+        await asyncio.sleep(0)
+        message = await net.challenge(member, "alice")
+        net.receive(member, *net.answers(member, ALICE, message))
+        await waiting
+        await net.door.settled()
+
+        # Who wants all of them waits; and a domain that lost its last member is waited for.
+        everybody = asyncio.create_task(net.door.settled(everybody=True))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not everybody.done()
+        net.door.forget(member)
+        again = asyncio.create_task(net.door.settled())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not again.done()
+        message = await net.challenge(other, "alice")
+        net.receive(other, *net.answers(other, ALICE, message))
+        await again
+        net.door.forget(silent)
+        await everybody
+
+    play(story)
+
+
+def test_a_member_that_works_for_another_scheduler_proves_nothing_here(play, warnings):
+    """An impostor registers here with its address, and sends on what it proves over there."""
+
+    async def story(net):
+        net.scheduler.stream_comms[HERE] = connected(SCHEDULER)
+        message = await net.challenge(HERE, "alice")
+        (proof,) = net.answers(HERE, ALICE, message, reached=OTHER)
+        net.receive(HERE, proof)
+        assert net.admitted == []
+        message = await net.challenge(HERE, "alice")
+        (proof,) = net.answers(HERE, ALICE, message, reached=OTHER)
+        net.receive(HERE, {**proof, "reached": SCHEDULER})
         assert net.admitted == []
 
     play(story)
-    assert "no proof of its key" in warnings.text
+    assert f"its proof is for the scheduler at {OTHER}" in warnings.text
+    assert "--reached-as" in warnings.text
+    assert "does not verify" in warnings.text
+
+
+def test_a_scheduler_has_several_addresses(play):
+    """Its own, that of the very connection, and those that it is told."""
+    local, proxy = "tcp://192.168.0.1:8786", "tcp://10.9.9.9:80"
+
+    async def story(net):
+        net.scheduler.stream_comms[HERE] = connected(local)
+        for reached in (SCHEDULER, local, proxy):
+            message = await net.challenge(HERE, "alice")
+            net.receive(HERE, *net.answers(HERE, ALICE, message, reached=reached))
+            net.door.forget(HERE)
+        # Another worker's connection, or one whose end is what the other side says.
+        net.scheduler.stream_comms[HERE] = connected(OTHER)
+        net.scheduler.stream_comms[THERE] = connected(OTHER.replace("tcp", "ws"))
+        for reached in (OTHER, OTHER.replace("tcp", "ws")):
+            message = await net.challenge(THERE, "alice")
+            net.receive(THERE, *net.answers(THERE, ALICE, message, reached=reached))
+        assert net.admitted == [(HERE, "alice")] * 3
+
+    play(story, addresses=[proxy])
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.1", "tcp://10.0.0.1", "nonsense://x:1", None, 3])
+def test_an_address_of_a_scheduler_has_a_port(address):
+    with pytest.raises(InputError, match="address of the scheduler: expected one such as"):
+        Doorkeeper(DOMAINS, print, [address])
+
+
+def test_a_worker_is_told_what_came_of_its_proof(play):
+    async def story(net):
+        message = await net.challenge(HERE, "alice")
+        net.receive(HERE, *net.answers(HERE, ALICE, message))
+        message = await net.challenge(THERE, "alice")
+        net.receive(THERE, *net.answers(THERE, BOB, message))
+        net.door.challenge("tcp://10.0.0.3:3", "mallory")
+        while net.door._running:
+            await asyncio.wait(net.door._running)
+        assert net.outcomes[HERE] == [""]
+        assert net.outcomes[THERE] == ["its proof does not verify with the enrolled key"]
+        assert "not enrolled" in net.outcomes["tcp://10.0.0.3:3"][0]
+
+    play(story)
+
+
+def test_a_worker_logs_what_it_is_told(warnings):
+    warnings.set_level(logging.INFO, "distributed.dask_verify")
+    told = listener("alice")
+    told("")
+    told("no\x1b[2J")
+    for nonsense in (None, 3, b"x", "x" * 1001, [""]):
+        told(nonsense)
+    assert [record.levelname for record in warnings.records] == ["INFO", "WARNING"]
+    assert "Domain alice: key proven" in warnings.text
+    assert "Domain alice: not a member" in warnings.text
+    assert "\x1b" not in warnings.text
 
 
 def test_who_cannot_be_asked_stays_outside(play, monkeypatch, warnings):
@@ -228,6 +398,7 @@ def test_who_cannot_be_asked_stays_outside(play, monkeypatch, warnings):
 
     async def story(net):
         monkeypatch.setattr(membership, "tell", gone)
+        monkeypatch.setattr(membership, "DEADLINE", 0.01)
         net.door.challenge(HERE, "alice")
         await net.door.settled()
         assert net.admitted == []
@@ -275,21 +446,34 @@ def test_who_comes_later_is_not_waited_for(play):
 )
 def test_a_member_signs_nothing_but_challenges(challenge):
     sent = []
-    worker = SimpleNamespace(contact_address=HERE, address=THERE, batched_send=sent.append)
-    prover(worker, ALICE)(**challenge)
+    prover(worker_at(THERE, sent), ALICE)(**challenge)
     assert sent == []
 
 
-def test_a_member_signs_the_address_that_it_registered_with():
+@pytest.mark.parametrize("lost", ["stream", "comm", "closed"])
+def test_a_member_without_a_connection_signs_nothing(lost):
     sent = []
-    worker = SimpleNamespace(contact_address=HERE, address=THERE, batched_send=sent.append)
+    worker = worker_at(THERE, sent)
+    if lost == "stream":
+        worker.batched_stream = None
+    elif lost == "comm":
+        worker.batched_stream.comm = None
+    else:
+        worker.batched_stream.comm.closed = lambda: True
     prover(worker, ALICE)(bytes(32), "s")
+    assert sent == []
+
+
+def test_a_member_signs_the_address_that_it_registered_with_and_where_it_connected_to():
+    sent = []
+    prover(worker_at(THERE, sent, contact=HERE), ALICE)(bytes(32), "s")
     assert sent == [
         {
             "op": PROOF,
             "nonce": bytes(32),
             "address": HERE,
-            "signature": ALICE.sign(CONTEXT, statement(bytes(32), HERE, "s")),
+            "reached": SCHEDULER,
+            "signature": ALICE.sign(CONTEXT, statement(bytes(32), HERE, "s", SCHEDULER)),
         }
     ]
 

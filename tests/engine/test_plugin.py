@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import dask
 import pytest
-from distributed import Event, wait
+from distributed import Event, Worker, wait
+from distributed import Scheduler as DistributedScheduler
+from distributed.core import connect
 
 from dask_verify.engine import membership
 from dask_verify.engine import plugin as plugins
 from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.membership import PROOF
 from dask_verify.engine.plugin import NOWHERE, DomainPlugin, claimed_domain
 from dask_verify.engine.worker import VerifyWorker
 from dask_verify.errors import InputError
@@ -28,6 +31,9 @@ class Scheduler(SimpleNamespace):
             tasks={},
             handlers={},
             stream_handlers={},
+            plugins={},
+            stream_comms={},
+            address="tcp://10.0.0.9:8786",
             id="Scheduler-1",
         )
 
@@ -194,6 +200,17 @@ def test_enrolled_domains_have_distinct_names(domains):
         DomainPlugin(domains=domains)
 
 
+def test_a_second_plugin_is_no_quiet_way_to_go_without_proofs(plugin, strict):
+    """Dask drops an idempotent one without a word, and replaces what is not by what is new."""
+    assert plugin.idempotent
+    assert not strict.idempotent
+    there = Scheduler()
+    there.plugins["of any name"] = plugin
+    with pytest.raises(InputError, match="expected a scheduler without a DomainPlugin"):
+        asyncio.run(strict.start(there))
+    assert there.handlers == there.stream_handlers == {}
+
+
 # --- on a real scheduler ----------------------------------------------------------------------
 
 
@@ -301,3 +318,62 @@ def test_an_impostor_gets_neither_the_domain_nor_a_task(monkeypatch):
         wait(run_in(client, "alice", graph, graph))
         where = client.sync(client.scheduler.verify_provenance, keys=list(graph))
         assert {tuple(entry) for entry in where} <= {(a, "alice") for a in members["alice"]}
+
+
+@pytest.mark.cluster
+def test_a_relayed_proof_lets_nobody_in():
+    """Alice's worker serves a scheduler of bob's, too; he registers here with its address there.
+
+    What it proves over there reaches bob, and he sends it here, on his own connection.
+    """
+
+    async def story():
+        alice = Domain("alice", ALICE.public_key)
+        quiet = {"port": 0, "dashboard_address": ":0", "host": "127.0.0.1"}
+        here = DistributedScheduler(plugins=[DomainPlugin(domains=[alice])], **quiet)
+        bobs = DistributedScheduler(**quiet)
+        member = VerifyWorker("alice", ALICE.private_bytes())
+        async with here, bobs:
+            got = asyncio.Queue()
+            bobs.stream_handlers[PROOF] = lambda worker="", **proof: got.put_nowait(proof)
+            options = {"host": "127.0.0.1", "plugins": [member], "dashboard_address": ":0"}
+            async with Worker(bobs.address, **options) as worker:
+                comm = await connect(here.address)
+                await comm.write(registration(worker.address))
+                assert (await comm.read())["status"] == "OK"
+                proof = await asyncio.wait_for(got.get(), 10)
+                assert proof["reached"] == bobs.address
+                await comm.write([{"op": PROOF, **proof}])
+                members = await asyncio.wait_for(here.plugins[plugins.NAME].settled(), 10)
+                assert members == {}
+                comm.abort()
+
+    asyncio.run(story())
+
+
+def registration(address):
+    metrics = {
+        "bandwidth": {"total": 1, "workers": {}, "types": {}},
+        "spilled_bytes": {"memory": 0, "disk": 0},
+        "event_loop_interval": 0.02,
+        "task_counts": {},
+        "digests_total_since_heartbeat": {},
+        "host_disk_io": {},
+    } | dict.fromkeys(("memory", "managed_bytes", "cpu", "time", "num_fds"), 0)
+    return {
+        "op": "register-worker", "reply": False, "address": address, "status": "running",
+        "nthreads": 1, "name": "bobs", "now": 0, "resources": {"domain:alice": 1},
+        "memory_limit": 1 << 30, "local_directory": "/tmp", "services": {}, "nanny": "",
+        "pid": 1, "versions": {}, "extra": {}, "metrics": metrics, "server_id": "bobs",
+        "stimulus_id": "x",
+    }  # fmt: skip
+
+
+@pytest.mark.cluster
+def test_a_registered_plugin_is_not_replaced_by_one_with_domains(shared_cluster):
+    client = shared_cluster.get_client()
+    before = client.sync(client.scheduler.verify_domains)
+    client.register_plugin(DomainPlugin())  # ignored by Dask: there is one
+    with pytest.raises(InputError, match="expected a scheduler without a DomainPlugin"):
+        client.register_plugin(DomainPlugin(domains=shared_cluster.domains))
+    assert client.sync(client.scheduler.verify_domains) == before

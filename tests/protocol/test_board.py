@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from script import R0, Script
 
-from dask_verify.protocol.board import _CONTAINERS, _SLOTS, TaskState
+from dask_verify.errors import InputError
+from dask_verify.protocol.board import _CONTAINERS, _SLOTS, Plan, TaskState
+from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import MAP, Task, Verdict
+from dask_verify.protocol.policy import Policy
 
 
 @pytest.mark.parametrize("name", _CONTAINERS)
@@ -69,3 +72,14 @@ def hasattr_bare(slot: Any, state: TaskState) -> bool:
     except AttributeError:
         return False
     return True
+
+
+def test_one_key_under_two_names_is_named() -> None:
+    """Whoever enrolled twice would count twice; the message says who to ask."""
+    alice, carol = Identity.generate("alice"), Identity.generate("carol")
+    twice = Domain("alice", alice.public_key), Domain("bob\x1b", alice.public_key)
+    domains = (Domain("carol", carol.public_key), *twice)
+    with pytest.raises(InputError, match=r"for 'alice' and 'bob\\x1b'; they would count twice"):
+        Plan(b"job", Policy(), domains, maps=1, reduces=1)
+    with pytest.raises(InputError, match="a name for each, got 'carol' 2 times"):
+        Plan(b"job", Policy(), (domains[0], domains[0]), maps=1, reduces=1)

@@ -6,15 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from partitions import commit, partition
 from simulator import make_plan, recompute, serve
 
-from dask_verify.core.canonical import encode_frame, encode_records
+from dask_verify.core.canonical import encode_records
 from dask_verify.core.seal import INPUT, SealedPartition
 from dask_verify.protocol.dispute import (
     AskLeaves,
@@ -23,9 +19,8 @@ from dask_verify.protocol.dispute import (
     Recompute,
     Recomputed,
     arbitrate,
-    compare_leaves,
 )
-from dask_verify.protocol.messages import MAP, REDUCE, Finding, Sample, Task
+from dask_verify.protocol.messages import MAP, REDUCE, Finding, Task
 from dask_verify.protocol.quorum import Claim
 
 PLAN = make_plan("a", "b")
@@ -119,11 +114,6 @@ def test_inputs_that_nobody_vouches_for_are_not_given_to_the_referee() -> None:
     finding = bench.settle(right, wrong, vouched=False)
     assert bench.recomputed == [None]
     assert finding.wrong == {wrong.digest}
-
-
-def test_a_leaf_of_more_rows_than_anybody_can_read_has_no_sample() -> None:
-    endless = encode_frame(pd.DataFrame(index=pd.RangeIndex(2**40)))
-    assert compare_leaves(endless, encode_frame(pd.DataFrame({"x": [1]}))) is None
 
 
 def test_without_recomputation_a_divergence_is_only_located() -> None:
@@ -300,42 +290,12 @@ def test_a_million_rows_cost_less_than_64_kib_of_hashes() -> None:
 # --- samples --------------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(0, 2), max_size=4), st.lists(st.integers(0, 2), max_size=4))
-def test_the_first_differing_record_is_shown(one: list[int], other: list[int]) -> None:
-    sample = compare_leaves(encode_records(one), encode_records(other))
-    if one == other:
-        return
-    padded = [[*map(repr, x), *["(no record)"] * (4 - len(x))] for x in (one, other)]
-    at = next(i for i in range(4) if padded[0][i] != padded[1][i])
-    assert sample == Sample(at, padded[0][at], padded[1][at])
-
-
-def test_frames_are_compared_row_by_row() -> None:
-    one = pd.DataFrame({"x": [1, 2], "y": ["a", "b"]})
-    other = one.assign(y=["a", "c"])
-    sample = compare_leaves(encode_frame(one), encode_frame(other))
-    assert sample == Sample(1, "1: x=2, y='b'", "1: x=2, y='c'")
-
-
-def test_frames_that_look_alike_are_told_apart_by_their_dtypes() -> None:
-    one = pd.DataFrame({"x": np.array([1], dtype="int32")})
-    sample = compare_leaves(encode_frame(one), encode_frame(one.astype("int8")))
-    assert sample is not None
-    assert "int32" in sample.one
-    assert "int8" in sample.other
-
-
-@pytest.mark.parametrize("leaf", [b"", b"garbage", b"\xff" * 40])
-def test_leaves_that_cannot_be_read_have_no_sample(leaf: bytes) -> None:
-    assert compare_leaves(encode_records(["a"]), leaf) is None
-
-
 def test_a_record_that_cannot_be_shown_does_not_stop_an_arbitration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(leaf: bytes) -> Any:
         raise RecursionError("a liar's record")
 
-    monkeypatch.setattr("dask_verify.protocol.dispute.decode_leaf", broken)
+    monkeypatch.setattr("dask_verify.protocol.records.decode_leaf", broken)
     bench, right, wrong = court(R0)
     assert bench.settle(right, wrong).wrong == {wrong.digest}

@@ -63,3 +63,17 @@ def test_a_private_key_comes_back_and_is_never_shown() -> None:
 
 def test_the_environment_names_what_may_explain_a_difference() -> None:
     assert {"python", "machine", "numpy", "pandas", "pyarrow"} <= set(environment())
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (bytes(32), "small order"),
+        (b"\x01" + bytes(31), "small order"),
+        (b"\xff" * 32, "another encoding"),
+        (b"\x02" + bytes(31), "expected a point of the curve"),
+    ],
+)
+def test_a_key_that_is_nobodys_is_refused(key: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=f"domain 'alice': .*{message}"):
+        Domain("alice", key)

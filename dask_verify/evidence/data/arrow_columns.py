@@ -116,6 +116,20 @@ def _first(values: np.ndarray[Any, Any]) -> type | None:
 # --- reading ---------------------------------------------------------------------------------
 
 
+def check_kind(kind: pa.DataType, dtype: Any, where: str) -> None:
+    """Refuse a type none of whose columns can become an array of a dtype."""
+    if pt.is_dictionary(kind) or pt.is_run_end_encoded(kind):
+        kind = kind.value_type
+    if isinstance(dtype, pd.CategoricalDtype):
+        good = not pt.is_nested(kind)
+    elif isinstance(dtype, np.dtype) and dtype.kind == "O":
+        good = _is_object(kind)
+    else:
+        good = _kin(kind, _arrow_type(dtype))
+    if not good:
+        raise _lost(kind, dtype, where)
+
+
 def from_arrow(column: pa.ChunkedArray, dtype: Any, where: str) -> Any:
     """Return the array of a dtype that has the values of an Arrow column, or refuse it."""
     try:
@@ -124,12 +138,12 @@ def from_arrow(column: pa.ChunkedArray, dtype: Any, where: str) -> Any:
     except ARROW_ERRORS as error:
         if isinstance(error, DataError):
             raise
-        raise _lost(column, dtype, where, f" ({error!s:.200})") from None
+        raise _lost(column.type, dtype, where, f" ({error!s:.200})") from None
 
 
-def _lost(column: Any, dtype: Any, where: str, why: str = "") -> DataError:
+def _lost(kind: pa.DataType, dtype: Any, where: str, why: str = "") -> DataError:
     return DataError(
-        f"{where}: expected values of dtype {dtype!s:.80}, got Arrow {column.type!s:.80}, which"
+        f"{where}: expected values of dtype {dtype!s:.80}, got Arrow {kind!s:.80}, which"
         f" cannot become it without a change{why}"
     )
 
@@ -149,7 +163,7 @@ def _from_arrow(column: pa.ChunkedArray, dtype: Any, where: str) -> Any:
         plain = column.fill_null(False if pt.is_boolean(column.type) else 0).to_numpy()
         return dtype.construct_array_type()(np.array(plain), column.is_null().to_numpy())
     if column.null_count and isinstance(dtype, np.dtype) and dtype.kind in "biu":
-        raise _lost(column, dtype, where, f" ({column.null_count} of its values are missing)")
+        raise _lost(column.type, dtype, where, f" ({column.null_count} of its values are missing)")
     values = np.array(column.to_numpy())
     if isinstance(dtype, np.dtype):
         return values.astype(dtype, copy=False)
@@ -207,20 +221,26 @@ def _from_objects(column: pa.ChunkedArray, where: str) -> Any:
     kind = column.type
     if is_text(kind) or is_bytes(kind):
         values = column.to_numpy().tolist()
-    elif kind in _OBJECTS.values() or pt.is_integer(kind) or pt.is_null(kind):
+    elif _is_object(kind):
         values = column.to_pylist()
     else:
-        raise _lost(column, np.dtype(object), where)
+        raise _lost(kind, np.dtype(object), where)
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out
+
+
+def _is_object(kind: pa.DataType) -> bool:
+    """Whether Python objects of one of the known types come from an Arrow type."""
+    plain = kind in _OBJECTS.values() or pt.is_integer(kind) or pt.is_null(kind)
+    return plain or is_text(kind) or is_bytes(kind)
 
 
 def _cast(column: Any, target: pa.DataType, dtype: Any, where: str) -> Any:
     if column.type == target and not pt.is_nested(target):
         return column
     if not _kin(column.type, target):
-        raise _lost(column, dtype, where)
+        raise _lost(column.type, dtype, where)
     out = column.cast(target)
     if _is_number(column.type) and (pt.is_floating(column.type) or pt.is_floating(target)):
         _check_numbers(column, out, dtype, where)
@@ -234,11 +254,13 @@ def _check_numbers(before: Any, after: Any, dtype: Any, where: str) -> None:
     if pt.is_floating(before.type):
         same = pc.or_(same, pc.and_(pc.is_nan(before), pc.is_nan(back)))
     if pc.all(same).as_py() is False:
-        raise _lost(before, dtype, where)
+        raise _lost(before.type, dtype, where)
 
 
 def _kin(have: pa.DataType, want: pa.DataType) -> bool:
     """Whether a cast can be a mere change of representation."""
+    if pt.is_dictionary(have):
+        return _kin(have.value_type, want)
     if pt.is_null(have):
         return True
     if pt.is_timestamp(have) and pt.is_timestamp(want):
@@ -257,6 +279,8 @@ def _kin(have: pa.DataType, want: pa.DataType) -> bool:
 
 def _inner_kin(have: pa.DataType, want: pa.DataType) -> bool:
     """Inside of lists and structs, floats would be rounded without anybody looking."""
+    if pt.is_dictionary(have):
+        return _inner_kin(have.value_type, want)
     rounded = pt.is_floating(have) != pt.is_floating(want) or (
         pt.is_floating(have) and have.bit_width > want.bit_width
     )

@@ -14,7 +14,8 @@ from dask_verify.evidence.data.tables import read_parquet
 
 _PARQUET = b"PAR1"
 _WIDER = 8  #: times as many bytes as canonical ones may numbers take that another tool wrote
-_SLACK = 1 << 26
+_LONGER = 16  #: times as many bytes may JSON take that another tool wrote
+_SLACK, _SLACK_JSON = 1 << 26, 1 << 20
 
 
 def read_data(path: str | os.PathLike[str], shape: ResultShape) -> Any:
@@ -64,6 +65,7 @@ def _read(file: Any, shape: ResultShape) -> Any:
         raise DataError(f"expected {want} of a {shape.kind}, got {got}")
     file.seek(0)
     if not parquet:
-        return read_json_lines(file)
+        most = _LONGER * shape.nbytes + _SLACK_JSON if shape.nbytes else None
+        return read_json_lines(file, shape.records, most)
     limit = _WIDER * shape.nbytes + _SLACK if shape.nbytes else None
     return read_parquet(file, shape.empty, shape.total, limit)

@@ -24,6 +24,12 @@ _NESTING = 100  #: levels, as in canonical bytes
 _DIGITS = 4000  #: of a number: Python turns more into an int only slowly, or not at all
 _WHOLE = 1 << 63  #: below which whole numbers are plain: other tools round larger ones
 
+_MARKS = (b",", b"[", b"{")
+_MARKED = 4
+"""Of a quarter of the bytes that a file may have, each can begin a value: values take far more
+memory than their text. In canonical bytes, of which JSON is allowed many, none takes less than one.
+"""
+
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
@@ -64,13 +70,19 @@ def write_json_lines(pairs: Iterable[tuple[Any, Any]], file: IO[bytes]) -> None:
         file.write(line + b"\n")
 
 
-def read_json_lines(file: IO[bytes]) -> list[tuple[Any, Any]]:
+def read_json_lines(
+    file: IO[bytes], records: int | None = None, limit: int | None = None
+) -> list[tuple[Any, Any]]:
     r"""Read what `write_json_lines` wrote.
 
     Parameters
     ----------
     file : binary file
         Where to read; blank lines are skipped.
+    records : int, optional
+        Most pairs that are read.
+    limit : int, optional
+        Most bytes of the file.
 
     Returns
     -------
@@ -79,7 +91,7 @@ def read_json_lines(file: IO[bytes]) -> list[tuple[Any, Any]]:
     Raises
     ------
     DataError
-        If a line is not a pair; names its number, from 1.
+        If a line is not a pair, or there are too many; names its number, from 1.
 
     Examples
     --------
@@ -87,7 +99,14 @@ def read_json_lines(file: IO[bytes]) -> list[tuple[Any, Any]]:
     >>> read_json_lines(io.BytesIO(b'["a", {"$tuple": [1, 2.0]}]\n'))
     [('a', (1, 2.0))]
     """
-    return [_pair(line, number) for number, line in _lines(file) if not line.isspace()]
+    pairs: list[tuple[Any, Any]] = []
+    for number, line in _lines(file, limit):
+        if line.isspace():
+            continue
+        if records is not None and len(pairs) >= records:
+            raise _bad(number, f"at most {records} pairs", "another one")
+        pairs.append(_pair(line, number))
+    return pairs
 
 
 # --- writing ---------------------------------------------------------------------------------
@@ -170,12 +189,21 @@ _WRITERS: dict[type, Callable[[Any, int], Any]] = {
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := file.readline(LINE + 1):
+def _lines(file: IO[bytes], limit: int | None) -> Iterator[tuple[int, bytes]]:
+    """Yield lines and their numbers; read no more than there may be."""
+    number = read = marks = 0
+    most = LINE if limit is None else min(LINE, limit)
+    while line := file.readline(most + 1):
         number += 1
-        if len(line) > LINE:
-            raise _bad(number, f"a line of at most {LINE} bytes", "a longer one")
+        read += len(line)
+        if len(line) > most:
+            what = "a line" if most == LINE else f"{limit} bytes in all, and so a line"
+            raise _bad(number, f"{what} of at most {most} bytes", "a longer one")
+        if limit is not None:
+            most = min(LINE, limit - read)
+            marks += sum(map(line.count, _MARKS))
+            if marks > limit // _MARKED:
+                raise _bad(number, f"at most {limit // _MARKED} values up to here", marks)
         yield number, line
 
 

@@ -8,7 +8,7 @@ concatenated since then does not matter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,6 +149,34 @@ def frame_shape(
     )
 
 
+def row_order(frame: pd.DataFrame, by: Sequence[str]) -> list[int]:
+    """Return where each row of the sorted frame stood before.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    by : sequence of str
+        Columns or index levels.
+
+    Raises
+    ------
+    DataError
+        If it has no such column or level.
+    """
+    import pandas as pd
+
+    missing = set(by) - {*frame.columns, *frame.index.names}
+    if missing:
+        raise DataError(
+            f"data: expected the keys {list(by)}, got a frame without {sorted(missing)}"
+        )
+    levels = frame.index.get_level_values
+    keys = [frame[k].array if k in frame.columns else levels(k).array for k in by]
+    keyed = pd.DataFrame(dict(enumerate(keys)))
+    found: list[int] = keyed.sort_values(list(keyed.columns), kind="stable").index.tolist()
+    return found
+
+
 def has_categories(meta: pd.DataFrame) -> bool:
     """Whether a frame has categories, in columns or index: leaves may have others.
 
@@ -247,16 +275,38 @@ def _buckets(pairs: list[Any], buckets: int) -> Iterator[int]:
 
 
 def _frame_hashes(frame: Any, shape: ResultShape) -> Iterator[bytes]:
+    """Hash the leaves form by form: each form is looked at once, however often it changes."""
     frame = _leaf_order(frame, shape)
-    forms: dict[int, pd.DataFrame] = {}
-    start = 0
-    for number, counts in _batches(shape):
-        if number not in forms:
-            forms[number] = shape.form(number)
-        stop = start + sum(counts)
-        fitted = fit(frame.iloc[start:stop], forms[number])
-        yield from map(BLAKE3.leaf, encode_frames(fitted, [0, *accumulate(counts)]))
-        start = stop
+    counts = np.array(shape.counts, np.int64)
+    starts = np.cumsum(counts) - counts
+    formed = np.fromiter(chain.from_iterable(shape.formed), np.int64)
+    formed = formed if formed.size else np.zeros(len(counts), np.int64)
+    hashes = np.empty(len(counts), dtype=object)
+    for number, leaves in _groups(formed):
+        form = shape.form(number)
+        empty = leaves[counts[leaves] == 0]
+        if empty.size:
+            hashes[empty] = BLAKE3.leaf(encode_frame(fit(frame.iloc[:0], form)))
+        for batch in _batches(leaves[counts[leaves] > 0], counts):
+            rows = _rows(frame, starts[batch], counts[batch])
+            bounds = [0, *accumulate(counts[batch].tolist())]
+            hashes[batch] = list(map(BLAKE3.leaf, encode_frames(fit(rows, form), bounds)))
+    return iter(hashes)
+
+
+def _groups(formed: Any) -> Iterator[tuple[int, Any]]:
+    """Yield each number, and the places where it stands, in order."""
+    order = np.argsort(formed, kind="stable")
+    numbers, first = np.unique(formed[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, first[1:]), strict=True)
+
+
+def _rows(frame: Any, starts: Any, counts: Any) -> Any:
+    """Return rows of leaves, one leaf behind the other."""
+    before = np.cumsum(counts) - counts
+    if (starts - before == starts[0]).all():
+        return frame.iloc[starts[0] : starts[0] + counts.sum()]
+    return frame.take(np.repeat(starts - before, counts) + np.arange(counts.sum()))
 
 
 def _leaf_order(frame: Any, shape: ResultShape) -> Any:
@@ -273,19 +323,13 @@ def _leaf_order(frame: Any, shape: ResultShape) -> Any:
     return frame.take(places)
 
 
-def _batches(shape: ResultShape) -> Iterator[tuple[int, list[int]]]:
-    """Yield the rows of consecutive leaves of one form, not too many at a time."""
-    numbers = [number for partition in shape.formed for number in partition]
-    batch: list[int] = []
-    rows, current = 0, 0
-    for place, count in enumerate(shape.counts):
-        number = numbers[place] if numbers else 0
-        full = rows + count > _BATCH or len(batch) >= _BATCH_LEAVES
-        if batch and (number != current or full):
-            yield current, batch
-            batch, rows = [], 0
-        current = number
-        batch.append(count)
+def _batches(leaves: Any, counts: Any) -> Iterator[Any]:
+    """Cut leaves so that not too many rows are encoded at a time."""
+    first = rows = 0
+    for place, count in enumerate(counts[leaves].tolist()):
+        if place > first and (rows + count > _BATCH or place - first >= _BATCH_LEAVES):
+            yield leaves[first:place]
+            first, rows = place, 0
         rows += count
-    if batch:
-        yield current, batch
+    if first < len(leaves):
+        yield leaves[first:]

@@ -7,7 +7,7 @@ checked so that a bad one costs an error, and neither time nor memory without bo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 LEAVES = 1 << 22
 """Most leaves of a result, which are hashed even where they are empty."""
 _ROWS = 1 << 48
+_FORM_COLUMNS = 1 << 18  #: columns of all forms together: each takes time, and hardly any bytes
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class ResultShape:
     formed : tuple of tuple of int
         Of a frame with `forms`: for each leaf 0 for `meta`, or ``i`` for ``forms[i - 1]``.
     nbytes : int
-        Of a frame: canonical bytes of all leaves, which bound what is read; 0 if not known.
+        Canonical bytes of all leaves, which bound what is read; 0 if not known.
+    records : int, optional
+        Of a bag: most pairs that are read.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class ResultShape:
     forms: tuple[bytes, ...] = ()
     formed: tuple[tuple[int, ...], ...] = ()
     nbytes: int = 0
+    records: int | None = None
 
     @property
     def run(self) -> int:
@@ -105,21 +109,36 @@ class ResultShape:
         DataError
             If they do not.
         """
+        _ = self._sound
+
+    @cached_property
+    def _sound(self) -> bool:
+        """Whether `check` passed: it is asked again and again, and forms take time."""
+        self._check()
+        return True
+
+    def _check(self) -> None:
         if self.kind not in ("bag", "frame"):
             raise _bad("the kind 'bag' or 'frame'", self.kind)
         if not _whole([self.partitions, self.buckets], 1, LEAVES):
             raise _bad(f"1 to {LEAVES} partitions and buckets", (self.partitions, self.buckets))
         if self.buckets % self.partitions:
             raise _bad(f"as many buckets in each of {self.partitions} partitions", self.buckets)
+        if not _whole([self.nbytes], 0, LARGEST):
+            raise _bad("a number of bytes", self.nbytes)
         if self.kind == "frame":
             self._check_frame()
-        elif self != ResultShape("bag", self.partitions, self.buckets):
+        elif replace(self, nbytes=0, records=None) != ResultShape(
+            "bag", self.partitions, self.buckets
+        ):
             raise _bad("a bag without anything of a frame", self)
+        elif self.records is not None and not _whole([self.records], 0, LARGEST):
+            raise _bad("a number of records", self.records)
 
     def _check_frame(self) -> None:
         self._check_leaves(self.rows, "rows", _ROWS)
-        if not _whole([self.nbytes], 0, LARGEST):
-            raise _bad("a number of bytes", self.nbytes)
+        if self.records is not None:
+            raise _bad("records of a bag only", self.records)
         if self.total > _ROWS:
             raise _bad(f"at most {_ROWS} rows", self.total)
         if self.order is not None:
@@ -128,9 +147,19 @@ class ResultShape:
             raise _bad("at most one form a leaf", self.forms)
         if self.forms or self.formed:
             self._check_leaves(self.formed, "forms", len(self.forms))
-        _ = self.empty
+        self._check_forms()
+
+    def _check_forms(self) -> None:
+        columns = _columns(self.empty)
+        if len(self.forms) * columns > _FORM_COLUMNS:
+            raise _bad(
+                f"at most {_FORM_COLUMNS} columns of forms (let the reducer return the same"
+                " categories in all buckets)",
+                f"{len(self.forms)} forms of {columns} columns and levels",
+            )
         for number in range(1, len(self.forms) + 1):
-            self.form(number)
+            if _columns(self.form(number)) != columns:
+                raise _bad(f"{columns} columns and levels in form {number}", "another number")
 
     def _check_leaves(self, table: Any, what: str, most: int) -> None:
         """Check one number a leaf, partition by partition."""
@@ -149,6 +178,10 @@ def _check_order(order: Any, total: int) -> None:
     good = isinstance(order, tuple) and len(order) == total and _whole(order, 0, total - 1)
     if not good or np.bincount(np.array(order, np.int64), minlength=total).max(initial=1) > 1:
         raise _bad(f"an order that has each of {total} rows once", order)
+
+
+def _columns(frame: pd.DataFrame) -> int:
+    return len(frame.columns) + int(frame.index.nlevels)
 
 
 def _empty(data: bytes, what: str) -> pd.DataFrame:

@@ -23,13 +23,12 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dask_verify.core.canonical.arrow_types import is_bytes, is_text
 from dask_verify.errors import DataError
-from dask_verify.evidence.data.arrow_columns import ARROW_ERRORS, from_arrow, to_arrow
+from dask_verify.evidence.data.arrow_columns import ARROW_ERRORS, check_kind, from_arrow, to_arrow
+from dask_verify.evidence.data.budget import Budget, Plan, check_footer, plan, spelled
 
 _COLUMNS = 100_000
 """Most columns of a file: each costs far more than its few bytes of metadata."""
@@ -86,7 +85,8 @@ def read_parquet(
     rows : int, optional
         How many rows there must be; seen before they are read.
     limit : int, optional
-        Most bytes that columns may take in memory; texts are counted before they are spelled out.
+        Most bytes that columns may take, apart from wider types and longer categories; counted
+        page by page before anything is decompressed, and again before texts are spelled out.
 
     Returns
     -------
@@ -111,15 +111,17 @@ def read_parquet(
 which cannot become it without a change
     """
     columns, levels = _names(meta)
+    names = columns + levels
     with _reading():
+        if limit is not None:
+            check_footer(file, len(names), limit)
         parquet = pq.ParquetFile(file)
         _check_rows(parquet.metadata, rows)
         counted = _check_names(parquet, meta, columns, levels)
-        texts = [f.name for f in parquet.schema_arrow if is_text(f.type) or is_bytes(f.type)]
-        # Dictionaries stay small where a file repeats one long text for every row.
-        table = pq.ParquetFile(file, read_dictionary=texts).read()
-        table.validate()
-        _check_size(table, limit)
+        _check_kinds(parquet.schema_arrow, meta, columns, [] if counted else levels)
+        many = parquet.metadata.num_rows
+        budget = None if limit is None else Budget.of(meta, names, limit, many)
+        table = _values(file, plan(parquet, file, budget), budget)
     _check_rows(table, rows)
     return _frame(table, meta, columns, None if counted else levels)
 
@@ -179,20 +181,6 @@ def _check_rows(holder: Any, rows: int | None) -> None:
         raise DataError(f"expected {rows} rows, got {holder.num_rows}")
 
 
-def _check_size(table: pa.Table, limit: int | None) -> None:
-    size = sum(map(_size, table.columns)) if limit is not None else 0
-    if limit is not None and size > limit:
-        raise DataError(f"expected columns of at most {limit} bytes, got {size}")
-
-
-def _size(column: pa.ChunkedArray) -> int:
-    """Return the bytes that a column takes without dictionaries."""
-    if not pt.is_dictionary(column.type) or pt.is_primitive(column.type.value_type):
-        return int(column.nbytes)
-    lengths = (pc.binary_length(c.dictionary).take(c.indices) for c in column.chunks)
-    return sum(pc.sum(one.cast(pa.int64())).as_py() or 0 for one in lengths)
-
-
 def _check_names(
     parquet: pq.ParquetFile, meta: pd.DataFrame, columns: list[str], levels: list[str]
 ) -> bool:
@@ -215,12 +203,70 @@ def _check_names(
     return counted
 
 
+def _check_kinds(
+    schema: pa.Schema, meta: pd.DataFrame, columns: list[str], levels: list[str]
+) -> None:
+    """Refuse columns that could not become what they must be, whatever is in them."""
+    for place, name in enumerate(columns):
+        where = f"column {meta.columns[place]!r}"
+        check_kind(schema.field(name).type, meta.dtypes.iloc[place], where)
+    for place, name in enumerate(levels):
+        where = f"index {meta.index.names[place]!r}"
+        check_kind(schema.field(name).type, meta.index.get_level_values(place).dtype, where)
+
+
 def _countable(meta: pd.DataFrame) -> bool:
     """Whether an index of this kind may be a RangeIndex."""
     return bool(meta.index.nlevels == 1 and meta.index.dtype == "int64")
 
 
 # --- reading ---------------------------------------------------------------------------------
+
+
+def _values(file: IO[bytes], how: Plan, budget: Budget | None) -> pa.Table:
+    """Read all columns; in pieces where texts may grow, or lie in lists."""
+    # Dictionaries stay small where a file repeats one long text for every row.
+    parquet = pq.ParquetFile(file, read_dictionary=how.dictionaries)
+    plain = pq.ParquetFile(file).schema_arrow
+    pieces, spent = [], (0, 0)
+    for piece in _pieces(parquet, how):
+        piece.validate()
+        spent = _spend(piece, budget, *spent)
+        pieces.append(_spelled(piece, plain, how) if how.pieces else piece)
+    return pa.concat_tables(pieces) if pieces else plain.empty_table()
+
+
+def _pieces(parquet: pq.ParquetFile, how: Plan) -> Iterator[pa.Table]:
+    if not how.pieces:
+        yield parquet.read()
+        return
+    for group in range(parquet.num_row_groups):
+        if how.batch is None:  # Arrow cannot put the dictionaries of two groups into one list
+            yield parquet.read_row_group(group)
+        else:
+            for batch in parquet.iter_batches(how.batch, row_groups=[group]):
+                yield pa.Table.from_batches([batch])
+
+
+def _spelled(piece: pa.Table, plain: pa.Schema, how: Plan) -> pa.Table:
+    """Spell out dictionaries in lists; all of them where each batch would keep a whole one."""
+    fields = [
+        field if how.batch is not None or pt.is_nested(field.type) else piece.schema.field(place)
+        for place, field in enumerate(plain)
+    ]
+    return piece.cast(pa.schema(fields, metadata=plain.metadata))
+
+
+def _spend(table: pa.Table, budget: Budget | None, plain: int, words: int) -> tuple[int, int]:
+    """Add what columns take once they are spelled out; refuse too much."""
+    if budget is None:
+        return plain, words
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        size = column.nbytes if name in budget.words else sum(map(spelled, column.chunks))
+        more = budget.sides(name, size)
+        plain, words = plain + more[0], words + more[1]
+    budget.check(plain, words)
+    return plain, words
 
 
 def _frame(

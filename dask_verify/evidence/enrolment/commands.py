@@ -5,7 +5,9 @@ Every call of ``dask`` imports this module, so all but click is imported inside 
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,22 +33,28 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--contact", metavar="TEXT", help="Whom to ask about this domain.")
 @click.option("--penalty", metavar="TEXT", help="What a wrong answer costs this domain.")
-def keygen(name: str, folder: Path, contact: str | None, penalty: str | None) -> None:
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Keep NAME.key, and write NAME.toml anew: with this machine's software, and with what it"
+    " says of contact and penalty unless these are given.",
+)
+def keygen(
+    name: str, folder: Path, contact: str | None, penalty: str | None, refresh: bool
+) -> None:
     """Make the key of a domain, and the enrolment to send to coordinators.
 
     NAME.key is the private key, for the domain's workers alone; NAME.toml has the public key and
-    what this machine's software is. Nothing is overwritten. The NAME `coordinator` makes the key
-    that signs receipts.
+    what this machine's software is. Nothing is overwritten without --refresh. The NAME
+    `coordinator` makes the key that signs receipts.
     """
     from dask_verify.errors import VerifyError
-    from dask_verify.protocol.domain import Identity
 
     if os.path.basename(name) != name or name.startswith((".", "-")) or not name:
         raise click.UsageError(f"NAME: expected one that can be a file's name, got {name!r}")
-    identity = Identity.generate(name)
     try:
-        entry = _entry(identity, contact, penalty)
-        key, enrolment = _write(folder, identity, entry)
+        write = _refresh if refresh else _make
+        identity, key, enrolment = write(folder, name, contact, penalty)
     except VerifyError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"public key  {identity.public_key.hex()}")
@@ -58,27 +66,97 @@ def keygen(name: str, folder: Path, contact: str | None, penalty: str | None) ->
 @click.argument("trust_file", type=_FILE, metavar="TRUSTFILE")
 @click.argument("enrolments", type=_FILE, nargs=-1, required=True, metavar="ENROLMENT...")
 @click.option("--replace", "replacing", is_flag=True, help="Let a name have another key now.")
-def enroll(trust_file: Path, enrolments: tuple[Path, ...], replacing: bool) -> None:
+@click.option(
+    "--coordinator",
+    "coordinating",
+    is_flag=True,
+    help="Let a file of any name say who signs receipts, not coordinator.toml alone.",
+)
+def enroll(
+    trust_file: Path, enrolments: tuple[Path, ...], replacing: bool, coordinating: bool
+) -> None:
     """Add what `dask verify keygen` wrote to a trust file, which is created if need be.
 
     A name that is there with another key is refused without --replace: ask its owner first, and
     not by the way that the enrolment came. Comments in the trust file are not kept.
     """
     from dask_verify.errors import VerifyError
-    from dask_verify.evidence.enrolment.trust import Trust, load_trust, save_trust
 
     try:
-        before = load_trust(trust_file) if os.path.lexists(trust_file) else Trust()
-        trust, changes = before, []
-        for path in enrolments:
-            entry = _enrolment(path)
-            changes.append(f"{entry.name}: {_change(trust.entry(entry.name), entry)}")
-            trust = trust.with_entry(entry, replacing)
-        if trust != before:
-            save_trust(trust_file, trust)
+        # Read before the lock: what cannot be read leaves no trace.
+        entries = [_enrolment(path, coordinating) for path in enrolments]
+        with _locked(trust_file):
+            changes = _enroll(trust_file, entries, replacing)
     except VerifyError as error:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(changes))
+
+
+def _enroll(trust_file: Path, entries: list[Entry], replacing: bool) -> list[str]:
+    from dask_verify.evidence.enrolment.trust import Trust, load_trust, save_trust
+
+    before = load_trust(trust_file) if os.path.lexists(trust_file) else Trust()
+    trust, changes = before, []
+    for entry in entries:
+        changes.append(f"{entry.name}: {_change(trust.entry(entry.name), entry)}")
+        trust = trust.with_entry(entry, replacing)
+    if trust != before:
+        save_trust(trust_file, trust)
+    return changes
+
+
+@contextlib.contextmanager
+def _locked(trust_file: Path) -> Iterator[None]:
+    """Exclude another `enroll` of the same file, which would lose what this one adds."""
+    from dask_verify.errors import TrustError
+    from dask_verify.evidence.files import create_file
+
+    target = os.path.realpath(trust_file)
+    lock = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.lock")
+
+    def refusal(what: str, expected: str, got: str) -> TrustError:
+        if not os.path.lexists(lock):
+            return TrustError(what, expected, got)
+        advice = f"its lock; if none runs, an earlier one was killed: remove {what}"
+        return TrustError(what, "no other `dask verify enroll` of this trust file", advice)
+
+    create_file(lock, f"{os.getpid()}\n".encode(), 0o600, refusal)
+    try:
+        yield
+    finally:
+        os.unlink(lock)
+
+
+def _make(
+    folder: Path, name: str, contact: str | None, penalty: str | None
+) -> tuple[Identity, Path, Path]:
+    from dask_verify.protocol.domain import Identity
+
+    identity = Identity.generate(name)
+    return identity, *_write(folder, identity, _entry(identity, contact, penalty))
+
+
+def _refresh(
+    folder: Path, name: str, contact: str | None, penalty: str | None
+) -> tuple[Identity, Path, Path]:
+    """Write the enrolment of a key anew."""
+    from dask_verify.errors import InputError, TrustError
+    from dask_verify.evidence.enrolment.keys import read_key
+    from dask_verify.evidence.enrolment.trust import Trust, save_trust
+    from dask_verify.protocol.domain import COORDINATOR
+
+    key, enrolment = folder / f"{name}.key", folder / f"{name}.toml"
+    identity = read_key(key)
+    if identity.name != name:
+        raise InputError(f"key file {key}: expected one of {name!r}, got one of {identity.name!r}")
+    if os.path.lexists(enrolment):
+        known = _enrolment(enrolment, coordinating=name == COORDINATOR)
+        if (known.name, known.public_key) != (name, identity.public_key):
+            raise TrustError(os.fspath(enrolment), f"the enrolment of {key}", "that of another key")
+        contact = known.contact if contact is None else contact
+        penalty = known.penalty if penalty is None else penalty
+    save_trust(enrolment, Trust().with_entry(_entry(identity, contact, penalty)))
+    return identity, key, enrolment
 
 
 def _entry(identity: Identity, contact: str | None, penalty: str | None) -> Entry:
@@ -108,14 +186,18 @@ def _write(folder: Path, identity: Identity, entry: Entry) -> tuple[Path, Path]:
     return key, enrolment
 
 
-def _enrolment(path: Path) -> Entry:
+def _enrolment(path: Path, coordinating: bool) -> Entry:
     from dask_verify.errors import TrustError
     from dask_verify.evidence.enrolment.trust import load_trust
+    from dask_verify.protocol.domain import COORDINATOR
 
     trust = load_trust(path)
     found = [*trust.entries, *([trust.coordinator] if trust.coordinator else [])]
     if len(found) != 1:
         raise TrustError(os.fspath(path), "the enrolment of exactly one", f"{len(found)}")
+    if trust.coordinator and not coordinating and path.name != f"{COORDINATOR}.toml":
+        got = "one of the coordinator, who signs receipts; pass --coordinator if that is meant"
+        raise TrustError(os.fspath(path), "the enrolment of a domain", got)
     return found[0]
 
 

@@ -3,7 +3,8 @@
 What this module guarantees about a text without a flaw:
 
 * It is one line without control characters and without invisible or direction-changing ones, so
-  it shows itself as what it is, on a terminal too.
+  it shows itself as what it is, on a terminal too. Its only space is U+0020. Letters of different
+  scripts may still look alike.
 * It is short enough for a line of a trust file.
 * A name, in addition, is not empty, does not start or end with a space, and is in Unicode's
   composed form (NFC), so that two names that look alike because of that are never two domains.
@@ -19,9 +20,26 @@ LONGEST_TEXT = 1500
 LONGEST_NAME = 200
 """Bytes of a name in quotes, as UTF-8."""
 
-# Control, format, surrogate, line and paragraph separator. The first three never change between
-# versions of Unicode in what they hold of assigned characters that matter here.
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Control, format, surrogate, private, unassigned; line, paragraph and other separators. What is
+# unassigned depends on the version of Unicode, so a newer Python may take a name that this refuses.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# What Unicode calls Default_Ignorable_Code_Point and counts among letters and marks, and the blank
+# Braille pattern: shown as nothing at all, or as a space.
+_BLANK = frozenset(
+    chr(code)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0F),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for code in range(first, last + 1)
+)
 
 
 def quoted(text: str) -> str:
@@ -42,10 +60,16 @@ def text_flaw(text: object, longest: int = LONGEST_TEXT) -> tuple[str, str] | No
     """
     if not isinstance(text, str):
         return "text", type(text).__name__
-    if any(unicodedata.category(character) in _HIDDEN for character in text):
+    if any(_is_hidden(character) for character in text):
         return "text without control or invisible characters", ascii(text[:100])
     size = len(quoted(text).encode())
     return (f"at most {longest} bytes of text", str(size)) if size > longest else None
+
+
+def _is_hidden(character: str) -> bool:
+    if character in _BLANK:
+        return True
+    return character != " " and unicodedata.category(character) in _HIDDEN
 
 
 def name_flaw(name: object) -> tuple[str, str] | None:

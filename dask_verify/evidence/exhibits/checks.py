@@ -32,6 +32,8 @@ from dask_verify.protocol.serving import accused, convicts
 from dask_verify.protocol.terms import map_inputs, reduce_inputs
 
 _TEXT = 200  #: characters of a name, or of how something was settled
+MOST = 1000  #: commitments, answers and leaves of an exhibit, each
+_SIZES = 8  #: sizes of a tree that are tried, where signers of its root disagree on them
 
 
 def read_exhibit(fields: Fields) -> Exhibit:
@@ -58,9 +60,9 @@ def read_exhibit(fields: Fields) -> Exhibit:
         inputs=fields.digest("inputs"),
         shape=shape,
         functions=Functions.read(fields.object("functions")),
-        claims=tuple(_claim(one, terms.keys) for one in fields.objects("claims")),
-        answers=tuple(_answer(one, terms.keys) for one in fields.objects("answers")),
-        leaves=tuple(Leaf.read(one) for one in fields.objects("leaves")),
+        claims=tuple(_claim(one, terms.keys) for one in _few(fields, "claims")),
+        answers=tuple(_answer(one, terms.keys) for one in _few(fields, "answers")),
+        leaves=tuple(Leaf.read(one) for one in _few(fields, "leaves")),
         given=Given.read(fields.object("given"), stage, partition, shape)
         if fields.has("given")
         else None,
@@ -97,6 +99,13 @@ def _settled(fields: Fields) -> str:
     if text not in SETTLED and not (text.startswith(WITHHELD) and len(text) <= _TEXT):
         raise EvidenceError(fields.at("settled"), f"one of {SETTLED}, or {WITHHELD}...", text)
     return text
+
+
+def _few(fields: Fields, name: str) -> tuple[Fields, ...]:
+    found = fields.objects(name)
+    if len(found) > MOST:
+        raise EvidenceError(fields.at(name), f"at most {MOST:,}", f"{len(found):,}")
+    return found
 
 
 def _names(fields: Fields, name: str) -> tuple[str, ...]:
@@ -246,20 +255,32 @@ def _check_given(exhibit: Exhibit) -> None:
                     f"one of {made.domain:.100}",
                 )
     elif given.root:
-        given.prove(units_under(exhibit, given.root), "given")
+        units_under(exhibit, given)
     elif exhibit.shape.unit_records:
         raise EvidenceError("given.root", "one, since partitions are cut into units", "none")
 
 
-def units_under(exhibit: Exhibit, root: bytes) -> int:
-    """Return how many units a partition with this input root has."""
+def units_under(exhibit: Exhibit, given: Given) -> int:
+    """Return how many units a partition has, of some of which the inputs are given.
+
+    Raises
+    ------
+    EvidenceError
+        If the inputs do not lead to a root that was committed to.
+    """
     said = [claim.commitment for claim in exhibit.claims]
     if exhibit.referee is not None and exhibit.referee.commitment is not None:
-        said.append(exhibit.referee.commitment)
-    for commitment in said:
-        if commitment.input_root == root:
-            return commitment.units
-    raise EvidenceError("given.root", "an input root of a commitment", root)
+        said.insert(0, exhibit.referee.commitment)
+    # A liar may sign the root that others signed, and another number of units.
+    sizes = dict.fromkeys(c.units for c in said if c.input_root == given.root)
+    refusal = EvidenceError("given.root", "an input root of a commitment", given.root)
+    for size in list(sizes)[:_SIZES]:
+        try:
+            given.prove(size, "given")
+            return size
+        except EvidenceError as error:
+            refusal = error
+    raise refusal
 
 
 def _finds(exhibit: Exhibit) -> bool:
@@ -306,11 +327,15 @@ def _check_cause(exhibit: Exhibit) -> None:
     told = exhibit.told
     if (exhibit.cause == SERVE) != bool(exhibit.opening):
         raise EvidenceError("cause", "serve with a wrong opening, and only then", exhibit.cause)
-    if (exhibit.cause == SERVE) != (exhibit.settled == OPENING):
+    withheld = exhibit.settled.startswith(WITHHELD)
+    if (exhibit.cause == SERVE) != (exhibit.settled == OPENING) and not withheld:
         raise EvidenceError("settled", "by an opening where one is shown", exhibit.settled)
+    if exhibit.cause == SERVE and (exhibit.referee is not None or exhibit.given is not None):
+        raise EvidenceError("referee", "none, since an opening shows it all", "one")
     if told is None or told.reading is None:
         return
-    wrong = [c.commitment for c in exhibit.claims if c.domain in exhibit.contradicted(told)]
+    contradicted = exhibit.contradicted(told)
+    wrong = [c.commitment for c in exhibit.claims if c.domain in contradicted]
     misread = any(reading_of(commitment) != told.reading for commitment in wrong)
     about_reading = any(answer.stage == READ for answer, _ in exhibit.answers)
     if misread != (exhibit.cause == READ) and not (exhibit.cause == READ and about_reading):
@@ -331,14 +356,21 @@ def _check_blame(exhibit: Exhibit) -> None:
 
 
 def blame(exhibit: Exhibit) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return who is contradicted and not blamed, and who is blamed and not contradicted."""
-    told, shown = exhibit.told, frozenset[str]()
+    """Return who is contradicted and not blamed, and who is blamed and not contradicted.
+
+    Raises
+    ------
+    EvidenceError
+        If there is a signed opening, and it does not convict exactly who is blamed.
+    """
+    told, culprits = exhibit.told, frozenset(exhibit.culprits)
+    if exhibit.cause == SERVE:
+        convicted = _convicted(exhibit)
+        if culprits != convicted and not exhibit.settled.startswith(WITHHELD):
+            raise EvidenceError("culprits", sorted(convicted), sorted(culprits))
+        return tuple(sorted(convicted - culprits)), ()
     contradicted = frozenset[str]() if told is None else exhibit.contradicted(told)
-    if exhibit.settled == VOTES:
-        shown = exhibit.outvoted()
-    elif exhibit.settled == OPENING:
-        shown = _convicted(exhibit)
-    culprits = frozenset(exhibit.culprits)
+    shown = exhibit.outvoted() if exhibit.settled == VOTES else frozenset[str]()
     unshown = culprits - contradicted - shown
     return tuple(sorted(contradicted - culprits)), tuple(sorted(unshown))
 
@@ -351,6 +383,8 @@ def _convicted(exhibit: Exhibit) -> frozenset[str]:
         raise EvidenceError("opening", "a signed opening", f"{error!s:.200}") from None
     if (said.stage, said.partition, said.job) != (exhibit.stage, exhibit.partition, exhibit.job):
         raise EvidenceError("opening", "one of this partition", "one of another")
+    if said.domain not in exhibit.terms.keys:
+        raise EvidenceError("opening", f"one of {sorted(exhibit.terms.keys)}", said.domain)
     own = [c.commitment for c in exhibit.claims if c.domain == said.domain]
     for commitment in own:
         request = asked(commitment, said.tree, said.start, said.stop, said.domain)

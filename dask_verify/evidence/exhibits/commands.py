@@ -58,9 +58,10 @@ def show(file: Path, trust: Path | None) -> None:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     default=600.0,
     show_default=True,
+    callback=lambda _, __, value: _seconds(value),
     help="Seconds that a fresh process may take.",
 )
 @click.option("--json", "machine", is_flag=True, help="Print the outcome as JSON.")
@@ -91,6 +92,14 @@ def replay(
     else:
         _print(outcome, trust)
     raise SystemExit(0 if outcome.confirmed else 1)
+
+
+def _seconds(value: float) -> float:
+    from dask_verify.evidence.exhibits.running import LONGEST
+
+    if not 0 < value <= LONGEST:  # a range of click's lets pass what is not a number
+        raise click.BadParameter(f"expected more than 0 and at most {LONGEST:g}, got {value}")
+    return value
 
 
 def _print(outcome: Replay, trust: Path | None) -> None:

@@ -36,7 +36,8 @@ PREDICATE = "urn:dask-verify:exhibit:v1"
 ROOT = "blake3MerkleV1"
 SERVE = "serve"
 REFEREE, VOTES, OPENING = "referee", "votes", "opening"
-SETTLED = (REFEREE, VOTES, "exposed elsewhere", OPENING, "counts")
+ELSEWHERE = "exposed elsewhere"
+SETTLED = (REFEREE, VOTES, ELSEWHERE, OPENING, "counts")
 WITHHELD = "withheld: "
 
 
@@ -120,8 +121,8 @@ class Exhibit:
         from dask_verify.evidence.exhibits.checks import coordinator_of, read_exhibit
 
         if key is None:
-            key = coordinator_of(_statement(envelope.unverified(data))[1])
-        about, fields = _statement(envelope.opened(data, key))
+            key = coordinator_of(statement_of(envelope.unverified(data))[1])
+        about, fields = statement_of(envelope.opened(data, key))
         exhibit = read_exhibit(fields)
         if exhibit.terms.coordinator != key:
             raise EvidenceError("terms", "a job of the coordinator who signed", "one of another")
@@ -183,7 +184,8 @@ class Exhibit:
         whole = self.referee.commitment
         start, stop = (self.given.start, self.given.stop) if self.given else (0, 0)
         reading = reading_of(whole) if whole is not None and self.stage == MAP else None
-        return Truth(self.stage, start, stop, self.referee.hashes(), whole, reading)
+        found = (self.stage, start, stop, self.referee.hashes(), whole, reading)
+        return Truth(*found, source=reading is not None)
 
     def contradicted(self, truth: Truth) -> frozenset[str]:
         """Return whom a recomputation contradicts: by commitments, and by auditors' answers."""
@@ -212,18 +214,31 @@ class Exhibit:
     @property
     def on_trust(self) -> tuple[str, ...]:
         """What this exhibit shows only on the coordinator's word."""
-        if self.cause == READ:
-            return ("what the source holds",)
-        if self.stage == MAP and self.given is not None and not self.signed_root(self.given.root):
-            return ("what the input of the unit is",)
-        return ()
+        notes = []
+        readers = {answer.domain for answer, _ in self.answers if answer.stage == READ}
+        if self.cause == READ or not readers.isdisjoint(self.culprits):
+            notes.append("what the source holds")
+        if self.cause == self.stage == MAP and self.given is not None:
+            signed = self._signed_input(self.given)
+            if not signed or not signed.issuperset(self.culprits):
+                notes.append("what the input of the unit is")
+        return tuple(notes)
 
-    def signed_root(self, root: bytes) -> bool:
-        """Whether a domain signed this root over the inputs of the partition's units."""
-        return any(
-            claim.signature and root and claim.commitment.input_root == root
+    def _signed_input(self, given: Given) -> frozenset[str]:
+        """Return who signed the input: its root, or as an auditor a statement about it."""
+        signed = {
+            claim.domain
             for claim in self.claims
-        )
+            if claim.signature and given.root and claim.commitment.input_root == given.root
+        }
+        for answer, _ in self.answers:
+            asked = zip(answer.units, answer.questions, strict=False)
+            if answer.hashes == (given.root,) or any(
+                given.start <= unit < given.stop and question == given.question(MAP, unit)
+                for unit, question in asked
+            ):
+                signed.add(answer.domain)
+        return frozenset(signed)
 
 
 def _signed(domain: str, payload: bytes, signature: bytes) -> dict[str, str]:
@@ -234,7 +249,8 @@ def _signed(domain: str, payload: bytes, signature: bytes) -> dict[str, str]:
     }
 
 
-def _statement(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]:
+def statement_of(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]:
+    """Return what a payload is about, and its fields to be read."""
     return statement.read_statement(payload, PREDICATE, (ROOT,))
 
 

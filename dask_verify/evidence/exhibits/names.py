@@ -7,12 +7,17 @@ name such as ``os:system`` would run any command. So a name alone is good for on
   module and name, and made in that module;
 * of a module that is not Python's own, nor installed beside the libraries, where anything may lie:
   what is installed needs the user's word that it may be called with anything (``--trust-module``);
-* never of Python itself, of general-purpose libraries, or of this package but for its demo.
+* of a module whose source defines it: what does not is not imported, since a script of that name
+  would be run;
+* never of Python itself, of general-purpose libraries, or of this package but for what its demo
+  maps and reduces with.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.machinery
 import importlib.util
 import site
 import sys
@@ -26,6 +31,9 @@ from dask_verify.errors import CodeRefusedError
 from dask_verify.execution.work import name_of
 
 _DEMO = "dask_verify.demo"
+_OF_DEMO = frozenset({"ones", "total", "landed", "means", "words"})
+_SOURCE = 16 << 20  #: bytes of a module that is looked into
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 #: Libraries for general use, wherever they lie: what they can be made to do is anybody's guess.
 _LIBRARIES = """
 IPython PIL attr blake3 bokeh cbor2 cffi click cloudpickle cryptography dask dask_expr dill
@@ -76,7 +84,8 @@ os:system, of Python itself; whoever made the exhibit chose what it is called wi
         raise _refused(role, name, ", of a script or notebook; --trust-code loads what was shipped")
     if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "__future__":
         raise _refused(role, name, ", of Python itself")
-    if top in _NEVER or (top == "dask_verify" and module != _DEMO):
+    demo = module == _DEMO and function in _OF_DEMO
+    if top in _NEVER or (top == "dask_verify" and not demo):
         raise _refused(role, name, ", of a library for general use")
     return module, function
 
@@ -100,13 +109,12 @@ def find(role: str, name: str, trusted: Collection[str] = ()) -> Callable[..., A
     """
     module, function = check_name(role, name)
     top = module.partition(".")[0]
-    spec = importlib.util.find_spec(top)
-    if spec is None:
-        raise _refused(role, name, ", which cannot be imported; set PYTHONPATH to where it lies")
-    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    if module != _DEMO and top not in trusted and any(map(_installed, places)):
+    path = _path(role, name, module)
+    if module != _DEMO and top not in trusted and any(map(_installed, path)):
         said = f", of an installed package; --trust-module {top} if you know all of its functions"
         raise _refused(role, name, said)
+    if not _defines(path[-1], function):
+        raise _refused(role, name, ", which the source of its module does not define")
     try:
         there: dict[str, Any] = vars(importlib.import_module(module))
     except Exception as error:
@@ -120,6 +128,42 @@ def find(role: str, name: str, trusted: Collection[str] = ()) -> Callable[..., A
         raise _refused(role, name, f", which is {flaw}")
     result: Callable[..., Any] = found
     return result
+
+
+def _path(role: str, name: str, module: str) -> list[str]:
+    """Return where a module lies, and before it its packages; none of them is imported."""
+    found: list[str] = []
+    within, parts = None, module.split(".")
+    for at in range(len(parts)):
+        try:
+            spec = (
+                importlib.machinery.PathFinder.find_spec(".".join(parts[: at + 1]), within)
+                if at
+                else importlib.util.find_spec(module.partition(".")[0])
+            )
+        except Exception:
+            # Finders are hooks of whatever is installed: what they cannot find is not there.
+            spec = None
+        if spec is None:
+            said = ", which cannot be imported; set PYTHONPATH to where it lies"
+            raise _refused(role, name, said)
+        within = list(spec.submodule_search_locations or ())
+        found += [spec.origin] if spec.origin else within
+    if not found:
+        raise _refused(role, name, ", which lies nowhere")
+    return found
+
+
+def _defines(place: str, function: str) -> bool:
+    """Whether a file is Python source with such a function at its top level."""
+    try:
+        path = Path(place)
+        if path.suffix != ".py" or path.stat().st_size > _SOURCE:
+            return False
+        tree = ast.parse(path.read_bytes())
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(one, ast.FunctionDef) and one.name == function for one in tree.body)
 
 
 def _flaw(found: Any, module: str, name: str) -> str:
@@ -138,6 +182,8 @@ def _installed(place: str) -> bool:
     roots = {sysconfig.get_path(n) for n in ("stdlib", "platstdlib", "purelib", "platlib")}
     roots |= {*site.getsitepackages(), site.getusersitepackages()}
     path = Path(place).resolve()
+    if not _PACKAGES.isdisjoint((*Path(place).parts, *path.parts)):
+        return True
     return any(path.is_relative_to(Path(root).resolve()) for root in roots)
 
 

@@ -2,7 +2,7 @@
 
 What this module guarantees: a part that was read has the stated types and sizes, and whatever in
 it can be proven by itself (a leaf, a source) has been proven. What parts say about each other is
-checked in `exhibit_checks`.
+checked in `checks`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ def texts_of(blobs: Sequence[bytes]) -> list[str]:
 def commitment_of(data: bytes, path: str) -> Commitment:
     """Decode a commitment."""
     try:
-        return Commitment.from_bytes(data)
+        made = Commitment.from_bytes(data)
     except DecodingError as error:
         raise EvidenceError(path, "a commitment", f"something else ({error!s:.200})") from None
+    if min(made.units, made.buckets) < 1:
+        raise EvidenceError(path, "a commitment to units and buckets", "one to none")
+    return made
 
 
 # --- what was signed ------------------------------------------------------------------------
@@ -165,7 +168,9 @@ class Given:
         return tuple(
             cell
             for source in self.sources
-            for cell in source.leaves[at * source.commitment.units :][: source.commitment.units]
+            for cell in source.leaves[
+                at * source.commitment.units : (at + 1) * source.commitment.units
+            ]
         )
 
     def question(self, stage: str, unit: int) -> bytes:
@@ -187,10 +192,10 @@ class Given:
     @classmethod
     def read(cls, fields: Fields, stage: str, partition: int, shape: Shape) -> Given:
         """Read what `plain` gave, and prove it."""
-        start = fields.number("start", 0, MAX_UNITS << 20)
+        start = fields.number("start", 0, MAX_UNITS - 1)
         given = cls(
             start=start,
-            stop=fields.number("stop", start + 1, start + (MAX_UNITS << 20)),
+            stop=fields.number("stop", start + 1, MAX_UNITS),
             inputs=fields.blobs("inputs"),
             root=fields.octets("root"),
             proof=fields.blobs("proof"),

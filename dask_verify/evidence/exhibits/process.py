@@ -1,12 +1,13 @@
 """The fresh process of a replay: canonical bytes in, canonical bytes out.
 
-It loads functions by name only (see `exhibit_names`), unless it was told to trust the shipped
+It loads functions by name only (see `names`), unless it was told to trust the shipped
 ones; and it gives back hashes and counts, never what the functions made.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import traceback
@@ -24,6 +25,7 @@ from dask_verify.protocol.messages import MAP
 
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 _TEXT = 20_000  #: characters of a failure that are kept
+_MEMORY = 8 << 30  #: bytes of address space, where the platform can limit it
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _work(order: Order) -> Work:
 
 def main() -> None:
     """Serve one order from standard input."""
+    _limit()
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     data = sys.stdin.buffer.read()
     # A function that prints must not spoil the answer.
@@ -128,6 +131,16 @@ def main() -> None:
             # Whatever the user's function raises is an answer too: it is text from here on.
             text = traceback.format_exc()[-_TEXT:]
             answer.write(encode((FAILED, text.encode(errors="replace").decode())))
+
+
+def _limit() -> None:
+    """Let whatever an exhibit makes this process do fail before the machine does."""
+    # Not on every platform is there such a module, and not all that have it allow this.
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        resource = importlib.import_module("resource")
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 if __name__ == "__main__":

@@ -1,46 +1,38 @@
 """Computing an exhibit's unit again, in fresh processes, and saying who was right.
 
-1. What needs no code (a wrong opening, what was read) is decided from the exhibit.
+1. What needs no code is decided from the exhibit: a wrong opening, and who read something else than
+   the coordinator says that the source holds.
 2. The functions are taken by name, or as they were shipped where the user trusts whoever made the
    exhibit.
 3. Two fresh processes compute the unit under different hash seeds, one of them twice. What differs
    there convicts nobody.
 4. What came out is held against everything that was signed, and against what the exhibit says.
 
-Nothing but a recomputation that agrees in everything confirms an exhibit.
+What a domain computed is held against it only by a recomputation that agrees in everything, from
+an input that it signed; what it served, by its own signature; and what it read, by the
+coordinator's word alone, which the outcome says.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from dask_verify.core.canonical import decode
 from dask_verify.core.merkle import MerkleTree
 from dask_verify.core.seal import Commitment
-from dask_verify.errors import CodeRefusedError, DecodingError
+from dask_verify.errors import CodeRefusedError
 from dask_verify.evidence.exhibits.checks import units_under
-from dask_verify.evidence.exhibits.exhibit import SERVE, Exhibit
+from dask_verify.evidence.exhibits.exhibit import ELSEWHERE, SERVE, Exhibit
 from dask_verify.evidence.exhibits.names import check_name
 from dask_verify.evidence.exhibits.parts import Given
-from dask_verify.evidence.exhibits.process import DONE, REFUSED, Order
-from dask_verify.evidence.exhibits.truth import Truth, reading_of
+from dask_verify.evidence.exhibits.process import Order
+from dask_verify.evidence.exhibits.running import TIMEOUT, Column, run
+from dask_verify.evidence.exhibits.truth import Truth, gainsays, reading_of
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import MAP, READ
 
-TIMEOUT = 600.0  #: seconds that a fresh process may take
-_PROCESSES = 2
-_TEXT = 2000
-
-Column = tuple[int, tuple[tuple[bytes, int, int], ...]]
-"""Records that a unit is computed from; and hash, bytes and records of each of its leaves."""
+__all__ = ["TIMEOUT", "Replay", "replay"]
 
 
 @dataclass(frozen=True)
@@ -104,17 +96,21 @@ def replay(
     ------
     CodeRefusedError
         If the functions may not be run.
+    InputError
+        If the timeout is none.
     """
     if exhibit.cause == SERVE:
-        who = exhibit.culprits
-        said = f"{_who(who)} signed an opening that is not what it had committed to"
-        return _replay(exhibit, not exhibit.unshown, who, said, "none")
+        return _served(exhibit)
     if exhibit.given is None:
-        return _unsaid(exhibit, "the exhibit holds nothing to compute from")
+        return _nothing(exhibit)
     if exhibit.cause == READ:
-        return _read(exhibit)
+        found = _misread(exhibit)
+        if found is None:
+            return _unsaid(exhibit, "only the source tells what was to be read")
+        if found >= _blamed(exhibit):
+            return _read(exhibit, found)
     code = "shipped" if trust_code else "named"
-    runs = _runs(_order(exhibit, exhibit.given, trust_code, tuple(trusted)), timeout)
+    runs = run(_order(exhibit, exhibit.given, trust_code, tuple(trusted)), timeout)
     if isinstance(runs, str):
         return _unsaid(exhibit, runs, code)
     if len(set(runs)) > 1:
@@ -141,13 +137,44 @@ def _unstable(exhibit: Exhibit, code: str) -> Replay:
     return _replay(exhibit, known and not exhibit.culprits, (), f"{said}; nobody is to blame", code)
 
 
-def _read(exhibit: Exhibit) -> Replay:
+def _served(exhibit: Exhibit) -> Replay:
+    """Say whom a signed opening convicts: the checks hold it against what was committed to."""
+    who = exhibit.culprits or exhibit.excused
+    said = f"{_who(who)} signed an opening that is not what it had committed to"
+    if not exhibit.culprits:
+        said += ", and the exhibit blames nobody"
+    return _replay(exhibit, bool(exhibit.culprits) and not exhibit.unshown, who, said, "none")
+
+
+def _nothing(exhibit: Exhibit) -> Replay:
+    """Say why there is nothing to compute from."""
+    if exhibit.settled != ELSEWHERE:
+        return _unsaid(exhibit, "the exhibit holds nothing to compute from")
+    said = (
+        f"this divergence was not arbitrated: {_who(exhibit.culprits)} had been shown to be wrong"
+        " by another exhibit of the same job; replay that one"
+    )
+    return _replay(exhibit, False, (), said, "none")
+
+
+def _blamed(exhibit: Exhibit) -> frozenset[str]:
+    return frozenset((*exhibit.culprits, *exhibit.excused))
+
+
+def _misread(exhibit: Exhibit) -> frozenset[str] | None:
+    """Return who read something else than the source holds, by the coordinator's word."""
     told = exhibit.told
     if told is None or told.reading is None:
-        return _unsaid(exhibit, "only the source tells what was to be read")
-    who = exhibit.contradicted(told)
+        return None
+    names = {c.domain for c in exhibit.claims if reading_of(c.commitment) != told.reading}
+    answers = [answer for answer, _ in exhibit.answers if answer.stage == READ]
+    return frozenset(names | {a.domain for a in answers if gainsays(told, a, exhibit.given)})
+
+
+def _read(exhibit: Exhibit, who: frozenset[str]) -> Replay:
     said = f"the coordinator read the source again, and {_who(who)} signed something else"
-    return _replay(exhibit, bool(who) and not exhibit.unshown, tuple(who), said, "none")
+    good = bool(who) and who == _blamed(exhibit) and not exhibit.unshown
+    return _replay(exhibit, good, tuple(who), said, "none")
 
 
 def _judged(exhibit: Exhibit, given: Given, columns: tuple[Column, ...], code: str) -> Replay:
@@ -156,19 +183,31 @@ def _judged(exhibit: Exhibit, given: Given, columns: tuple[Column, ...], code: s
     if exhibit.referee is not None and not exhibit.referee.stable:
         said = "the processes agree here, and did not where the exhibit was made"
         return _replay(exhibit, False, tuple(found), said, code)
-    if exhibit.referee is not None and exhibit.referee.hashes() != truth.hashes:
+    if not _as_told(exhibit, truth):
         said = (
             "the recomputation gives something else than the coordinator says that it gave;"
             f" it contradicts {_who(found)}, and the exhibit blames {_who(exhibit.culprits)}"
         )
         return _replay(exhibit, False, tuple(found), said, code)
-    blamed = {*exhibit.culprits, *exhibit.excused}
+    blamed = _blamed(exhibit)
     said = f"the recomputation contradicts {_who(found)}"
     if found != blamed:
         said += f", and the exhibit says {_who(blamed)}"
     elif not found:
         said += ", and the exhibit blames nobody"
-    return _replay(exhibit, found == blamed and bool(found), tuple(found), said, code)
+    good = found == blamed and bool(found) and not exhibit.unshown
+    return _replay(exhibit, good, tuple(found), said, code)
+
+
+def _as_told(exhibit: Exhibit, truth: Truth) -> bool:
+    """Whether a recomputation gives what the coordinator says that its own gave."""
+    referee = exhibit.referee
+    if referee is None:
+        return True
+    whole = referee.commitment
+    if whole is not None and truth.whole is not None and whole.digest != truth.whole.digest:
+        return False
+    return referee.hashes() == truth.hashes
 
 
 def _who(names: Any) -> str:
@@ -184,8 +223,10 @@ def _truth(exhibit: Exhibit, given: Given, columns: tuple[Column, ...]) -> Truth
     whole = None
     if (given.start, given.stop) == (0, _units(exhibit, given)):
         whole = _whole(exhibit, given, columns, hashes)
-    reading = None if whole is None or exhibit.stage != MAP else reading_of(whole)
-    return Truth(exhibit.stage, given.start, given.stop, hashes, whole, reading)
+    found = (exhibit.stage, given.start, given.stop, hashes, whole)
+    if exhibit.cause == READ and exhibit.told is not None:
+        return Truth(*found, exhibit.told.reading, source=True)
+    return Truth(*found, None if whole is None or exhibit.stage != MAP else reading_of(whole))
 
 
 def _whole(
@@ -222,7 +263,7 @@ def _units(exhibit: Exhibit, given: Given) -> int:
     """Return how many units the partition has that is given, or a unit of it."""
     if exhibit.stage != MAP:
         return exhibit.shape.run
-    return units_under(exhibit, given.root) if given.root else 1
+    return units_under(exhibit, given) if given.root else 1
 
 
 # --- fresh processes ------------------------------------------------------------------------
@@ -259,62 +300,3 @@ def _order(exhibit: Exhibit, given: Given, trust_code: bool, trusted: tuple[str,
         payloads=tuple((unit, given.payload(exhibit.stage, unit)) for unit in units),
         again=False,
     )
-
-
-def _runs(order: Order, timeout: float) -> list[tuple[Column, ...]] | str:
-    """Compute in fresh processes side by side; why there is no answer, if there is none."""
-    seeds = random.SystemRandom().sample(range(1, 2**32 - 1), _PROCESSES)
-    answers: list[Any] = [None] * _PROCESSES
-
-    def one(at: int) -> None:
-        again = Order(**{**vars(order), "again": at > 0})
-        answers[at] = _process(again.to_bytes(), seeds[at], timeout)
-
-    threads = [threading.Thread(target=one, args=(at,)) for at in range(_PROCESSES)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return _agreed(answers, order)
-
-
-def _agreed(answers: Sequence[Any], order: Order) -> list[tuple[Column, ...]] | str:
-    for answer in answers:
-        match answer:
-            case (str(kind), str(what), str(expected), str(got)) if kind == REFUSED:
-                raise CodeRefusedError(what, expected, got)
-            case (str(kind), tuple(columns)) if kind == DONE:
-                if len(columns) != len(order.payloads):
-                    return "a fresh process gave no proper answer"
-            case str():
-                return str(answer)
-            case (_, str(text)):
-                return f"the functions failed:\n{text[-_TEXT:]}"
-            case _:
-                return "a fresh process gave no proper answer"
-    return [answer[1] for answer in answers]
-
-
-def _process(data: bytes, seed: int, timeout: float) -> Any:
-    """Run one process; what it answered, or as text why it did not."""
-    process = subprocess.Popen(
-        # Without the current folder: what lies beside an exhibit must not be imported.
-        [sys.executable, "-P", "-m", "dask_verify.evidence.exhibits.process"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONHASHSEED": str(seed)},
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(data, timeout)
-    except subprocess.TimeoutExpired:
-        # It and whatever it has started.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return f"a fresh process took more than {timeout:g} s; allow more with --timeout"
-    try:
-        return decode(output)
-    except DecodingError:
-        last = errors.decode(errors="replace")[-_TEXT:]
-        return f"a fresh process ended with code {process.returncode}:\n{last}"

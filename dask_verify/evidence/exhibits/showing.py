@@ -7,21 +7,20 @@ never holds a character that a terminal would act on; and what cannot be decoded
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any
 
-from dask_verify.core.canonical import decode_leaf
-from dask_verify.core.seal import INPUT
+from dask_verify.core.seal import INPUT, OUTPUT
 from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.exhibits.exhibit import Exhibit
-from dask_verify.evidence.exhibits.parts import Leaf
-from dask_verify.protocol.dispute import READABLE, describe_rows, record_texts
 from dask_verify.protocol.messages import MAP, READ
+from dask_verify.protocol.records import Records, UnreadableError, first_difference
 
 _WIDTH = 100
 _CELL = 42  #: characters of a record on one line of its column
 _LINES = 3  #: lines of a record
 _AROUND = 2  #: records before and behind the first that differs
-_NONE = "(no record)"
+_SIDES = 8  #: leaves that are set beside the first
+_SIGNED = 20  #: commitments, and leaves or answers of which there are hashes alone
+_LONGEST = 1 << 16  #: characters of a record that is looked into
 
 Side = tuple[str, bytes]
 
@@ -42,9 +41,12 @@ def show(exhibit: Exhibit) -> str:
     sides = _sides(exhibit)
     if not sides:
         lines.append("No leaf of the differing unit was opened.")
-    for side in sides[1:] or sides:
-        lines += [*_beside(sides[0], side), ""]
-    lines += _hashes_only(exhibit)
+    first = _records(sides[0][1]) if sides else ""
+    for side in (sides[1:] or sides)[:_SIDES]:
+        lines += [*_beside(sides[0], side, first), ""]
+    if len(sides) > 1 + _SIDES:
+        lines += [f"... and {len(sides) - 1 - _SIDES:,} leaves more", ""]
+    lines += _some(_hashes_only(exhibit))
     return "\n".join(safe(line)[:_WIDTH].rstrip() for line in lines).rstrip()
 
 
@@ -63,13 +65,22 @@ def _head(exhibit: Exhibit) -> list[str]:
         *(_function(exhibit, role) for role in exhibit.functions.names),
         *(("on trust", note) for note in exhibit.on_trust),
     ]
-    rows += [("signed", f"{c.domain}: {c.digest.hex()}") for c in exhibit.claims]
+    signed = [f"{c.domain}: {c.digest.hex()}" for c in exhibit.claims]
+    rows += [("signed", text) for text in _some(signed)]
     return [f"{name:<12} {text}" for name, text in rows if text]
 
 
 def _function(exhibit: Exhibit, role: str) -> tuple[str, str]:
-    how = "" if role in exhibit.functions.importable else " (only as it was shipped)"
-    return role, exhibit.functions.names[role] + how
+    name = exhibit.functions.names[role]
+    if role in exhibit.functions.importable:
+        return role, name
+    what = "of a script" if name.startswith("__main__:") else "only as it was shipped"
+    return role, f"{name} ({what}: replay needs --trust-code)"
+
+
+def _some(lines: list[str]) -> list[str]:
+    more = len(lines) - _SIGNED
+    return [*lines[:_SIGNED], f"... and {more:,} more"] if more > 0 else lines
 
 
 # --- who says what --------------------------------------------------------------------------
@@ -81,18 +92,20 @@ def _sides(exhibit: Exhibit) -> list[Side]:
     truth = _referees(exhibit)
     if truth:
         found[truth] = ["the coordinator"]
+    signers = _signers(exhibit)
     for leaf in exhibit.leaves:
         if leaf.data:
-            found.setdefault(leaf.data, []).extend(_signers(exhibit, leaf))
+            found.setdefault(leaf.data, []).extend(signers.get((leaf.tree, leaf.root), ()))
     return [(", ".join(names), data) for data, names in found.items()]
 
 
-def _signers(exhibit: Exhibit, leaf: Leaf) -> list[str]:
-    roots = {
-        claim.domain: (claim.commitment.input_root if leaf.tree == INPUT else claim.commitment.root)
-        for claim in exhibit.claims
-    }
-    return [name for name, root in roots.items() if root == leaf.root]
+def _signers(exhibit: Exhibit) -> dict[tuple[str, bytes], list[str]]:
+    """Return who signed each root."""
+    found: dict[tuple[str, bytes], dict[str, None]] = {}
+    for claim in exhibit.claims:
+        for tree, root in ((INPUT, claim.commitment.input_root), (OUTPUT, claim.commitment.root)):
+            found.setdefault((tree, root), {})[claim.domain] = None
+    return {root: list(names) for root, names in found.items()}
 
 
 def _referees(exhibit: Exhibit) -> bytes:
@@ -104,9 +117,10 @@ def _referees(exhibit: Exhibit) -> bytes:
 
 def _hashes_only(exhibit: Exhibit) -> list[str]:
     """Say who signed hashes alone: auditors, and whoever did not open its leaf."""
+    signers = _signers(exhibit)
     lines = [
-        f"{', '.join(_signers(exhibit, leaf))}: leaf {leaf.index} was not opened; its hash is"
-        f" {leaf.hash.hex()}"
+        f"{', '.join(signers.get((leaf.tree, leaf.root), ()))}: leaf {leaf.index} was not opened;"
+        f" its hash is {leaf.hash.hex()}"
         for leaf in exhibit.leaves
         if not leaf.data
     ]
@@ -119,53 +133,61 @@ def _hashes_only(exhibit: Exhibit) -> list[str]:
 # --- side by side ---------------------------------------------------------------------------
 
 
-def _beside(one: Side, other: Side) -> list[str]:
-    """Return two leaves in two columns, around the first record that differs."""
-    texts = [_texts(data) for _, data in (one, other)]
+def _beside(one: Side, other: Side, first: Records | str | None = None) -> list[str]:
+    """Return two leaves in two columns, around the first record that differs.
+
+    The records of the first one may be given, if they have been read already.
+    """
+    this, that = (_records(one[1]) if first is None else first), _records(other[1])
     lines = [*_columns("", one[0], other[0]), "-" * _WIDTH]
-    if isinstance(texts[0], str) or isinstance(texts[1], str):
-        said = [t if isinstance(t, str) else f"{len(t):,} records" for t in texts]
-        return [*lines, _row("", *said), *_first_byte(one[1], other[1])]
-    pairs = list(zip_longest(*texts, fillvalue=_NONE))
-    lines.append(_row("", *(f"{len(t):,} records" for t in texts)))
-    at = next((i for i, (x, y) in enumerate(pairs) if x != y), None)
+    said = [side if isinstance(side, str) else f"{len(side):,} records" for side in (this, that)]
+    lines.append(_row("", *said))
+    if isinstance(this, str) or isinstance(that, str):
+        return [*lines, *_first_byte(one[1], other[1])]
+    try:
+        return [*lines, *_difference(this, that, one[1], other[1])]
+    except Exception as error:
+        # A liar chose these values: they are not shown if that raises anything.
+        why = str(error) if isinstance(error, UnreadableError) else type(error).__name__
+        lines.append(f"(the records cannot be shown: {why:.60})")
+        return [*lines, *_first_byte(one[1], other[1])]
+
+
+def _records(data: bytes) -> Records | str:
+    """Return the records of a leaf, or why there are none to show."""
+    try:
+        return Records.of(data)
+    except UnreadableError as error:
+        return f"({error})"
+
+
+def _difference(one: Records, other: Records, *data: bytes) -> list[str]:
+    """Return the records around the first that differs."""
+    at = first_difference(one, other)
     if at is None:
-        return [*lines, *_alike(one[1], other[1])]
-    lines.append(f"first difference in record {at}")
-    for place in range(max(0, at - _AROUND), min(len(pairs), at + _AROUND + 1)):
-        lines += _record(place, *pairs[place])
+        return _alike(one, other, *data)
+    lines = [f"first difference in record {at}"]
+    last = max(len(one), len(other), at + 1)
+    for place in range(max(0, at - _AROUND), min(last, at + _AROUND + 1)):
+        lines += _record(place, one.text(place, _LONGEST), other.text(place, _LONGEST))
     return lines
 
 
-def _texts(data: bytes) -> list[str] | str:
-    """Return the records of a leaf as text, or why that cannot be done."""
-    if len(data) > READABLE:
-        return f"({len(data):,} bytes: too many to show)"
-    try:
-        rows = decode_leaf(data)
-        if len(rows) > READABLE:  # an index is cheap to make as long as a liar likes
-            return f"({len(rows):,} records: too many to show)"
-        return record_texts(rows)
-    except Exception as error:
-        # A liar chose these bytes: whatever decoding or showing them raises, they are no records.
-        return f"({len(data):,} bytes that are no records: {type(error).__name__})"
-
-
-def _alike(one: bytes, other: bytes) -> list[str]:
+def _alike(one: Records, other: Records, *data: bytes) -> list[str]:
     """Say what tells leaves apart whose records read the same."""
-    if one == other:
+    if data[0] == data[1]:
         return ["both are the same"]
-    said = [describe_rows(decode_leaf(data)) for data in (one, other)]
-    kinds = [_kinds(decode_leaf(data)) for data in (one, other)]
+    said, kinds = [[f(side) for side in (one, other)] for f in (Records.describe, _kinds)]
     if said[0] != said[1]:
         return ["the records read the same; they differ in their types", *_record("", *said)]
     if kinds[0] != kinds[1]:
         return ["the records read the same; they differ in their types", *_record("", *kinds)]
-    return ["the records read the same", *_first_byte(one, other)]
+    return ["the records read the same", *_first_byte(*data)]
 
 
-def _kinds(rows: Any) -> str:
-    return str([type(row).__qualname__ for row in rows][:_CELL]) if isinstance(rows, list) else ""
+def _kinds(side: Records) -> str:
+    rows = side.rows
+    return str([type(row).__qualname__ for row in rows[:_CELL]]) if isinstance(rows, list) else ""
 
 
 def _first_byte(one: bytes, other: bytes) -> list[str]:

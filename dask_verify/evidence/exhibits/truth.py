@@ -2,6 +2,7 @@
 
 * A commitment is contradicted by a leaf of its own tree, or by all of them, only where they were
   recomputed from the input that the commitment is bound to.
+* Of what a side read, only a reading of the source tells whether it was right.
 * An answer is contradicted only where it was given to the question that was recomputed.
 * What cannot be compared contradicts nobody.
 """
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from dask_verify.core.merkle import MerkleTree
 from dask_verify.core.seal import OUTPUT, Answer, Commitment
 from dask_verify.evidence.exhibits.parts import Given, Leaf
-from dask_verify.protocol.dispute import hashes_said
 from dask_verify.protocol.messages import MAP, READ
 
 Reading = tuple[int, int, bytes]
@@ -40,6 +40,8 @@ class Truth:
         To the partition, where all of it was computed.
     reading : (int, int, bytes) or None
         Records, units and input root, where the input was produced again.
+    source : bool
+        Whether that is what the source holds, and not merely what somebody was given.
     """
 
     stage: str
@@ -48,6 +50,7 @@ class Truth:
     hashes: tuple[bytes, ...]
     whole: Commitment | None = None
     reading: Reading | None = None
+    source: bool = False
 
     def column(self, unit: int) -> tuple[bytes, ...]:
         """Return the leaf hashes of one unit, bucket by bucket."""
@@ -82,14 +85,12 @@ def contradicts(
     True
     >>> contradicts(Truth("reduce", 1, 2, (bytes(32),)), one, [leaf], None)
     """
+    if truth.source and truth.reading is not None and reading_of(commitment) != truth.reading:
+        return True
+    if not _same_input(truth, commitment, given):
+        return None  # its cells are those of another input
     if truth.whole is not None:
         return commitment.digest != truth.whole.digest
-    if truth.stage == MAP:
-        if truth.reading is not None and reading_of(commitment) != truth.reading:
-            return True
-        root = given.root if given is not None else truth.reading[2] if truth.reading else None
-        if commitment.input_root != root or (not root and commitment.units != 1):
-            return None  # its cells are those of another input
     units = commitment.units if truth.stage == MAP else commitment.buckets
     if (truth.start, truth.stop) == (0, units):
         return commitment.root != MerkleTree.from_leaf_hashes(truth.hashes).root
@@ -97,6 +98,16 @@ def contradicts(
     said = [leaf.hash for leaf in of_output(leaves, commitment)]
     known = [one != other for one, other in zip(found, said, strict=True) if one is not None]
     return any(known) if known else None
+
+
+def _same_input(truth: Truth, commitment: Commitment, given: Given | None) -> bool:
+    """Whether a side signed the input that was computed from; that of a reduce task is assigned."""
+    if truth.stage != MAP:
+        return True
+    root = given.root if given is not None else truth.reading[2] if truth.reading else None
+    if root or truth.whole is None or truth.reading is None:
+        return commitment.input_root == root and (bool(root) or commitment.units == 1)
+    return reading_of(commitment) == truth.reading  # a partition that is a unit has no root
 
 
 def of_output(leaves: Sequence[Leaf], commitment: Commitment) -> list[Leaf]:
@@ -114,9 +125,10 @@ def gainsays(truth: Truth, answer: Answer, given: Given | None) -> bool | None:
         return (answer.hashes, answer.counts) != ((root,), (records, units))
     if given is None or answer.stage != truth.stage or len(answer.hashes) % len(answer.units):
         return None
+    width = len(answer.hashes) // len(answer.units)
     known = [
-        hashes_said(answer, unit) != truth.column(unit)
-        for unit, question in zip(answer.units, answer.questions, strict=True)
+        answer.hashes[at * width : (at + 1) * width] != truth.column(unit)
+        for at, (unit, question) in enumerate(zip(answer.units, answer.questions, strict=True))
         if truth.start <= unit < truth.stop and question == given.question(truth.stage, unit)
     ]
     return any(known) if known else None

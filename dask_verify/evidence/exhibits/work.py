@@ -152,7 +152,7 @@ class Shape:
         """Read what `plain` gave."""
         shape = cls(
             kind=fields.choice("kind", ("bag", "frame")),
-            buckets=fields.number("buckets", 1, MAX_UNITS << 20),
+            buckets=fields.number("buckets", 1, MAX_UNITS),
             partitions=fields.number("partitions", 1),
             unit_records=fields.number("unit_records"),
             by=fields.texts("by"),

@@ -220,10 +220,16 @@ def _sampled(state: JobState, signatures: list[tuple[AuditRow, bytes]]) -> Sampl
 
 def _shape(state: JobState, about: About) -> ResultShape:
     terms = about.terms
-    if not about.meta:
-        return ResultShape("bag", terms.reduces, terms.buckets)
     claims = [task.ballot.of(task.accepted) for _, task in _tasks(state, terms, REDUCE)]
     accepted = [claim.said for claim in claims if claim is not None]
+    if not about.meta:
+        return ResultShape(
+            "bag",
+            terms.reduces,
+            terms.buckets,
+            nbytes=sum(commitment.nbytes for commitment in accepted),
+            records=sum(commitment.records_out for commitment in accepted),
+        )
     return ResultShape(
         kind="frame",
         partitions=terms.reduces,

@@ -105,7 +105,9 @@ def _receipt(fields: Fields) -> Receipt:
     terms, functions, pins, unpinned = _all(job, lambda f: _job(f, key, policy, names))
     if terms.job != job.digest("id"):
         raise EvidenceError(job.at("id"), terms.job.hex(), job.digest("id").hex())
-    result = _optional(fields, "result", lambda f: _result(f, terms))
+    stages = _stages(fields, terms)
+    pairs = sum(stages[-1].records_out) if stages else 0
+    result = _optional(fields, "result", lambda f: _result(f, terms, pairs))
     return Receipt(
         terms=terms,
         functions=functions,
@@ -118,7 +120,7 @@ def _receipt(fields: Fields) -> Receipt:
         environment=environment,
         version=version,
         parties=parties,
-        stages=_stages(fields, terms),
+        stages=stages,
         sampled=_optional(fields, "sampling", _sampled),
         disputes=tuple(_all(one, _dispute) for one in fields.objects("disputes")),
         result=result[0] if result is not None else None,
@@ -297,10 +299,9 @@ def _contradiction(fields: Fields) -> Contradiction:
     )
 
 
-def _result(fields: Fields, terms: Terms) -> tuple[ResultShape, tuple[str, ...]]:
+def _result(fields: Fields, terms: Terms, pairs: int) -> tuple[ResultShape, tuple[str, ...]]:
     bag = fields.choice("kind", ("bag", "frame")) == "bag"
-    plain: tuple[ResultShape, tuple[str, ...]] = (_bag(terms), ())
-    shape, by = plain if bag else _frame(fields, terms)
+    shape, by = _bag(fields, terms, pairs) if bag else _frame(fields, terms)
     try:
         shape.check()
     except DataError as error:
@@ -308,8 +309,9 @@ def _result(fields: Fields, terms: Terms) -> tuple[ResultShape, tuple[str, ...]]
     return shape, by
 
 
-def _bag(terms: Terms) -> ResultShape:
-    return ResultShape("bag", terms.reduces, terms.buckets)
+def _bag(fields: Fields, terms: Terms, pairs: int) -> tuple[ResultShape, tuple[str, ...]]:
+    size = fields.number("bytes")
+    return ResultShape("bag", terms.reduces, terms.buckets, nbytes=size, records=pairs), ()
 
 
 def _frame(fields: Fields, terms: Terms) -> tuple[ResultShape, tuple[str, ...]]:

@@ -197,7 +197,7 @@ def _dispute(dispute: Dispute) -> dict[str, Any]:
 
 def _result(shape: ResultShape, by: tuple[str, ...]) -> dict[str, Any]:
     if shape.kind == "bag":
-        return {"kind": "bag"}
+        return {"kind": "bag", "bytes": shape.nbytes}
     order = b"" if shape.order is None else np.array(shape.order, dtype=">u4").tobytes()
     return {
         "kind": "frame",

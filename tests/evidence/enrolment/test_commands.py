@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -124,6 +125,51 @@ def test_it_needs_no_dask(tmp_path):
     assert "dask" not in entry.environment
 
 
+# --- keygen --refresh -----------------------------------------------------------------------
+
+
+def test_a_stale_enrolment_is_written_anew_for_the_same_key(here):
+    """With the machine's software of today; what people wrote stays."""
+    make("alice", "--contact", "alice@example.org", "--penalty", "1 EUR")
+    key, entry = (here / "alice.key").read_bytes(), load_trust("alice.toml").entries[0]
+    save_trust("alice.toml", Trust((replace(entry, environment={"python": "2"}),)))
+    run("enroll", "domains.toml", "alice.toml")
+    output = make("alice", "--refresh", "--penalty", "2 EUR")
+    assert entry.public_key.hex() in output
+    assert (here / "alice.key").read_bytes() == key
+    assert load_trust("alice.toml").entries == (replace(entry, penalty="2 EUR"),)
+    done = run("enroll", "domains.toml", "alice.toml")
+    assert done.output == "alice: new penalty, environment\n"
+    assert load_trust("domains.toml") == load_trust("alice.toml")
+
+
+def test_a_lost_enrolment_comes_back(here):
+    for name in ("alice", COORDINATOR):
+        make(name)
+        before = load_trust(f"{name}.toml")
+        (here / f"{name}.toml").unlink()
+        make(name, "--refresh")
+        assert load_trust(f"{name}.toml") == before
+
+
+def test_nothing_is_refreshed_that_is_not_of_the_key(here):
+    done = run("keygen", "alice", "--refresh")
+    assert done.exit_code == 1
+    assert files(here) == {}
+    for name in ("alice", "bob"):
+        make(name)
+    alice, bob = files(here)["alice.toml"], files(here)["bob.toml"]
+    for other in (bob, alice.replace(alice[60:64], b"0000"), b"version = 7"):
+        (here / "alice.toml").write_bytes(other)
+        assert run("keygen", "alice", "--refresh").exit_code == 1
+        assert (here / "alice.toml").read_bytes() == other
+    (here / "carol.key").write_bytes((here / "bob.key").read_bytes())
+    (here / "carol.key").chmod(0o600)
+    done = run("keygen", "carol", "--refresh")
+    assert "expected one of 'carol', got one of 'bob'" in done.output
+    assert not (here / "carol.toml").exists()
+
+
 # --- enroll ---------------------------------------------------------------------------------
 
 
@@ -182,7 +228,7 @@ def test_a_coordinator_with_the_key_of_a_domain_is_refused(here):
     key = Identity.generate("alice").public_key
     save_trust("alice.toml", Trust((Entry("alice", key),)))
     save_trust("boss.toml", Trust((), Entry(COORDINATOR, key)))
-    done = run("enroll", "domains.toml", "alice.toml", "boss.toml")
+    done = run("enroll", "--coordinator", "domains.toml", "alice.toml", "boss.toml")
     assert done.exit_code == 1
     assert "expected a key of its own" in done.output
     assert not os.path.exists("domains.toml")
@@ -218,3 +264,53 @@ def test_a_missing_enrolment_creates_nothing(here):
     assert "expected a file to read" in done.output
     assert run("enroll", "domains.toml").exit_code == 2
     assert files(here) == {}
+
+
+def test_a_domains_file_makes_nobody_the_coordinator(here):
+    """A file that says it is bob's names mallory as who signs receipts."""
+    mallory = Entry(COORDINATOR, Identity.generate("mallory").public_key)
+    save_trust("bob.toml", Trust((), mallory))
+    done = run("enroll", "domains.toml", "bob.toml")
+    assert done.exit_code == 1
+    assert "bob.toml: expected the enrolment of a domain, got one of the coord" in done.output
+    assert set(files(here)) == {"bob.toml"}
+    assert run("enroll", "--coordinator", "domains.toml", "bob.toml").exit_code == 0
+    assert load_trust("domains.toml").coordinator == mallory
+
+
+def test_of_two_at_once_none_is_lost(here, monkeypatch):
+    """A second `enroll` comes while the first has read the file, and not written it yet."""
+    for name in ("alice", "bob"):
+        make(name)
+    meanwhile = []
+
+    def save(path, trust):
+        meanwhile.append(run("enroll", "domains.toml", "bob.toml"))
+        save_trust(path, trust)
+
+    monkeypatch.setattr("dask_verify.evidence.enrolment.trust.save_trust", save)
+    assert run("enroll", "domains.toml", "alice.toml").exit_code == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    (second,) = meanwhile
+    assert second.exit_code == 1
+    assert "expected no other `dask verify enroll` of this trust file" in second.output
+    assert run("enroll", "domains.toml", "bob.toml").exit_code == 0
+    assert [entry.name for entry in load_trust("domains.toml").entries] == ["alice", "bob"]
+    assert not [name for name in files(here) if "lock" in name]
+
+
+def test_a_lock_of_one_that_was_killed_says_what_to_do(here):
+    make("alice")
+    (here / ".domains.toml.lock").write_text("1")
+    done = run("enroll", "domains.toml", "alice.toml")
+    assert done.exit_code == 1
+    assert f"remove {here / '.domains.toml.lock'}" in done.output
+    assert (here / ".domains.toml.lock").exists()
+
+
+def test_a_folder_that_cannot_be_written_to(here):
+    make("alice")
+    done = run("enroll", "no/such/folder/domains.toml", "alice.toml")
+    assert done.exit_code == 1
+    assert "expected a path to write to" in done.output

@@ -91,6 +91,17 @@ part = functools.partial(pairs)
 renamed = pairs
 shown = lambda n: [(n % 5, n)]
 
+def replaced(n):
+    return pairs(n)
+
+def aliased(n):
+    return pairs(n)
+
+def lifted(n):
+    return pairs(n)
+
+replaced, aliased, lifted = part, pairs, __import__("json").dumps
+
 @functools.wraps(pairs)
 def wrapped(n):
     return pairs(n)

@@ -53,6 +53,7 @@ WORD = {
     "predicate.job.functions.mapper",
     "predicate.job.functions.reducer",
     "predicate.job.sources.unpinned",
+    "predicate.result.bytes",
     "predicate.sampling.audits",
     "predicate.stages[].doubted",
     "predicate.started",

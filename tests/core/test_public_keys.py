@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_verify.evidence.enrolment.public_keys import _SMALL, public_key_flaw
+from dask_verify.core.public_keys import _SMALL, public_key_flaw
 from dask_verify.protocol.domain import Identity
 
 P = 2**255 - 19

@@ -1,0 +1,201 @@
+"""What the page headers of a Parquet file say, read before anything is decompressed.
+
+What this module guarantees: the bytes and values that it counts are those of the very headers that
+a reader obeys, not what the metadata at the end of the file claim; a header that two readers could
+understand in two ways is refused.
+
+Headers are structs of Thrift's compact protocol:
+https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from dask_verify.errors import DataError
+
+_DICTIONARY = 2
+_DATA = {0: (5, 2), 3: (8, 4)}  #: kind of a data page: fields of its header, and of its encoding
+_DELTA_BYTE_ARRAY = 7
+_FIRST_READ, _LARGEST_HEADER = 1 << 9, 1 << 24
+_PADDING = 100  #: bytes behind a chunk that readers take into account for some old writers
+_NESTING = 8
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the pages of one column chunk come to.
+
+    Parameters
+    ----------
+    nbytes : int
+        Uncompressed bytes of all pages.
+    values : int
+        Values, nulls and empty lists among them.
+    largest : int
+        Uncompressed bytes of the largest page: no value is longer, unless `delta`.
+    delta : bool
+        Whether a value may repeat the beginning of the one before it, which costs no bytes.
+    """
+
+    nbytes: int = 0
+    values: int = 0
+    largest: int = 0
+    delta: bool = False
+
+    def __add__(self, other: Pages) -> Pages:
+        return Pages(
+            self.nbytes + other.nbytes,
+            self.values + other.values,
+            max(self.largest, other.largest),
+            self.delta or other.delta,
+        )
+
+
+def read_pages(file: IO[bytes], column: Any, size: int) -> Iterator[Pages]:
+    """Yield what each page of a column chunk comes to, from its header alone.
+
+    Parameters
+    ----------
+    file : binary file
+        It must be able to seek.
+    column : pyarrow.parquet.ColumnChunkMetaData
+        Where the pages are.
+    size : int
+        Bytes of the file.
+
+    Raises
+    ------
+    DataError
+        If a header is none, or a page reaches behind the end of the file.
+    """
+    place, first = column.data_page_offset, column.dictionary_page_offset
+    if column.has_dictionary_page and first is not None and 0 < first < place:
+        place = first
+    end = min(place + column.total_compressed_size + _PADDING, size)
+    values = 0
+    while values < column.num_values and place < end:
+        fields, length = _header(file, place)
+        page = _page(fields)
+        values += page.values
+        place += length + _number(fields, 3)
+        if place > size:
+            raise DataError("expected pages inside of the file, got one that goes on behind it")
+        yield page
+
+
+def _page(fields: dict[int, Any]) -> Pages:
+    kind, nbytes = _number(fields, 1), _number(fields, 2)
+    if kind == _DICTIONARY:
+        words = _number(_struct(fields, 7), 1)
+        if words > nbytes:
+            raise DataError(f"expected at most a word a byte, got {words} words, {nbytes} bytes")
+    if kind not in _DATA:
+        return Pages(nbytes, 0, nbytes)
+    name, encoding = _DATA[kind]
+    about = _struct(fields, name)
+    delta = _number(about, encoding) == _DELTA_BYTE_ARRAY
+    return Pages(nbytes, _number(about, 1), nbytes, delta)
+
+
+def _number(fields: dict[int, Any], name: int) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 <= value < 1 << 31:
+        raise DataError(f"page header: expected a number in field {name}, got {value!r:.40}")
+    return value
+
+
+def _struct(fields: dict[int, Any], name: int) -> dict[int, Any]:
+    value = fields.get(name)
+    if type(value) is not dict:
+        raise DataError(f"page header: expected a struct in field {name}, got {value!r:.40}")
+    return value
+
+
+# --- Thrift ----------------------------------------------------------------------------------
+
+
+def _header(file: IO[bytes], place: int) -> tuple[dict[int, Any], int]:
+    """Return the header at a place, and its length."""
+    length = _FIRST_READ
+    while True:
+        file.seek(place)
+        thrift = _Thrift(file.read(length))
+        try:
+            return thrift.struct(0), thrift.place
+        except IndexError:
+            if len(thrift.data) < length or length >= _LARGEST_HEADER:
+                raise DataError("expected a page header, got an end within it") from None
+            length <<= 3
+
+
+class _Thrift:
+    """A reader of structs; IndexError where the bytes end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.place = 0
+
+    def byte(self) -> int:
+        self.place += 1
+        return self.data[self.place - 1]
+
+    def varint(self) -> int:
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+        raise DataError("page header: expected a number, got one of more than 64 bits")
+
+    def zigzag(self) -> int:
+        value = self.varint()
+        return value >> 1 ^ -(value & 1)
+
+    def skip(self, length: int) -> None:
+        self.place += length
+        if self.place > len(self.data):
+            raise IndexError
+
+    def struct(self, depth: int) -> dict[int, Any]:
+        """Return the numbers and structs of a struct; other fields are skipped."""
+        fields: dict[int, Any] = {}
+        name = 0
+        while first := self.byte():
+            name = name + (first >> 4) if first >> 4 else self.zigzag()
+            # Readers cut long ones to 16 bits, and differ in which of two they take.
+            if name in fields or not 0 <= name < 1 << 15:
+                raise DataError(f"page header: expected fields once, got {name}")
+            fields[name] = self.value(first & 15, depth)
+        return fields
+
+    def value(self, kind: int, depth: int, item: bool = False) -> Any:
+        if kind in (1, 2):  # a bool in a struct is all in its kind
+            self.skip(int(item))
+        elif kind == 3:
+            self.skip(1)
+        elif kind in (4, 5, 6):
+            number = self.zigzag()
+            return number if kind == 5 else None
+        elif kind == 7:
+            self.skip(8)
+        elif kind == 8:
+            self.skip(self.varint())
+        elif kind in (9, 10):
+            self.items(depth)
+        elif kind == 12 and depth < _NESTING:
+            return self.struct(depth + 1)
+        else:
+            raise DataError(f"page header: expected a known kind of field, got {kind}")
+        return None
+
+    def items(self, depth: int) -> None:
+        first = self.byte()
+        count = first >> 4 if first >> 4 < 15 else self.varint()
+        if depth >= _NESTING:
+            raise DataError("page header: expected little nesting, got more")
+        for _ in range(count):
+            self.value(first & 15, depth + 1, item=True)
