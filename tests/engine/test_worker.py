@@ -47,7 +47,7 @@ def side(tmp_path: Path) -> VerifyWorker:
     side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
     assert set(handlers) == {
         f"verify_{name}"
-        for name in ("open", "nodes", "columns", "close", "release", "forget", "prove")
+        for name in ("open", "nodes", "columns", "close", "release", "forget", "prove", "outcome")
     }
     return side
 
