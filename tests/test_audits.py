@@ -25,7 +25,7 @@ pytestmark = pytest.mark.cluster
 UNIT = 5  # records, so that there are 12 units in a partition
 
 
-@pytest.fixture(params=["shared", "separate"])
+@pytest.fixture(params=["shared", pytest.param("separate", marks=pytest.mark.matrix)])
 def any_client(request):
     return request.getfixturevalue(f"{request.param}_cluster").get_client()
 

@@ -18,7 +18,7 @@ LINES = [f"to be or not to be {i % 7}" for i in range(60)]
 POLICY = Policy(unit_records=7)
 
 
-@pytest.fixture(params=["shared", "separate"])
+@pytest.fixture(params=["shared", pytest.param("separate", marks=pytest.mark.matrix)])
 def client(request):
     return request.getfixturevalue(f"{request.param}_cluster").get_client()
 

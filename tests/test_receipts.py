@@ -36,7 +36,11 @@ FLIGHTS = pd.DataFrame(
 )
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["shared", "separate"])
+@pytest.fixture(
+    scope="module",
+    params=[True, pytest.param(False, marks=pytest.mark.matrix)],
+    ids=["shared", "separate"],
+)
 def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDomainCluster]:
     names = ["alice", "bob", "carol"]
     with LocalDomainCluster(names, shared=request.param, dashboard_address=None) as started:

@@ -44,7 +44,7 @@ WHOLE = Policy(replicas=1, audit=1.0, deadline=60)
 EXPOSED, SUSPECTED, TRUSTED = Standing.EXPOSED, Standing.SUSPECTED, Standing.TRUSTED
 #: Both kinds of collection and of pool; all combinations but one belong to the long suite.
 EVERYWHERE = [
-    ("bag", "separate"),
+    pytest.param("bag", "separate", marks=pytest.mark.matrix),
     pytest.param("frame", "shared", marks=pytest.mark.matrix),
     pytest.param("bag", "shared", marks=pytest.mark.matrix),
     pytest.param("frame", "separate", marks=pytest.mark.matrix),

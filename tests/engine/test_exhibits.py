@@ -18,7 +18,7 @@ from dask_verify.testing import ReadOther, ServeOther, Tamper
 from dask_verify.testing.evaders import Frame
 from dask_verify.testing.liars import ForgeRoot, RefuseDescent, SignTwice
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.matrix]
 
 
 @contextmanager

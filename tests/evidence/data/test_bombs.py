@@ -116,6 +116,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.parametrize("kind", ["numbers in lists", "texts that repeat their beginnings"])
+@pytest.mark.matrix
 def test_bombs_take_little_memory(kind, tmp_path):
     options = {"column_encoding": {"s": "DELTA_BYTE_ARRAY"}, "use_dictionary": ["c"]}
     if kind == "numbers in lists":
@@ -129,6 +130,7 @@ def test_bombs_take_little_memory(kind, tmp_path):
     assert int(out[-1]) < 300_000  # kB
 
 
+@pytest.mark.matrix
 def test_texts_that_repeat_their_beginnings_are_read_few_rows_at_a_time():
     """One page of 3 MB that holds 3 GB."""
     meta = pd.DataFrame({"s": pd.Series(dtype="str")})
@@ -162,6 +164,7 @@ def varint(number):
     return bytes([*out, number])
 
 
+@pytest.mark.matrix
 def test_the_metadata_are_not_believed():
     """The sizes at the end of the file are made small; those of the pages are what they are."""
     big = 10**8

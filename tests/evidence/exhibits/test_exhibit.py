@@ -64,6 +64,7 @@ def court(code: Any, folder: Path, kind: str, task: Task, *leaves: int, **option
         ("frame", R1, None, 0),
     ],
 )
+@pytest.mark.matrix
 def test_a_replay_convicts_the_cheat_and_nobody_else(
     code: Any,
     tmp_path: Path,
@@ -379,6 +380,7 @@ def with_mapper(exhibit: Exhibit, name: str) -> Exhibit:
     return replace(exhibit, functions=replace(exhibit.functions, names=names))
 
 
+@pytest.mark.matrix
 def test_functions_that_misbehave_confirm_nothing(code: Any, tmp_path: Path) -> None:
     bench = court(code, tmp_path, "bag", M0, 1)
     exhibit = bench.exhibit([bench.claim("alice"), bench.claim("bob")])

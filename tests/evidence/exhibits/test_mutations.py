@@ -104,6 +104,7 @@ def contradicted(exhibit: Exhibit) -> frozenset[str]:
     return frozenset() if exhibit.told is None else exhibit.contradicted(exhibit.told)
 
 
+@pytest.mark.matrix
 def test_no_field_can_be_changed_unnoticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for exhibit in cases(tmp_path, monkeypatch):
         base, tried, accepted = json.loads(exhibit.payload()), 0, []

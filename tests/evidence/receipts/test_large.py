@@ -6,10 +6,14 @@ import pytest
 from large import REDUCES, large
 from made import checked, envelope
 
+POLICIES = [
+    {"replicas": 1, "audit": 0.01},
+    pytest.param({"replicas": 2}, marks=pytest.mark.matrix),
+    pytest.param({"replicas": 3}, marks=pytest.mark.matrix),
+]
 
-@pytest.mark.parametrize(
-    "policy", [{"replicas": 1, "audit": 0.01}, {"replicas": 2}, {"replicas": 3}]
-)
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_a_receipt_has_at_most_150_bytes_a_partition_and_replica(policy) -> None:
     few, many = (large(maps, **policy) for maps in (200, 1000))
     grown = len(envelope(many)) - len(envelope(few))
