@@ -5,7 +5,7 @@ for each domain, with a table ``[domain.environment]`` below it. What this modul
 
 * Nothing is ignored: a table or field that is unknown here is refused, as is a wrong type, a name
   twice, or a name that does not show itself as what it is (`dask_verify.evidence.enrolment.texts`).
-* A public key is a good one (`dask_verify.evidence.enrolment.public_keys`), in 64 lowercase
+* A public key is a good one (`dask_verify.core.public_keys`), in 64 lowercase
   hexadecimal digits. The coordinator's is not that of a domain.
 * Two domains may have the same key. They count once: who counts, counts keys.
 * `Trust.to_bytes` writes the same bytes for the same trust, and `Trust.from_bytes` gives it back.
@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from dask_verify.core.public_keys import SIZE, public_key_flaw
 from dask_verify.errors import EvidenceError, TrustError
-from dask_verify.evidence.enrolment.public_keys import SIZE, public_key_flaw
 from dask_verify.evidence.enrolment.texts import name_flaw, quoted, text_flaw
 from dask_verify.evidence.fields import Fields
 from dask_verify.evidence.files import read_file, replace_file

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_verify.core.canonical import decode, decode_frame, encode_frame
+from dask_verify.core.public_keys import public_key_flaw
 from dask_verify.core.seal import digest
 from dask_verify.errors import DecodingError, EvidenceError, InputError
-from dask_verify.evidence.enrolment.public_keys import public_key_flaw
 from dask_verify.evidence.fields import Fields, base64_text
 from dask_verify.execution.work import Work
 from dask_verify.protocol.board import MAX_UNITS
