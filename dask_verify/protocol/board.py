@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dask_verify.core.seal import Answer, Commitment
+from dask_verify.core.seal import Commitment
 from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import MAP, Objection, Task
@@ -210,10 +210,8 @@ class TaskState:
         What of the accepted commitment has still to be recomputed.
     passed : set of (bytes, str, tuple of int)
         Digests, kinds and units of the checks that they passed.
-    answers : list of Answer
-        What auditors have signed.
     wires : list of bytes
-        The same as it was signed.
+        Answers of auditors, as they were signed.
     unable : list of (str, bytes)
         Auditors whose functions failed on what was opened, and of which commitment.
     objections : list of Objection
@@ -221,7 +219,7 @@ class TaskState:
     """
 
     __slots__ = (
-        "accepted", "answers", "ballot", "blameless", "checks", "disputed", "doubted", "failures",
+        "accepted", "ballot", "blameless", "checks", "disputed", "doubted", "failures",
         "inputs", "late", "lost", "objections", "passed", "running", "tried", "unable", "voting",
         "wires",
     )  # fmt: skip
@@ -234,7 +232,6 @@ class TaskState:
     blameless: set[bytes]
     checks: list[Check]
     passed: set[tuple[bytes, str, tuple[int, ...]]]
-    answers: list[Answer]
     wires: list[bytes]
     unable: list[tuple[str, bytes]]
     objections: list[Objection]
@@ -327,7 +324,7 @@ class TaskState:
 #: Containers of a `TaskState`, and what makes an empty one.
 _CONTAINERS: dict[str, Callable[[], Any]] = {
     **dict.fromkeys(("running", "late", "lost", "blameless", "passed"), set),
-    **dict.fromkeys(("tried", "checks", "answers", "wires", "unable", "objections"), list),
+    **dict.fromkeys(("tried", "checks", "wires", "unable", "objections"), list),
     "failures": dict,
 }
 

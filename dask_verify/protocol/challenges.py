@@ -67,7 +67,6 @@ class Challenges(Disputes):
             return
         if claim is None:
             return
-        state.answers.append(answer)
         state.wires.append(event.wire)
         if answer.domain != COORDINATOR:
             payload, check.signature = unwrap(event.wire)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dask_verify.protocol import blame
 from dask_verify.protocol.agreement import Agreement
+from dask_verify.protocol.answers import signed_parts
 from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
@@ -75,7 +76,7 @@ class Disputes(Agreement):
             referee and not decided,
             vouched,
             objection=None if pair else objection,
-            answers=tuple(state.answers),
+            answers=tuple(signed_parts(wire)[0] for wire in state.wires),
         )
 
     def _found(self, finding: Finding) -> None:
