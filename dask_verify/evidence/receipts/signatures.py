@@ -3,7 +3,8 @@
 1. Nobody appears twice: no two domains have one name or one key, and none has the coordinator's.
 2. A domain's closing is over exactly the commitments and answers that the receipt ascribes to it;
    or each of these carries its own signature.
-3. A commitment to anything else than what was accepted carries its own signature, and is to a task
+3. It signed as many commitments as the receipt says.
+4. A commitment to anything else than what was accepted carries its own signature, and is to a task
    of this job.
 """
 
@@ -16,7 +17,7 @@ from dask_verify.errors import DecodingError, EvidenceError, SignatureError
 from dask_verify.evidence.enrolment.texts import name_flaw
 from dask_verify.evidence.receipts.values import Party, Receipt, Signed, Stage
 from dask_verify.protocol.closing import CONTEXT as CLOSING_CONTEXT
-from dask_verify.protocol.closing import leaf_of
+from dask_verify.protocol.closing import Closing, leaf_of
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.quorum import CONTEXT as COMMITMENT_CONTEXT
 
@@ -104,15 +105,25 @@ def _check_other(receipt: Receipt, stage: Stage, other: Signed) -> None:
 
 
 def _check_party(receipt: Receipt, party: Party) -> None:
-    where = f"domain {party.name}"
+    where, domain = f"domain {party.name}", Domain(party.name, party.key)
+    check = _check_closing if party.closing else _check_singles
+    signed = check(receipt, party, domain, where)
+    if party.commitments != signed:
+        raise EvidenceError(f"{where}, commitments", signed, party.commitments)
+
+
+def _check_closing(receipt: Receipt, party: Party, domain: Domain, where: str) -> int:
+    """Verify the one signature over all; return how many commitments it is over."""
     closing = receipt.closing(party)
-    domain = Domain(party.name, party.key)
-    if party.closing:
-        try:
-            domain.verify(CLOSING_CONTEXT, closing.to_bytes(), party.closing)
-        except SignatureError as error:
-            raise EvidenceError(f"{where}, closing", _closes(receipt, party), str(error)) from None
-        return
+    try:
+        domain.verify(CLOSING_CONTEXT, closing.to_bytes(), party.closing)
+    except SignatureError as error:
+        raise EvidenceError(f"{where}, closing", _closes(closing), str(error)) from None
+    return closing.commitments
+
+
+def _check_singles(receipt: Receipt, party: Party, domain: Domain, where: str) -> int:
+    """Verify a signature for each commitment and answer; return how many commitments there are."""
     got = [leaf_of(signed_commitment(receipt, one, where)) for one in party.singles]
     wanted = receipt.leaves(party)
     if got != wanted or any(one.domain != party.name for one in party.singles):
@@ -125,10 +136,10 @@ def _check_party(receipt: Receipt, party: Party) -> None:
             domain.verify(ANSWER_CONTEXT, answer.statement(receipt.job), signature)
         except SignatureError as error:
             raise EvidenceError(f"{where}, answers", "its signatures", str(error)) from None
+    return len(wanted)
 
 
-def _closes(receipt: Receipt, party: Party) -> str:
-    closing = receipt.closing(party)
+def _closes(closing: Closing) -> str:
     return (
         f"a signature over {closing.commitments} commitments (root"
         f" {closing.commitment_root.hex()[:16]}...) and {closing.answers} answers"

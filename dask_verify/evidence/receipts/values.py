@@ -7,7 +7,7 @@ is specified in ``docs/receipt-v1.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from dask_verify.core.merkle import BLAKE3, MerkleTree
@@ -296,7 +296,6 @@ class Receipt:
     result: ResultShape | None = None
     files: tuple[tuple[str, bytes], ...] = ()
     sorted_by: tuple[str, ...] = ()
-    _job: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @cached_property
     def job(self) -> bytes:
