@@ -19,7 +19,8 @@ from dask_verify.evidence.receipts.counting import Votes, count_votes
 from dask_verify.evidence.receipts.reading import read_receipt
 from dask_verify.evidence.receipts.redrawing import check_sampling
 from dask_verify.evidence.receipts.signatures import check_signatures
-from dask_verify.evidence.receipts.values import Dispute, Party, Receipt
+from dask_verify.evidence.receipts.values import Party, Receipt
+from dask_verify.evidence.receipts.writing import dispute_outline
 from dask_verify.protocol.board import MAX_UNITS
 from dask_verify.protocol.messages import MAP, REDUCE, Verdict
 
@@ -64,23 +65,13 @@ class Checked:
             "sampled": self.sampled,
             "units": self.units,
             "rate": receipt.sampled.rate if receipt.sampled is not None else 0.0,
-            "disputes": [_dispute(dispute) for dispute in receipt.disputes],
+            "disputes": [
+                dispute_outline(dispute) | {"exhibit": dispute.exhibit.hex()}
+                for dispute in receipt.disputes
+            ],
             "domains": {p.name: _party(p, p.name in self.enrolled) for p in receipt.parties},
             "data": self.data,
         }
-
-
-def _dispute(dispute: Dispute) -> dict[str, Any]:
-    return {
-        "stage": dispute.stage,
-        "partition": dispute.partition,
-        "units": list(dispute.units),
-        "sides": list(dispute.sides),
-        "culprits": list(dispute.culprits),
-        "cause": dispute.cause,
-        "settled": dispute.settled,
-        "exhibit": dispute.exhibit.hex(),
-    }
 
 
 def _party(party: Party, enrolled: bool) -> dict[str, Any]:

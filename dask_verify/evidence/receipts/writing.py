@@ -166,7 +166,8 @@ def _sampling(receipt: Receipt) -> dict[str, Any] | None:
     }
 
 
-def _dispute(dispute: Dispute) -> dict[str, Any]:
+def dispute_outline(dispute: Dispute) -> dict[str, Any]:
+    """Return who disagreed about what, and how it ended, without what was signed."""
     return {
         "stage": dispute.stage,
         "partition": dispute.partition,
@@ -175,6 +176,11 @@ def _dispute(dispute: Dispute) -> dict[str, Any]:
         "culprits": list(dispute.culprits),
         "cause": dispute.cause,
         "settled": dispute.settled,
+    }
+
+
+def _dispute(dispute: Dispute) -> dict[str, Any]:
+    return dispute_outline(dispute) | {
         "inputs": dispute.inputs.hex(),
         "accepted": dispute.accepted.hex(),
         "claims": [_signed(one) for one in dispute.claims],
