@@ -103,7 +103,7 @@ got d7b6056848...; the data are not the verified ones
 def frame_shape(
     leaves: Sequence[Sequence[bytes]],
     meta: pd.DataFrame,
-    order: Sequence[int] | None = None,
+    order: Sequence[int] | np.ndarray[Any, Any] | None = None,
 ) -> ResultShape:
     """Return the shape of a dataframe from its verified leaves.
 
@@ -142,14 +142,14 @@ def frame_shape(
         buckets=sum(map(len, leaves)),
         meta=empty,
         rows=tuple(tuple(int.from_bytes(leaf[1:9], "little") for leaf in p) for p in leaves),
-        order=None if order is None else tuple(map(int, order)),
+        order=None if order is None else tuple(np.asarray(order, np.int64).tolist()),
         forms=tuple(forms),
         formed=formed if forms else (),
         nbytes=sum(len(leaf) for partition in leaves for leaf in partition),
     )
 
 
-def row_order(frame: pd.DataFrame, by: Sequence[str]) -> list[int]:
+def row_order(frame: pd.DataFrame, by: Sequence[str]) -> np.ndarray[Any, Any]:
     """Return where each row of the sorted frame stood before.
 
     Parameters
@@ -157,6 +157,11 @@ def row_order(frame: pd.DataFrame, by: Sequence[str]) -> list[int]:
     frame : pandas.DataFrame
     by : sequence of str
         Columns or index levels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype int64.
 
     Raises
     ------
@@ -173,8 +178,8 @@ def row_order(frame: pd.DataFrame, by: Sequence[str]) -> list[int]:
     levels = frame.index.get_level_values
     keys = [frame[k].array if k in frame.columns else levels(k).array for k in by]
     keyed = pd.DataFrame(dict(enumerate(keys)))
-    found: list[int] = keyed.sort_values(list(keyed.columns), kind="stable").index.tolist()
-    return found
+    before = keyed.sort_values(list(keyed.columns), kind="stable").index
+    return np.asarray(before, np.int64)
 
 
 def has_categories(meta: pd.DataFrame) -> bool:
