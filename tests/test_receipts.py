@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from hashlib import sha256
@@ -125,6 +126,28 @@ def test_the_cheat_is_convicted_and_nobody_else(
     made = [sha256(kept.exhibit().payload()).digest() for kept in job.exhibits]
     assert named
     assert set(named) <= set(made)
+
+
+def test_what_cannot_be_shown_any_more_is_told_of_and_saved_without(
+    cluster: LocalDomainCluster,
+    trust: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster.sabotage("bob", Tamper())
+    try:
+        job, path = count(cluster, replicas=2), tmp_path / "counts.jsonl"
+        job.result()
+    finally:
+        cluster.sabotage("bob", None)
+    for kept in job._driver.exhibits.iterdir():
+        kept.unlink()
+    monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
+    job.save(path)
+    assert load(path, trust=trust) == job.result()
+    assert "Exhibit 0 of " in caplog.text
+    assert not list(tmp_path.glob("*.exhibit-0.json"))
 
 
 def test_whoever_does_not_close_has_its_single_signatures_there(

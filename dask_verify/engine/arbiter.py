@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,6 +47,8 @@ from dask_verify.protocol.messages import (
 from dask_verify.protocol.quorum import Claim
 from dask_verify.protocol.serving import accused
 from dask_verify.protocol.weighing import weigh
+
+_log = logging.getLogger("distributed.dask_verify")
 
 _EVIDENCE = 8 << 20  #: bytes of evidence that are looked at: digests of 200,000 openings
 _RUNS = 2  #: fresh processes that a referee compares
@@ -166,9 +169,11 @@ class Arbiter:
         claims = [claim for claim in (one, other) if claim is not None]
         try:
             return keep(self.folder, transcript, finding, claims, asked.answers)
-        except Exception:
+        except Exception as error:
             # Holders that serve no more, a full disk, or whatever a liar's answers raise here: the
             # finding stands even so.
+            what = (type(error).__name__, str(error))
+            _log.warning("No exhibit of %s partition %d: %s: %.300r", *finding.task, *what)
             return ""
 
     def _with_source(

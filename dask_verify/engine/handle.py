@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,8 @@ from dask_verify.execution.compute import kind
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
 from dask_verify.protocol.promise import odds_of
+
+_log = logging.getLogger("distributed.dask_verify")
 
 _CATCH_UP = 5.0  #: seconds
 _ADVICE = {
@@ -219,9 +221,11 @@ class Job:
         signed = self._notary.signed(receipt)
         signed.save(place + RECEIPT)
         for number, exhibit in enumerate(self.exhibits):
-            # What was saved and vouched for stays so, whether or not a dispute can be shown.
-            with suppress(VerifyError):
+            try:
                 exhibit.save(exhibit_name(place, number))
+            except VerifyError as error:
+                # What was saved and vouched for stays so, whether or not a dispute can be shown.
+                _log.warning("Exhibit %d of %s was not saved: %.300r", number, place, str(error))
         return signed
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,7 @@ from dask_verify.core.canonical import encode
 from dask_verify.core.seal import OUTPUT, SealedPartition, asked
 from dask_verify.engine import arbiter
 from dask_verify.engine.arbiter import Arbiter
-from dask_verify.protocol.messages import MAP, Task
+from dask_verify.protocol.messages import MAP, Finding, Task
 
 SEALED = SealedPartition(4, 2, 8, (4, 4), tuple(bytes([n]) for n in range(8)))
 COMMITMENT = SEALED.commit(b"job", MAP, 3, "bob", b"inputs")
@@ -63,3 +65,17 @@ def test_evidence_against_what_is_not_accepted_is_dropped(partition: int) -> Non
 @pytest.mark.parametrize("item", [b"", b"nonsense", encode((b"none", (), bytes(64))), encode(5)])
 def test_evidence_that_is_none_is_dropped(item: bytes) -> None:
     assert not examined(item)
+
+
+def test_an_exhibit_that_cannot_be_kept_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> str:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(arbiter, "keep", full)
+    monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
+    made = SimpleNamespace(folder=tmp_path)
+    finding, asked = Finding(Task(MAP, 3), b"inputs", MAP), SimpleNamespace(answers=())
+    assert Arbiter._kept(made, None, finding, asked, None, None) == ""  # type: ignore[arg-type]
+    assert "No exhibit of map partition 3: OSError: 'no space left'" in caplog.text
