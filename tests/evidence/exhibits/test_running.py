@@ -50,7 +50,7 @@ CHILD = (
     "import subprocess, sys; subprocess.Popen([sys.executable, '-c', {0!r}], close_fds=False,"
     " stdin=-3, stdout=-3, stderr=-3)"
 )
-ENDLESS = "import time; time.sleep(600)"
+ENDLESS = "import signal; signal.pause()"
 
 
 @pytest.mark.parametrize("fake", [ENDLESS, CHILD.format(ENDLESS)], indirect=True)
