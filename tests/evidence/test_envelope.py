@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from typing import Any
 
@@ -63,6 +64,11 @@ def test_a_signature_is_over_this_payload_and_type_by_this_key() -> None:
     renamed = [good["signatures"][0] | {"keyid": key_id(BOB.public_key)}]
     refused(good | {"signatures": renamed})
     assert good["payloadType"] == PAYLOAD_TYPE
+
+
+def test_the_key_id_is_the_one_that_the_format_describes() -> None:
+    text = f'{{"keytype":"ed25519","keyval":{{"public":"{KEY.hex()}"}},"scheme":"ed25519"}}'
+    assert key_id(KEY) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_nothing_is_added_or_left_out() -> None:
