@@ -23,7 +23,7 @@ from dask_verify.core.seal import (
 )
 from dask_verify.errors import DecodingError, EvidenceError, SignatureError
 from dask_verify.evidence.receipts.signatures import domain_of, signed_commitment
-from dask_verify.evidence.receipts.values import Contradiction, Dispute, Receipt
+from dask_verify.evidence.receipts.values import Dispute, DisputedAnswer, Receipt
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import MAP, READ, Standing, Verdict
 from dask_verify.protocol.serving import accused, convicts
@@ -115,7 +115,7 @@ def _check_sides(receipt: Receipt, dispute: Dispute, claims: Claims, where: str)
         raise EvidenceError(f"{where}.accepted", "the digest of a claim", dispute.accepted)
 
 
-def _check_answer(receipt: Receipt, dispute: Dispute, answer: Contradiction, where: str) -> None:
+def _check_answer(receipt: Receipt, dispute: Dispute, answer: DisputedAnswer, where: str) -> None:
     what = (answer.stage, dispute.partition, dispute.inputs, answer.units)
     statement = answer_statement(receipt.job, *what, answer_digest(answer.payload))
     try:

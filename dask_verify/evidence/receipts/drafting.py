@@ -9,8 +9,8 @@ from dask_verify.core.seal import Commitment
 from dask_verify.evidence.data import ResultShape
 from dask_verify.evidence.receipts.values import (
     AuditRow,
-    Contradiction,
     Dispute,
+    DisputedAnswer,
     Functions,
     Party,
     Receipt,
@@ -258,13 +258,13 @@ def _dispute(divergence: Divergence) -> Dispute:
         inputs=proof.inputs,
         accepted=proof.accepted,
         claims=tuple(map(signed, proof.claims)),
-        answers=tuple(map(_contradiction, proof.answers)),
+        answers=tuple(map(_disputed_answer, proof.answers)),
         wrong=proof.wrong,
         liars=proof.liars,
         opening=proof.opening,
     )
 
 
-def _contradiction(wire: bytes) -> Contradiction:
+def _disputed_answer(wire: bytes) -> DisputedAnswer:
     answer, payload, signature = signed_parts(wire)
-    return Contradiction(answer.domain, answer.stage, answer.units, payload, signature)
+    return DisputedAnswer(answer.domain, answer.stage, answer.units, payload, signature)

@@ -20,8 +20,8 @@ from dask_verify.evidence.fields import Fields
 from dask_verify.evidence.receipts.rows import audit_rows, bits, hashes
 from dask_verify.evidence.receipts.values import (
     PREDICATE,
-    Contradiction,
     Dispute,
+    DisputedAnswer,
     Functions,
     Party,
     Receipt,
@@ -274,7 +274,7 @@ def _dispute(fields: Fields) -> Dispute:
         inputs=fields.digest("inputs"),
         accepted=_hash_or_none(fields, "accepted"),
         claims=_signed(fields, "claims"),
-        answers=tuple(_all(one, _contradiction) for one in fields.objects("answers")),
+        answers=tuple(_all(one, _disputed_answer) for one in fields.objects("answers")),
         wrong=fields.digests("wrong"),
         liars=fields.texts("liars"),
         opening=fields.octets("opening"),
@@ -289,8 +289,8 @@ def _hash_or_none(fields: Fields, name: str) -> bytes:
     return b"" if fields.empty(name) else fields.digest(name)
 
 
-def _contradiction(fields: Fields) -> Contradiction:
-    return Contradiction(
+def _disputed_answer(fields: Fields) -> DisputedAnswer:
+    return DisputedAnswer(
         domain=fields.text("domain"),
         stage=fields.choice("stage", (READ, *_STAGES)),
         units=fields.numbers("units"),

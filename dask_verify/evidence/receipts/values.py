@@ -187,8 +187,8 @@ class Sampled:
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """A signed answer of an auditor that contradicts a commitment.
+class DisputedAnswer:
+    """What an auditor signed about a disputed partition.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class Dispute:
         Digests of the assigned inputs, and of the commitment that was accepted then.
     claims : tuple of Signed
         Commitments; the coordinator's own has no signature.
-    answers : tuple of Contradiction
+    answers : tuple of DisputedAnswer
     wrong : tuple of bytes
         Digests of commitments that the referee contradicts.
     liars : tuple of str
@@ -240,7 +240,7 @@ class Dispute:
     inputs: bytes
     accepted: bytes
     claims: tuple[Signed, ...]
-    answers: tuple[Contradiction, ...] = ()
+    answers: tuple[DisputedAnswer, ...] = ()
     wrong: tuple[bytes, ...] = ()
     liars: tuple[str, ...] = ()
     opening: bytes = b""
