@@ -21,6 +21,7 @@ from dask_verify.core.merkle import MerkleTree
 from dask_verify.core.seal import INPUT, OUTPUT, Answer
 from dask_verify.engine.transcript import Made, Transcript
 from dask_verify.errors import EvidenceError, InputError
+from dask_verify.evidence.envelope import seal
 from dask_verify.evidence.exhibits.checks import MOST, blame, read_exhibit
 from dask_verify.evidence.exhibits.exhibit import Exhibit, statement_of
 from dask_verify.evidence.exhibits.names import importable
@@ -285,11 +286,11 @@ class KeptExhibit:
         InputError
             If the job was cancelled meanwhile.
         """
-        return exhibit_of(self._driver, self.divergence)
+        return exhibit_of(self._driver, self.divergence)[0]
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes: an envelope, signed by the coordinator."""
-        return self.exhibit().to_bytes(self._identity)
+        return seal(exhibit_of(self._driver, self.divergence)[1], self._identity)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file, for ``dask verify exhibit show`` and ``replay``.
@@ -322,8 +323,8 @@ def exhibits(driver: Driver, identity: Identity) -> tuple[KeptExhibit, ...]:
     return tuple(KeptExhibit(divergence, driver, identity) for divergence in found)
 
 
-def exhibit_of(driver: Driver, divergence: Divergence) -> Exhibit:
-    """Return the exhibit of a divergence.
+def exhibit_of(driver: Driver, divergence: Divergence) -> tuple[Exhibit, bytes]:
+    """Return the exhibit of a divergence, and the statement that says it and was read back.
 
     Raises
     ------
@@ -337,8 +338,9 @@ def exhibit_of(driver: Driver, divergence: Divergence) -> Exhibit:
     for shown in dict.fromkeys((what, replace(what, referee=None), Kept(what.leaves), Kept())):
         try:
             made = _exhibit(driver, divergence, shape, shown)
-            read_exhibit(statement_of(made.payload())[1])
-            return made
+            payload = made.payload()
+            read_exhibit(statement_of(payload)[1])
+            return made, payload
         except EvidenceError as error:
             refusal = refusal or error
     assert refusal is not None, "something was tried"

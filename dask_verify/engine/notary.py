@@ -74,7 +74,7 @@ class Notary:
         if not divergence.proof.material:
             return dispute
         try:
-            payload = exhibit_of(self._driver, divergence).payload()
+            _, payload = exhibit_of(self._driver, divergence)
         except VerifyError:
             return dispute  # there is none: what the receipt itself shows does not rest on it
         return replace(dispute, exhibit=sha256(payload).digest())

@@ -327,7 +327,7 @@ class Court:
             terms=self.terms,
             exhibits=self.folder / "exhibits",
         )
-        return exhibit_of(driver, divergence)  # type: ignore[arg-type]
+        return exhibit_of(driver, divergence)[0]  # type: ignore[arg-type]
 
     # --- auditors --------------------------------------------------------------------------------
 
