@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix interop benchmark lint format clean
+.PHONY: help venv demo test matrix chaos mutants large interop benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
 	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
 	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
+	@echo "make chaos   kill, stop and starve workers while jobs run (ARGS=... are passed to pytest)"
+	@echo "make mutants plant defects, and look whether the tests notice (ARGS=... are passed to pytest)"
+	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make lint    check style, types and layers"
@@ -32,6 +35,15 @@ test: $(STAMP)
 
 matrix: $(STAMP)
 	$(BIN)/python -m pytest -m matrix $(ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)
+
+mutants: $(STAMP)
+	$(BIN)/python -m pytest -m mutants tests/mutants $(ARGS)
+
+large: $(STAMP)
+	$(BIN)/python -m pytest -m large tests/large $(ARGS)
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
