@@ -40,7 +40,7 @@ from dask_verify.testing.simulation.auditing import challenged, recounted, there
 from dask_verify.testing.simulation.behaviours import behave
 from dask_verify.testing.simulation.nature import USUAL, Nature
 from dask_verify.testing.simulation.partitions import PLAIN, Flavour, commit, partition
-from dask_verify.testing.simulation.pending import Pending, deadline, sender
+from dask_verify.testing.simulation.pending import Pending, deadline, sender, unheard
 from dask_verify.testing.simulation.refereeing import arbitrated
 from dask_verify.testing.simulation.replaying import replay
 from dask_verify.testing.simulation.truth import untrue
@@ -174,7 +174,7 @@ class Simulation:
         if instead is None:
             self.deliver(at)
             return
-        self.excused[self._unheard(event, opening)] = "lost"
+        self.excused[unheard(event, opening)] = "lost"
         after = (event, *then) if self.random.random() < 0.5 else then
         self.pending[at] = Pending(instead, after)
 
@@ -223,10 +223,6 @@ class Simulation:
         """Tell the job of an event, and carry out what it asks for."""
         self.events.append(event)
         self._carry_out(self.job.handle(event))
-
-    def _unheard(self, event: Event, opening: bool) -> str:
-        challenge = getattr(event, "challenge", None)
-        return challenge.holder if opening and challenge and challenge.holder else sender(event)
 
     def _interrupted(self, item: Pending, domain: str, then: tuple[Event, ...] | None) -> Pending:
         """Return what comes instead of a domain's message; ``then=None``: followed by itself."""
