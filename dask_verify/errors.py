@@ -99,6 +99,10 @@ class CodeRefusedError(EvidenceError):
     """An exhibit names code that is not run, because whoever made it may not be trusted."""
 
 
+class JournalError(VerifyError, ValueError):
+    """A journal is none, was changed, or is of a job that cannot be taken up here."""
+
+
 class DataError(VerifyError, ValueError):
     """A result file cannot be read or written, or its values are not the verified ones.
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import cloudpickle
@@ -18,16 +19,16 @@ from distributed import Client, get_client
 from dask_verify.config import Policy, setting
 from dask_verify.core.canonical import encode_frame, registered_types
 from dask_verify.core.keys import frame_buckets
-from dask_verify.engine.driver import Driver
-from dask_verify.engine.enrolment import coordinator_of, domains_of
+from dask_verify.engine.dossier import Dossier, Recorder
+from dask_verify.engine.enrolment import coordinator_of, domains_of, is_throw_away
 from dask_verify.engine.graphs import Upstream, source_digest, upstream
 from dask_verify.engine.handle import Job
-from dask_verify.engine.notary import Notary
+from dask_verify.engine.journal import Journal
 from dask_verify.engine.pool import open_pool
+from dask_verify.engine.starting import start
 from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
 from dask_verify.execution.work import Shipped, Work, ship
-from dask_verify.protocol.board import Plan
-from dask_verify.protocol.domain import Domain, Identity, environment
+from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.terms import Terms
 
@@ -53,6 +54,7 @@ def verified_map_reduce(
     policy: Policy | None = None,
     npartitions: int | None = None,
     client: Client | Mapping[str, Client] | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Run a map-reduce in several administrative domains and accept only what they agree on.
 
@@ -83,6 +85,10 @@ def verified_map_reduce(
     client : distributed.Client or dict of str to distributed.Client, optional
         One client of a scheduler with `DomainPlugin`, or one client for each domain; default:
         the current client.
+    journal : path or URL, optional
+        Where to write down what happens, so that `dask_verify.resume` can go on with the job after
+        this process is gone. There must be nothing yet. It holds the secret seed of the audits and
+        the pickled functions: keep it where nobody else reads or writes.
 
     Returns
     -------
@@ -97,6 +103,8 @@ def verified_map_reduce(
         If no meta can be inferred, or the keys are not in it.
     PolicyError
         If the domains at hand cannot satisfy the policy.
+    JournalError
+        If no journal can be made there.
 
     Examples
     --------
@@ -118,15 +126,23 @@ def verified_map_reduce(
     work = _work(collection, source, mapper, reducer, combiner, by, map_meta, meta, sort, policy,
                  _partitions(npartitions, len(source.keys)))  # fmt: skip
     shipped = _shipped(work)
-    client, domains = _domains(client)
+    client, domains = enrolled_domains(client)
     policy = _checked_policy(policy, domains, source, client)
     coordinator, seed = coordinator_of(client), os.urandom(32)
     terms = _terms(policy, domains, source, work, shipped, seed, coordinator)
-    plan, pool = _plan(terms, domains, seed), open_pool(client, domains)
-    driver = Driver(plan, terms, work, shipped, source, pool, float(setting("deadline-floor")))
-    driver.start()
-    notary = Notary(driver, coordinator, source)
-    return Job(driver, list(work.by) if sort else [], notary)
+    dossier = Dossier(
+        terms=terms,
+        domains=domains,
+        seed=seed,
+        shipped=shipped,
+        source=source,
+        sort_by=tuple(work.by) if sort else (),
+        floor=float(setting("deadline-floor")),
+        began=datetime.now(UTC),
+        coordinator=coordinator.private_bytes() if is_throw_away(coordinator) else b"",
+    )
+    pool = open_pool(client, domains)
+    return start(dossier, work, pool, coordinator, _recorder(journal, dossier))
 
 
 # --- what is to be computed -----------------------------------------------------------------
@@ -263,7 +279,14 @@ def _shipped(work: Work) -> Shipped:
 # --- who computes it ------------------------------------------------------------------------
 
 
-def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
+def enrolled_domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
+    """Return the client to use, or the dict of clients, and the domains that may be used there.
+
+    Raises
+    ------
+    InputError
+        If there is no client, it is none, or nobody is enrolled.
+    """
     if client is None:
         try:
             client = get_client()
@@ -352,15 +375,17 @@ def _terms(
     )
 
 
-def _plan(terms: Terms, domains: tuple[Domain, ...], seed: bytes) -> Plan:
-    return Plan(
-        job=terms.job,
-        policy=terms.policy,
-        domains=domains,
-        maps=terms.maps,
-        buckets=terms.buckets,
-        reduces=terms.reduces,
-        environment=environment(),
-        unit_records=terms.unit_records,
-        seed=seed,
-    )
+def _recorder(journal: Any, dossier: Dossier) -> Recorder:
+    """Begin a journal, if one is wanted."""
+    if journal is None:
+        return Recorder()
+    if not isinstance(journal, str | os.PathLike):
+        raise InputError(f"journal: expected a path or URL, got {type(journal).__name__}")
+    if dossier.source.external:
+        raise InputError(
+            "journal: expected a collection that can be computed again, got one that holds data of"
+            " a cluster; pass it as it was before persist(), or leave journal= out"
+        )
+    recorder = Recorder(Journal.create(journal))
+    recorder.begin(dossier)
+    return recorder

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cloudpickle
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from dask_verify.engine.cluster import LocalDomainCluster
 
 sys.path.append(str(Path(__file__).parent))  # for what tests share
+
+# How long an example takes says nothing on a machine that does other work as well.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NAMES = ("alice", "bob", "carol")
 

@@ -215,6 +215,15 @@ def _throw_away() -> Identity:
     return Identity.generate(COORDINATOR)
 
 
+def is_throw_away(identity: Identity) -> bool:
+    """Whether a coordinator's key will be gone with this process.
+
+    >>> is_throw_away(Identity.generate("coordinator"))
+    False
+    """
+    return identity is _throw_away()
+
+
 def _identity(coordinator: Path | Identity) -> Identity:
     if not isinstance(coordinator, Identity):
         coordinator = read_key(_expanded("the coordinator's key", coordinator))

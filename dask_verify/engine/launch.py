@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _FLUSH = 0.5  #: seconds between messages to workers about inputs that they may drop
+_EPOCH = 10**12  #: attempts that nobody makes before a job is taken up again
 _AUDIT_PRIORITY = 1  #: for Dask: above that of what waits in a window
 
 
@@ -52,13 +53,15 @@ class Launcher:
         Whose pool, reader and state are used.
     source : Upstream
     shipped : Shipped
+    epoch : int
+        How often the job was taken up before: what was submitted then may still be there.
     """
 
-    def __init__(self, driver: Driver, source: Upstream, shipped: Shipped) -> None:
+    def __init__(self, driver: Driver, source: Upstream, shipped: Shipped, epoch: int = 0) -> None:
         self._driver, self._source, self._shipped = driver, source, shipped
         self._job = driver.plan.job
         self._held: dict[Key, Future] = {}
-        self._attempts = count()
+        self._attempts = count(epoch * _EPOCH)
         self._released: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0

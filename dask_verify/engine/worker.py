@@ -88,6 +88,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         worker.handlers["verify_close"] = self.close
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
+        worker.handlers["verify_reopen"] = self.reopen
         worker.handlers[CHALLENGE] = prover(worker, self.identity)
         worker.handlers[OUTCOME] = listener(self.domain)
 
@@ -183,6 +184,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Drop what is kept of a job."""
         self.closed.add(job)
         self.store.forget(job)
+
+    def reopen(self, job: bytes) -> None:
+        """Keep again what is computed for a job that was ended, and is taken up once more."""
+        self.closed.discard(job)
 
     def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
         try:

@@ -47,7 +47,17 @@ def side(tmp_path: Path) -> VerifyWorker:
     side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
     assert set(handlers) == {
         f"verify_{name}"
-        for name in ("open", "nodes", "columns", "close", "release", "forget", "prove", "outcome")
+        for name in (
+            "open",
+            "nodes",
+            "columns",
+            "close",
+            "release",
+            "forget",
+            "reopen",
+            "prove",
+            "outcome",
+        )
     }
     return side
 
@@ -270,3 +280,6 @@ def test_released_inputs_and_forgotten_jobs_are_not_answered(side: VerifyWorker)
     assert opened(side, request()) is None
     side.keep(SEALED, COMMITMENT)  # a straggler of a closed job leaves nothing behind
     assert len(side.store) == 0
+    side.reopen(b"job")
+    side.keep(SEALED, COMMITMENT)
+    assert opened(side, request()) is not None
