@@ -152,7 +152,7 @@ class Arbiter:
                 answer = self._answer(query, instruction.inputs, transcript)
                 transcript.heard(query, answer)
         except StopIteration as stop:
-            finding = self._with_source(stop.value, instruction, one, other)
+            finding = self._with_source(stop.value, instruction)
         return replace(finding, material=self._kept(transcript, finding, instruction, one, other))
 
     def _kept(
@@ -176,14 +176,11 @@ class Arbiter:
             _log.warning("No exhibit of %s partition %d: %s: %.300r", *finding.task, *what)
             return ""
 
-    def _with_source(
-        self, finding: Finding, asked: Arbitrate, one: Claim, other: Claim | None
-    ) -> Finding:
-        """Let votes blame nobody for what may have been a misread of a source that changed."""
-        roots = {c.commitment.input_root for c in (one, other) if c is not None}
-        if asked.recompute or (len(roots) == 1 and b"" not in roots) or self._source_ok(asked.task):
+    def _with_source(self, finding: Finding, asked: Arbitrate) -> Finding:
+        """Say whether a source that changed may explain what nobody recomputes."""
+        if asked.recompute:
             return finding
-        return replace(finding, failure="the source changed, or could not be pinned")
+        return replace(finding, source_ok=self._source_ok(asked.task))
 
     def _answer(self, query: Query, inputs: bytes, transcript: Transcript) -> Any:
         if isinstance(query, AskNodes):

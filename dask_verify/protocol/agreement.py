@@ -308,7 +308,8 @@ class Agreement(ABC):
             return
         cause = blame.deadlock(state, self.plan, self.exposed)
         if cause == "nondeterministic":
-            self._nondeterministic(task)
+            if not self._compare(task, state):
+                self._nondeterministic(task)
         else:
             self._finish(Verdict.INCONCLUSIVE, cause, next(iter(state.failures.values()), ""))
 
@@ -375,6 +376,10 @@ class Agreement(ABC):
     @abstractmethod
     def _dispute(self, task: Task, state: TaskState) -> bool:
         """Have a task arbitrated if claims or answers contradict each other; False if none do."""
+
+    @abstractmethod
+    def _compare(self, task: Task, state: TaskState) -> bool:
+        """Have claims compared that votes cannot decide on, once: the source may explain them."""
 
     @abstractmethod
     def _pursue(self, task: Task, state: TaskState) -> None:

@@ -4,7 +4,7 @@
    be faulty, has found non-determinism: nobody is to blame.
 2. An arbitration that could not be made blames nobody.
 3. Where nobody recomputed, only the signatures of ``faults + 1`` other domains blame.
-4. A source that changed, or was not pinned, makes a misread suspicious at most.
+4. A source that changed, or was not pinned, makes a misread suspicious at most: whoever decides.
 5. Nobody is blamed by the recomputation or the votes of another environment.
 """
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from dask_verify.protocol.board import Plan, TaskState, same_environment
 from dask_verify.protocol.domain import COORDINATOR
-from dask_verify.protocol.messages import Finding
-from dask_verify.protocol.quorum import honest_disagree
+from dask_verify.protocol.messages import MAP, Finding
+from dask_verify.protocol.quorum import Claim, honest_disagree
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str
     if finding.failure:
         return _withheld("referee")
     if not finding.wrong and not finding.liars:
-        return by_votes(outvoted(state, plan, exposed))
+        return _undecided(finding, state, plan, exposed)
     return _by_referee(finding, state, plan, exposed)
 
 
@@ -64,6 +64,22 @@ def _unstable(finding: Finding) -> Ruling:
     if finding.cause == "read" and not finding.source_ok:
         return _withheld("source")
     return Ruling("withheld: the referee's runs differ", nondeterministic=True)
+
+
+def _undecided(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
+    """Rules 3 and 4: votes blame nobody for having read something else from another source."""
+    culprits = outvoted(state, plan, exposed, finding.source_ok)
+    if not culprits and not finding.source_ok and not _read_alike(state.ballot.live(exposed)):
+        return _withheld("source")
+    return by_votes(culprits)
+
+
+def _read_alike(claims: Collection[Claim]) -> bool:
+    """Whether what was read cannot explain why claims on a map partition differ."""
+    if any(c.commitment.stage != MAP for c in claims):
+        return True
+    reads = {(c.said.records_in, c.said.units, c.said.input_root) for c in claims}
+    return len(reads) == 1 and all(root for _, _, root in reads)
 
 
 def by_votes(culprits: Collection[str]) -> Ruling:
@@ -90,17 +106,22 @@ def _by_referee(finding: Finding, state: TaskState, plan: Plan, exposed: Collect
     return Ruling("referee" if blamed else "exposed elsewhere", tuple(blamed), voting=voting)
 
 
-def outvoted(state: TaskState, plan: Plan, exposed: Collection[str]) -> list[str]:
+def outvoted(
+    state: TaskState, plan: Plan, exposed: Collection[str], source_ok: bool = True
+) -> list[str]:
     """Return whom ``faults + 1`` other domains of its own environment signed the contrary of.
 
     The coordinator is no such domain: it signs nothing, and one run of its own proves nothing.
+    Where the source changed, only those are meant who signed that they read the same.
     """
-    if state.accepted is None:
+    accepted = state.ballot.of(state.accepted)
+    if accepted is None:
         return []
-    agreed = [d for d in state.ballot.voters(exposed).get(state.accepted, ()) if d != COORDINATOR]
+    agreed = [d for d in state.ballot.voters(exposed).get(accepted.digest, ()) if d != COORDINATOR]
     culprits = []
     for claim in state.ballot.live(exposed):
-        if claim.digest != state.accepted and claim.domain != COORDINATOR:
+        differs = claim.digest != state.accepted and claim.domain != COORDINATOR
+        if differs and (source_ok or _read_alike((accepted, claim))):
             peers = [d for d in agreed if same_environment(d, claim.domain, plan)]
             if len(peers) > plan.policy.faults:
                 culprits.append(claim.domain)

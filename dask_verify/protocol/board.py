@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -204,6 +203,9 @@ class TaskState:
         Why votes alone must decide, although the policy names a referee; empty: they need not.
     blameless : set of bytes
         Digests that were contradicted without anybody being blamed; not to be disputed again.
+    compared : bool or None
+        Whether votes could not decide, so that claims are compared for what was read: True while
+        that is due, False once it was asked for, None before.
     doubted : bool
         Whether something spoke against a commitment, so that only a full quorum decides.
     checks : list of Check
@@ -219,7 +221,7 @@ class TaskState:
     """
 
     __slots__ = (
-        "accepted", "ballot", "blameless", "checks", "disputed", "doubted", "failures",
+        "accepted", "ballot", "blameless", "checks", "compared", "disputed", "doubted", "failures",
         "inputs", "late", "lost", "objections", "passed", "running", "tried", "unable", "voting",
         "wires",
     )  # fmt: skip
@@ -240,6 +242,7 @@ class TaskState:
         self.inputs = inputs
         self.ballot = Ballot()
         self.accepted: bytes | None = None
+        self.compared: bool | None = None
         self.disputed = False
         self.voting = ""
         self.doubted = doubted
@@ -263,9 +266,12 @@ class TaskState:
     def shed(self) -> None:
         """Drop the containers that are empty; they come back when they are looked at."""
         for slot in _SLOTS.values():
-            with suppress(AttributeError):  # there is none
-                if not slot.__get__(self):
-                    slot.__delete__(self)
+            try:
+                empty = not slot.__get__(self)
+            except AttributeError:  # there is none
+                continue
+            if empty:
+                slot.__delete__(self)
 
     def answered(self, domain: str) -> bool:
         """Note that a domain has said something; False if nothing was expected of it."""
@@ -290,7 +296,8 @@ class TaskState:
         """
         said = list(self.ballot.voters(excluded))
         if self.accepted is None:
-            return (said[0], said[1]) if referee and not self.voting and len(said) > 1 else None
+            asked = (referee or self.compared) and not self.voting
+            return (said[0], said[1]) if asked and len(said) > 1 else None
         others = (d for d in said if d != self.accepted and d not in self.blameless)
         other = next(others, None)
         return None if other is None else (self.accepted, other)

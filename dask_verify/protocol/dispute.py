@@ -280,8 +280,7 @@ def judge_partition(
     outcomes: list[Outcome] = list(answer.runs)
     finding = replace(finding, read=task.stage == MAP, source_ok=answer.source_ok)
     if len({o.commitment.digest for o in outcomes}) > 1:
-        reads = {(o.commitment.records_in, o.input_hashes) for o in outcomes}
-        return replace(finding, stable=False, cause="read" if len(reads) > 1 else task.stage)
+        return replace(finding, stable=False, cause=_unstable_cause(task, answer))
     truth = outcomes[0]
     wrong = [c for c in sides if c.digest != truth.commitment.digest]
     misread = any(_read_differently(task, c.commitment, truth.commitment) for c in wrong)
@@ -294,6 +293,17 @@ def judge_partition(
         wrong=frozenset(c.digest for c in wrong),
         liars=_liars(answers, truth),
     )
+
+
+def _unstable_cause(task: Task, answer: Recomputed) -> str:
+    """Return whether runs that differ have read, or only computed, something else.
+
+    Where the unit is the whole partition, nothing shows what they read: a source that changed may
+    explain it.
+    """
+    reads = {(o.commitment.records_in, o.input_hashes) for o in answer.runs}
+    hidden = task.stage == MAP and not any(o.input_hashes for o in answer.runs)
+    return "read" if len(reads) > 1 or (hidden and not answer.source_ok) else task.stage
 
 
 def _first_unit(

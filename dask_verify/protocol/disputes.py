@@ -37,6 +37,13 @@ class Disputes(Agreement):
         self._next_dispute()
         return True
 
+    def _compare(self, task: Task, state: TaskState) -> bool:
+        """Have claims compared that votes cannot decide on, once: the source may explain them."""
+        if task.stage != MAP or state.compared is not None or self.finished is not None:
+            return False
+        state.compared = True
+        return self._dispute(task, state)
+
     def _next_dispute(self) -> None:
         """Arbitrate the next divergence, unless it has settled itself by then."""
         while self.finished is None and (entry := self._docket.next(self._tasks)):
@@ -52,6 +59,7 @@ class Disputes(Agreement):
                 self._settle(task)
                 continue
             question = self._question(task, state, pair, objection)
+            state.compared = False if state.compared else state.compared
             self._docket.open(question, state)
             self._out.append(question)
 

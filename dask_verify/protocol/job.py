@@ -98,15 +98,19 @@ class JobState(Challenges):
         return executor in self._domains and executor not in self.exposed
 
     def _committed(self, event: Committed, state: TaskState) -> None:
-        domain = self._domains[event.domain]
         try:
-            claim = admit(event.wire, event.task, self.plan.job, state.inputs, domain)
+            claim = self._admitted(event, state.inputs)
             self.plan.check_shape(claim.commitment)
         except (DecodingError, SignatureError) as error:
             # Anybody could have sent it, so it proves nothing: the task is merely unanswered.
             self._lost(event.task, state, event.domain, str(error))
             return
         self._claimed(event.task, state, claim)
+
+    def _admitted(self, event: Committed, inputs: bytes) -> Claim:
+        """Return the claim that was sent; its domain signed it, for this task and these inputs."""
+        domain = self._domains[event.domain]
+        return admit(event.wire, event.task, self.plan.job, inputs, domain)
 
     def _claimed(self, task: Task, state: TaskState, claim: Claim) -> None:
         """Count a claim; one that was asked for also says that its domain has the bytes."""

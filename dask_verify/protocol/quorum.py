@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -136,13 +135,17 @@ class Ballot:
 
     def voters(self, excluded: Collection[str]) -> dict[bytes, list[str]]:
         """Return, for each digest, the distinct domains that count for it."""
-        live = self.live(excluded)
-        said = Counter(c.domain for c in live)
         voters: dict[bytes, list[str]] = {}
-        for claim in live:
-            names = voters.setdefault(claim.digest, [])
-            if said[claim.domain] == 1:
-                names.append(claim.domain)
+        said: dict[str, bytes] = {}
+        for claim in self.claims:
+            if (name := claim.domain) not in excluded:
+                digest = claim.digest
+                names = voters.setdefault(digest, [])
+                if name not in said:
+                    said[name] = digest
+                    names.append(name)
+                elif name in (first := voters[said[name]]):
+                    first.remove(name)  # two different ones: it counts for none
         return voters
 
     def winners(self, excluded: Collection[str], quorum: int) -> list[bytes]:

@@ -35,11 +35,12 @@ class Crew:
         self._plan = plan
         self.standing = {d.name: Standing.TRUSTED for d in plan.domains}
         self.reasons: dict[str, str] = {}
+        self._exposed: frozenset[str] = frozenset()
 
     @property
     def exposed(self) -> frozenset[str]:
         """Domains that are proven to have signed something wrong."""
-        return frozenset(d for d, s in self.standing.items() if s is Standing.EXPOSED)
+        return self._exposed
 
     def quorum(self, state: TaskState) -> int:
         """Return how many distinct domains must agree on a task as things stand."""
@@ -63,11 +64,15 @@ class Crew:
 
     def expose(self, domains: Iterable[str]) -> None:
         """Note that domains were proven wrong."""
-        self.standing |= dict.fromkeys(domains, Standing.EXPOSED)
+        proven = dict.fromkeys(domains, Standing.EXPOSED)
+        self.standing |= proven
+        # Asked for several times at every event, and changed a few times in a job.
+        self._exposed |= proven.keys()
 
     def acquit(self) -> None:
         """Take back every proof: it rested on what turned out to be false."""
         self.standing |= dict.fromkeys(self.exposed, Standing.SUSPECTED)
+        self._exposed = frozenset()
 
     def strengthen(self, task: Task, state: TaskState, wanted: int) -> list[Instruction]:
         """Ask trusted domains until ``wanted`` executors may agree, or none is left."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from auditing import signed, true_answer
-from partitions import hashed, partition
 from script import M0, Script
-from simulator import identity, make_plan
 
 from dask_verify.core.seal import SealedPartition
 from dask_verify.protocol.domain import COORDINATOR
@@ -18,6 +15,9 @@ from dask_verify.protocol.messages import (
     Challenge,
     Task,
 )
+from dask_verify.testing.simulation.auditing import signed, true_answer
+from dask_verify.testing.simulation.enrolment import identity, make_plan
+from dask_verify.testing.simulation.partitions import PLAIN, Flavour, hashed, partition
 
 
 class Challenged(Script):
@@ -29,8 +29,8 @@ class Challenged(Script):
         self.sources: list[Any] = []
         self.by_root: dict[bytes, SealedPartition] = {}
 
-    def partition(self, task: Task) -> SealedPartition:
-        return partition(self.plan, task)
+    def flavour(self, task: Task, domain: str) -> Flavour:
+        return PLAIN
 
     def challenges(self, task: Task = M0) -> list[Challenge]:
         return [i for i in self.log if isinstance(i, Challenge) and i.task == task]
@@ -47,7 +47,7 @@ class Challenged(Script):
         """An honest answer with some of its fields, or those of the event, changed."""
         own, at = partition(self.plan, challenge.task), challenge.units
         inputs = tuple(own.inputs[unit] for unit in at)
-        answer = true_answer(self, challenge, inputs)  # type: ignore[arg-type]
+        answer = true_answer(self, challenge, inputs)
         columns = (hashed(own.leaves[unit :: own.units]) for unit in at)
         event = {"expected": tuple(h for c in columns for h in c), "questions": answer.questions}
         event |= {name: changes.pop(name) for name in list(changes) if name in event}

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from partitions import commit
-from simulator import identity, make_plan
-
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState
@@ -26,6 +23,8 @@ from dask_verify.protocol.messages import (
     Verdict,
 )
 from dask_verify.protocol.quorum import sign
+from dask_verify.testing.simulation.enrolment import identity, make_plan
+from dask_verify.testing.simulation.partitions import commit
 
 M0, M1, R0 = Task(MAP, 0), Task(MAP, 1), Task(REDUCE, 0)
 

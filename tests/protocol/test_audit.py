@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from challenging import Challenged, challenged
 from script import M0, M1, R0, kinds, runs
-from simulator import identity
 
 from dask_verify.protocol import sampling
 from dask_verify.protocol.domain import COORDINATOR
@@ -30,6 +29,7 @@ from dask_verify.protocol.messages import (
 )
 from dask_verify.protocol.policy import Detect
 from dask_verify.protocol.quorum import sign
+from dask_verify.testing.simulation.enrolment import identity
 
 # --- size, shape and small jobs -------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from script import M0, M1, R0, Script, diverged, kinds, runs
-from simulator import identity
 
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import Domain
@@ -16,6 +15,7 @@ from dask_verify.protocol.messages import (
     Verdict,
 )
 from dask_verify.protocol.policy import Policy
+from dask_verify.testing.simulation.enrolment import identity
 
 # --- divergence -----------------------------------------------------------------------------
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partitions import commit
 from script import M0, M1
-from simulator import identity, make_plan
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import ANSWER_CONTEXT, Commitment
@@ -19,6 +17,8 @@ from dask_verify.protocol.closing import Closing, SignedAnswer, leaf_of
 from dask_verify.protocol.domain import Domain
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import CONTEXT
+from dask_verify.testing.simulation.enrolment import identity, make_plan
+from dask_verify.testing.simulation.partitions import commit
 
 PLAN = make_plan("alice", "bob")
 ALICE, BOB = identity("alice"), identity("bob")

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from partitions import commit
 from scipy.stats import binomtest
-from simulator import Simulation, enrol, make_plan
 
 from dask_verify.core.seal import Commitment
 from dask_verify.protocol.audit import Audits
@@ -20,6 +18,9 @@ from dask_verify.protocol.board import Plan, TaskState
 from dask_verify.protocol.messages import MAP, Task
 from dask_verify.protocol.quorum import Claim
 from dask_verify.protocol.staffing import Crew
+from dask_verify.testing.simulation.enrolment import enrol, make_plan
+from dask_verify.testing.simulation.partitions import commit
+from dask_verify.testing.simulation.world import Simulation
 
 NAMES = ("alice", "bob", "carol", "dave")
 DOMAINS = enrol(*NAMES)

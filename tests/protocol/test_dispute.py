@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from partitions import commit, partition
-from simulator import make_plan, recompute, serve
 
 from dask_verify.core.canonical import encode_records
 from dask_verify.core.seal import INPUT, SealedPartition
@@ -22,6 +20,9 @@ from dask_verify.protocol.dispute import (
 )
 from dask_verify.protocol.messages import MAP, REDUCE, Finding, Task
 from dask_verify.protocol.quorum import Claim
+from dask_verify.testing.simulation.enrolment import make_plan
+from dask_verify.testing.simulation.partitions import commit, partition
+from dask_verify.testing.simulation.refereeing import recompute, serve
 
 PLAN = make_plan("a", "b")
 M0, R0 = Task(MAP, 0), Task(REDUCE, 0)

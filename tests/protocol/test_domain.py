@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulator import identity
 
 from dask_verify.errors import InputError, SignatureError
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity, environment
+from dask_verify.testing.simulation.enrolment import identity
 
 ALICE = Identity.generate("alice")
 DOMAIN = Domain("alice", ALICE.public_key, {"python": "3"})

@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from partitions import commit
 from script import M0, M1, R0, Script, kinds, runs
-from simulator import enrol, identity, make_plan
 
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
@@ -31,6 +29,8 @@ from dask_verify.protocol.messages import (
     Verdict,
 )
 from dask_verify.protocol.quorum import sign
+from dask_verify.testing.simulation.enrolment import enrol, identity, make_plan
+from dask_verify.testing.simulation.partitions import commit
 
 # --- agreement ------------------------------------------------------------------------------
 

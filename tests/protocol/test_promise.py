@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from partitions import commit
-from simulator import make_plan
 
 from dask_verify.protocol.audit import Audits
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.messages import MAP, REDUCE, Task
 from dask_verify.protocol.promise import odds_of
 from dask_verify.protocol.staffing import Crew
+from dask_verify.testing.simulation.enrolment import make_plan
+from dask_verify.testing.simulation.partitions import commit
 
 MAPS, REDUCES = 3, 2
 

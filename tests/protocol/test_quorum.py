@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partitions import commit
-from simulator import enrol, identity, make_plan
 
 from dask_verify.core.canonical import encode
 from dask_verify.errors import DecodingError, InputError, SignatureError
@@ -18,6 +16,8 @@ from dask_verify.protocol.messages import MAP, REDUCE, Task
 from dask_verify.protocol.policy import Policy
 from dask_verify.protocol.quorum import Ballot, Claim, admit, honest_disagree, sign
 from dask_verify.protocol.serving import CONTEXT as OPENING
+from dask_verify.testing.simulation.enrolment import enrol, identity, make_plan
+from dask_verify.testing.simulation.partitions import commit
 
 TASK = Task(MAP, 1)
 PLAN = make_plan("alice", "bob")

@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partitions import commit, partition
-from simulator import enrol, identity, make_plan
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.core.seal import INPUT, OUTPUT, Opening, asked
@@ -24,6 +22,8 @@ from dask_verify.protocol.serving import (
     questions,
     requested,
 )
+from dask_verify.testing.simulation.enrolment import enrol, identity, make_plan
+from dask_verify.testing.simulation.partitions import commit, partition
 
 PLAN = make_plan("alice", "bob")
 TASK = Task(MAP, 0)

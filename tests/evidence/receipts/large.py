@@ -6,9 +6,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-from auditing import signed
 from made import about, closed, terms_of
-from simulator import identity, make_plan
 
 from dask_verify.core.seal import Answer, Commitment
 from dask_verify.evidence.receipts.drafting import draft
@@ -17,6 +15,8 @@ from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState
 from dask_verify.protocol.messages import MAP, Audited, Challenge, Committed, Event, Run
 from dask_verify.protocol.quorum import sign
+from dask_verify.testing.simulation.auditing import signed
+from dask_verify.testing.simulation.enrolment import identity, make_plan
 
 REDUCES = 32
 NAMES = ("alice", "bob", "carol")

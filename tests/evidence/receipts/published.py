@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from made import NAMES, TRUST, closed, envelope, job
-from simulator import identity
 
 from dask_verify.core.seal import Commitment
 from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.protocol.domain import Identity
+from dask_verify.testing.simulation.enrolment import identity
 
 FILE = Path(__file__).parents[3] / "docs" / "receipt-v1-vectors.json"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from made import COORDINATOR, NAMES, TRUST, checked, closed, envelope, job
-from simulator import identity, served_wrong
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
@@ -19,6 +18,8 @@ from dask_verify.evidence.receipts.redrawing import check_sampling
 from dask_verify.evidence.receipts.signatures import check_signatures
 from dask_verify.evidence.receipts.values import AuditRow, Dispute, Party, Receipt, Signed, Stage
 from dask_verify.protocol.draws import seed_digest
+from dask_verify.testing.simulation.behaviours import served_wrong
+from dask_verify.testing.simulation.enrolment import identity
 
 
 @lru_cache

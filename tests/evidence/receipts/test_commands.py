@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from made import NAMES, TRUST, closed, envelope, job
-from simulator import identity
 
 from dask_verify.evidence.__main__ import evidence
 from dask_verify.evidence.enrolment.trust import Entry, Trust
 from dask_verify.evidence.receipts.values import Receipt
+from dask_verify.testing.simulation.enrolment import identity
 
 
 def check(folder: Path, receipt: Receipt | bytes, *options: str, trust: Trust = TRUST) -> Result:

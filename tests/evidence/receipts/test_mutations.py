@@ -180,7 +180,7 @@ def test_partitions_cannot_be_swapped_within_a_stage() -> None:
 
 
 def test_a_receipt_signed_by_a_domain_is_none() -> None:
-    from simulator import identity
+    from dask_verify.testing.simulation.enrolment import identity
 
     assert not holds(seal(json.dumps(statement("agreed")).encode(), identity("alice")))
 

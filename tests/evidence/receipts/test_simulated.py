@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from made import answered, checked, closed, ran
-from test_audited_simulation import simulate
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
 from dask_verify.evidence.receipts.values import Receipt
+from dask_verify.testing.simulation import Simulation
+from dask_verify.testing.simulation.mixes import scenario
 
 LATER = [pytest.param(block, marks=pytest.mark.matrix) for block in range(2, 8)]
 
@@ -23,6 +26,14 @@ def test_the_receipt_of_an_answered_job_holds_and_convicts_whom_the_job_exposed(
 def test_receipts_that_had_been_refused_hold(seed: int) -> None:
     """Where all but the coordinator were exposed, and where the rate came from a lie."""
     held(seed)
+
+
+def simulate(seed: int) -> Simulation:
+    """A job of any mix, with units of a size that its terms name."""
+    simulation = scenario(seed)
+    if simulation.plan.unit_records is None:
+        simulation.plan = replace(simulation.plan, unit_records=5)
+    return simulation
 
 
 def held(seed: int) -> str:
