@@ -13,7 +13,7 @@ from typing import Any
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from dask_verify.core.canonical import decode
+from dask_verify.core.canonical import decode_plain
 from dask_verify.engine.dispatch import Errand
 from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING
 from dask_verify.errors import DecodingError
@@ -122,7 +122,7 @@ def read_audit(answer: object) -> Reply:
 def _parts(answer: object) -> list[Any]:
     if not isinstance(answer, bytes):
         raise DecodingError(f"expected the bytes of an answer, got {type(answer).__name__}")
-    said = decode(answer)
+    said = decode_plain(answer)
     return list(said) if isinstance(said, tuple) and said else [said]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.patience import Patience
 from dask_verify.engine.pool import DomainPool
@@ -212,7 +212,7 @@ class Reader:
             return None
         self.moved["hashes"] += len(reply)
         try:
-            hashes = decode(reply)
+            hashes = decode_plain(reply)
         except DecodingError:
             return None
         ok = isinstance(hashes, tuple) and all(isinstance(h, bytes) for h in hashes)

@@ -10,7 +10,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from distributed import Worker, get_worker
 from distributed.core import send_recv
 from distributed.utils import sync
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree
+from dask_verify.core.record import Record
 from dask_verify.core.seal import (
     ANSWER_CONTEXT,
     OUTPUT,
@@ -58,7 +59,7 @@ Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong open
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Record):
     """What a worker is told about one task.
 
     Parameters
@@ -82,14 +83,10 @@ class Order:
     table: bytes = b""
     audit: bool = False
 
-    def to_bytes(self) -> bytes:
-        """Return the order as bytes."""
-        return encode(tuple(getattr(self, f.name) for f in fields(self)))
-
     @classmethod
-    def from_bytes(cls, data: bytes) -> Order:
-        """Return what `to_bytes` encoded."""
-        return cls(*decode(data))
+    def _types(cls) -> dict[str, type]:
+        octets = dict.fromkeys(("job", "inputs", "functions", "table"), bytes)
+        return octets | {"domain": str, "partition": int, "audit": bool}
 
 
 def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
@@ -106,7 +103,7 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
-        collector = _Collector(side, order, work, table, decode(relayed))
+        collector = _Collector(side, order, work, table, decode_plain(relayed))
         sections = collector.collect()
         sealed = reduce_partition(work, order.partition, sections, _hooks(side, order))
         return sealed, collector.evidence
@@ -133,7 +130,7 @@ def run_audit(stage: str, order_bytes: bytes, functions: bytes, asked_bytes: byt
     """
 
     def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
-        units, payloads = zip(*decode(asked_bytes), strict=True)
+        units, payloads = zip(*decode_plain(asked_bytes), strict=True)
         columns = [_unit(work, stage, order, *pair) for pair in zip(units, payloads, strict=True)]
         question = map_question if stage == MAP else reduce_question
         return _audited(
@@ -248,7 +245,7 @@ class SectionsMissingError(Exception):
 @lru_cache(maxsize=4)
 def _table(data: bytes) -> tuple[bool, list[Commitment], list[Any]]:
     """Decode the table of accepted maps, once for all reduce partitions of a worker."""
-    trusted, rows = decode(data)
+    trusted, rows = decode_plain(data)
     accepted = [Commitment.from_bytes(commitment) for commitment, _ in rows]
     return trusted, accepted, [holders for _, holders in rows]
 

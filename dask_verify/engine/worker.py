@@ -21,7 +21,7 @@ from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.worker import Worker
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
 from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
@@ -234,7 +234,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         return replace(opening, leaves=tuple(leaves))
 
     def _nodes(self, request: bytes) -> bytes:
-        payload, level, index, depth = decode(request)
+        asking = decode_plain(request)
+        if not isinstance(asking, tuple) or len(asking) != 4:
+            raise DecodingError("expected a request for an opening, level, index and depth")
+        payload, level, index, depth = asking
         wanted = Opening.from_bytes(payload)
         tree, _ = self._sealed(wanted, self.saboteur).tree(wanted.tree)
         return encode(self._served(wanted.partition, tree.descendants(level, index, depth)))
