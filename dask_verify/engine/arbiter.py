@@ -40,6 +40,7 @@ from dask_verify.protocol.messages import (
     Event,
     Failed,
     Finding,
+    Late,
     StandIn,
     StoodIn,
     Task,
@@ -88,6 +89,9 @@ class Arbiter:
         """
         task, inputs = instruction.task, instruction.inputs
         sealed = self.referee.sealed(self._whole(task, inputs))
+        if isinstance(sealed, Failure) and sealed.late:
+            self.post(Late(task, COORDINATOR, inputs, sealed.text))
+            return
         if isinstance(sealed, Failure):
             self.post(Failed(task, COORDINATOR, inputs, sealed.text))
             return

@@ -396,4 +396,4 @@ def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
 
 def _close(client: Client, raw: RawConnections) -> None:
     if client.status == "running":
-        client.sync(raw.close)
+        client.sync(raw.close, callback_timeout=TIMEOUT)

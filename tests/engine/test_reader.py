@@ -21,6 +21,7 @@ from dask_verify.core.seal import (
     asked_columns,
 )
 from dask_verify.engine import patience, reader
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Address
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
@@ -82,6 +83,7 @@ def reading(pool: Pool, partitions: int = 1) -> tuple[Reader, list[Any]]:
         holders=lambda task: ["bob"],
         post=posted.append,
         claimed=lambda task, domain: [replace(COMMITMENT, partition=task.partition)],
+        pace=Pace(None, 30.0),
     )
     for partition in range(partitions):
         made.addresses["bob"][Task(MAP, partition)] = "tcp://bob:1"
