@@ -158,7 +158,10 @@ def pids(cluster: LocalDomainCluster, domain: str) -> set[int | None]:
 
 
 def drop_worker(cluster: LocalDomainCluster, domain: str) -> None:
-    """Cut the connection between a worker and its scheduler, on the scheduler's side."""
+    """Cut the connection between a worker and its scheduler, on the scheduler's side.
+
+    The worker closes, and its nanny with it.
+    """
     scheduler = inner(cluster, domain).scheduler
     addresses = {str(nanny.worker_address) for nanny in cluster._nannies(domain).values()}
     for address in addresses & set(scheduler.stream_comms):

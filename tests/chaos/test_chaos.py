@@ -98,7 +98,10 @@ def test_a_scheduler_drops_a_worker(cluster, undisturbed, mode, stage, tmp_path)
         job = start(cluster, mode)
         started()
         drop_worker(cluster, "alice")
-    ends_well(job, undisturbed[mode])
+    try:
+        ends_well(job, undisturbed[mode])
+    finally:
+        cluster.stop_domain("alice")  # Dask closes a worker that was dropped, with its nanny
 
 
 def test_a_scheduler_drops_the_client(cluster, undisturbed, mode, stage, tmp_path):
