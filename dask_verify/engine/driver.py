@@ -71,7 +71,6 @@ from dask_verify.protocol.messages import (
 from dask_verify.protocol.terms import Terms
 
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
-_FAREWELL = 5.0  #: seconds for telling a domain's workers that the job is over
 _BESIDE = 4  #: blocking operations at the same time
 
 
@@ -296,7 +295,8 @@ class Driver:
             # Clients may be gone already; what they held is gone with them.
             self._drop(lambda run: True)
             # Who does not hear it drops the job together with its worker.
-            self.pool.broadcast("verify_forget", timeout=_FAREWELL, job=self.plan.job)
+            farewell = self._dispatcher.pace.soon
+            self.pool.broadcast("verify_forget", timeout=farewell, job=self.plan.job)
             self._launcher.close()
             self.pool.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

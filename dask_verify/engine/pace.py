@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 
 _SLACK = 10  #: times what tasks took by the median after which one is late
 _UNKNOWN = 120  #: times the floor that a task is given when none has told how long they take
-_ABSENT = 3  #: the part of the floor after which a domain without workers is late is one in so many
+_SOON = 3  #: what needs no computing is given one in so many parts of the floor
 _REMEMBERED = 500  #: durations of each stage, the latest
-_ASKED = 10.0  #: seconds for a small answer of a worker that does nothing else
-_LONGEST = 30.0  #: seconds for one, however long its tasks take
 _RATE = 1 << 20  #: bytes of an answer that bring a second more
 
 
@@ -56,13 +54,18 @@ class Pace:
         slack = _SLACK * statistics.median(took) if took else self._first()
         return max(self.floor, slack)
 
+    @property
+    def soon(self) -> float:
+        """Seconds for what needs no computing: a small answer, or a worker that is started."""
+        return self.floor / _SOON
+
     def absence(self, others: bool) -> float:
         """Return the seconds after which a task is late whose domain has had no worker meanwhile.
 
         A worker that is started again must be back by then. Without workers of other domains
         either, it is more likely their way to us that is broken.
         """
-        least = self.floor / _ABSENT if others else self.floor
+        least = self.soon if others else self.floor
         return least if self.deadline is None else min(least, self.deadline)
 
     def answer(self, nbytes: int) -> float:
@@ -72,7 +75,7 @@ class Pace:
         """
         known = self._known()
         busy = statistics.median(known) if known else self.floor
-        return min(_ASKED + busy, _LONGEST) + nbytes / _RATE
+        return min(self.soon + busy, self.floor) + nbytes / _RATE
 
     def own(self, stage: str) -> float:
         """Return the seconds that a process of the coordinator has to compute a task, twice."""

@@ -24,7 +24,6 @@ from dask_verify.protocol.serving import Reply, convicts, questions
 Range = tuple[Commitment, int, int]
 
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
-_LONG = 10.0  #: seconds after which a call without an answer was a silence
 _GRUDGE = 60.0  #: seconds for which a silent worker is not asked again
 
 
@@ -318,7 +317,7 @@ class Reader:
 
     def _resent(self, address: str, began: float) -> None:
         """Note who has kept us waiting for long, and for nothing."""
-        if time.monotonic() - began > _LONG:
+        if time.monotonic() - began > self.pace.soon:
             self._silent[address] = time.monotonic() + _GRUDGE
 
     def _call(

@@ -28,6 +28,7 @@ from dask_verify.execution.work import Work, search_path, unship
 from dask_verify.protocol.messages import MAP, READ, REDUCE
 
 _TEXT = 20_000  #: characters of a process's last words that are kept
+_DYING = 5.0  #: seconds for a killed process to be gone
 _LONGEST = 3600.0  #: seconds for a task where nobody says how long one takes
 
 
@@ -177,8 +178,7 @@ class Referee:
         try:
             output, errors = process.communicate(data, timeout=seconds)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            _end(process)
             results[at] = Failure(f"no result within {seconds:.0f} s", late=True)
             return
         finally:
@@ -190,6 +190,17 @@ class Referee:
             results[at] = None
         if results[at] is None:
             results[at] = Failure(errors.decode(errors="replace")[-_TEXT:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and hang up: what it has started may hold its pipes open for ever."""
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_DYING)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):  # what was to be written is read by nobody
+            if pipe is not None:
+                pipe.close()
 
 
 def main() -> None:

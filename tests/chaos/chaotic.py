@@ -22,6 +22,7 @@ FLOOR = 6.0  #: seconds that every task is given: a loaded machine may need them
 MEMORY = 500_000_000  #: bytes of a worker: about twice what one takes that does nothing
 LINES = [f"to be or not to be {i}" for i in range(60)]
 RIGHT = {"to": 120, "be": 120, "or": 60, "not": 60} | {str(i): 1 for i in range(60)}
+#: What every disturbance is tried on, both at once.
 MODES: dict[str, dict[str, Any]] = {
     "replicas": {"replicas": 2, "stand_in": False},
     "audit": {"replicas": 1, "audit": 0.5, "unit_records": 4},
@@ -42,6 +43,23 @@ def start(cluster: LocalDomainCluster, mode: str) -> Job:
     return verified_map_reduce(
         bag, words, total, npartitions=3, policy=policy, client=cluster.get_client()
     )
+
+
+Undisturbed = dict[str, dict[tuple[str, int], bytes]]
+
+
+class Jobs:
+    """A job of each mode, at the same time on the same cluster."""
+
+    def __init__(self, cluster: LocalDomainCluster, undisturbed: Undisturbed) -> None:
+        self.running = {mode: start(cluster, mode) for mode in MODES}
+        self._undisturbed = undisturbed
+
+    def end_well(self) -> list[str]:
+        """Check that they end as they should; return what is said against alice."""
+        for mode, job in self.running.items():
+            ends_well(job, self._undisturbed[mode])
+        return [job.report.domains["alice"].reason for job in self.running.values()]
 
 
 # --- what must hold in the end --------------------------------------------------------------
@@ -86,13 +104,16 @@ def nobody_is_exposed(job: Job) -> None:
 
 
 class Telling(Saboteur):
-    """Say through a pipe that a task of a stage has started, then do something in the worker."""
+    """Say through a pipe that a certain task has started, then do something in the worker.
+
+    It is the first partition of a stage: in jobs of every mode that is one of alice's.
+    """
 
     def __init__(self, path: str, stage: str) -> None:
         self.path, self.stage = path, stage
 
     def delay(self, stage: str, partition: int) -> float:
-        if stage != self.stage:
+        if (stage, partition) != (self.stage, 0):
             return 0
         with open(self.path, "w") as pipe:
             pipe.write("x")
@@ -133,13 +154,13 @@ def write_at_most(nbytes: int) -> None:
 @contextlib.contextmanager
 def told(cluster: LocalDomainCluster, domain: str, folder: Path, kind: type[Telling],
          stage: str, *given: Any) -> Iterator[Any]:  # fmt: skip
-    """Put a saboteur into a domain; give a function that returns once it has met its task."""
+    """Put a saboteur into a domain; give a function that returns once all jobs are at its task."""
     path = folder / "pipe"
     os.mkfifo(path)
     pipe = os.open(path, os.O_RDWR)  # so that neither end ever waits for the other to open
     cluster.sabotage(domain, kind(str(path), stage, *given))
     try:
-        yield lambda: os.read(pipe, 1)
+        yield lambda jobs=2: [os.read(pipe, 1) for _ in range(jobs)]
     finally:
         cluster.sabotage(domain, None)
         os.close(pipe)
@@ -195,7 +216,14 @@ def client_of(cluster: LocalDomainCluster, domain: str) -> Any:
     return clients[domain] if isinstance(clients, dict) else clients
 
 
-# --- healing --------------------------------------------------------------------------------
+# --- starting and healing --------------------------------------------------------------------
+
+
+def new_cluster(shared: bool) -> LocalDomainCluster:
+    # One thread for each job, so that none waits behind another's held task.
+    return LocalDomainCluster(
+        NAMES, shared=shared, threads_per_worker=2, memory_limit=MEMORY, dashboard_address=None
+    )
 
 
 def heal(cluster: LocalDomainCluster) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +16,7 @@ from dask_verify.core.canonical import encode_records
 from dask_verify.engine import arbiter
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.examiner import Examiner, Question
-from dask_verify.engine.referee import Failure, Referee, Request
+from dask_verify.engine.referee import Failure, Referee, Request, _end
 from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import MAP, READ, Challenge, Late, StandIn, Task, Unaudited
@@ -34,6 +38,23 @@ def test_a_process_that_never_answers_is_killed_when_its_time_is_up() -> None:
     assert isinstance(failure, Failure)
     assert (failure.late, failure.text) == (True, "no result within 0 s")
     assert (asked, referee._running) == ([MAP], set())
+
+
+def test_what_a_process_has_started_does_not_keep_it_open() -> None:
+    """Whoever is left has its pipes, and may live for ever."""
+    orphan = [sys.executable, "-c", "import signal; signal.alarm(60); signal.pause()"]
+    code = (
+        f"import subprocess; p = subprocess.Popen({orphan!r}); print(p.pid, flush=True); p.wait()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        _end(process)
+        assert process.returncode == -signal.SIGKILL
+        assert process.stdout.closed
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_standing_in_too_slowly_is_lateness_and_no_failure() -> None:
