@@ -15,7 +15,7 @@ from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode_plain
 from dask_verify.engine.dispatch import Errand
-from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING
+from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING, UNKEPT
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
@@ -40,6 +40,8 @@ class Reply:
         Wrong openings that the executor says it was given.
     failure : str or None
         What the user's function raised, as text.
+    unkept : str or None
+        Why the executor could not keep what it computed.
     missing : bool
         Whether the executor could not get its sections.
     audited : bytes or None
@@ -52,6 +54,7 @@ class Reply:
     wires: tuple[bytes, ...] = ()
     evidence: tuple[bytes, ...] = ()
     failure: str | None = None
+    unkept: str | None = None
     missing: bool = False
     audited: bytes | None = None
     cpu: int = 0
@@ -92,6 +95,8 @@ def read(answer: object) -> Reply:
                 return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
+        case [str(kind), str(text)] if kind == UNKEPT:
+            return Reply(unkept=text[:TEXT])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
             return Reply(evidence=evidence[:_EVIDENCE], missing=True)
     raise _no_answer("a task", said)

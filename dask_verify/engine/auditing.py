@@ -79,7 +79,7 @@ class Auditor:
         elif challenge.domain == COORDINATOR:
             self.post(self.examiner.own(challenge, question))
         else:
-            self.later(lambda: self._submit(challenge, question))
+            self.later(lambda: self.submit(challenge, question))
 
     def recount(self, instruction: Recount) -> None:
         """Count what a reduce partition reads."""
@@ -107,7 +107,8 @@ class Auditor:
             return Unaudited(challenge, reply.failure or "never asked", reply.failure is not None)
         return Audited(challenge, reply.audited, question.expected, question.digests)
 
-    def _submit(self, challenge: Challenge, question: Question) -> None:
+    def submit(self, challenge: Challenge, question: Question) -> None:
+        """Put a question to an auditor; called in the driver's thread."""
         flight = self.dispatcher.challenge(challenge, question)
         try:
             flight.future = self._sent(challenge, question)

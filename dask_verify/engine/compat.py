@@ -40,6 +40,7 @@ from dask._task_spec import (
     TaskRef,
     convert_legacy_graph,
 )
+from distributed.comm import CommClosedError
 from distributed.core import ConnectionPool, Status, connect
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
@@ -249,9 +250,16 @@ class RawConnections:
             If there is no connection, or no answer within `timeout` seconds.
         """
         try:
-            return await asyncio.wait_for(self._ask(message), timeout)
+            return await asyncio.wait_for(self._asked(message), timeout)
         except TimeoutError as error:
             raise TimeoutError(f"no answer from {self._address} in {timeout:g} s") from error
+
+    async def _asked(self, message: dict[str, Any]) -> Any:
+        try:
+            return await self._ask(message)
+        except CommClosedError:
+            # It may have been dead for long, without a question to notice it by: once more.
+            return await self._ask(message)
 
     async def _ask(self, message: dict[str, Any]) -> Any:
         pool = await self._connections()

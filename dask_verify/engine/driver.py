@@ -24,14 +24,24 @@ from distributed import Future
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
-from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, results
+from dask_verify.engine.dispatch import (
+    Dispatcher,
+    Errand,
+    Flight,
+    Landing,
+    done,
+    forgotten,
+    results,
+)
 from dask_verify.engine.dossier import Past, Recorder
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.inbox import Inbox
 from dask_verify.engine.launch import Launcher
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
+from dask_verify.engine.referee import Referee
 from dask_verify.engine.store import Store
 from dask_verify.engine.waiting import Action, Waiting
 from dask_verify.errors import DecodingError, JournalError
@@ -112,6 +122,7 @@ class Driver:
         self.local = Store(self._folder.name, _LOCAL_MEMORY)
         self._events = Inbox(lambda: self._thread.is_alive())
         self.look, self.catch_up = self._events.look, self._events.catch_up
+        pace = Pace(plan.policy.deadline, floor)
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
         self.reader = Reader(
             domains={d.name: d for d in plan.domains},
@@ -120,14 +131,13 @@ class Driver:
             holders=self.holders,
             post=self.post,
             claimed=self.state.claimed,
+            pace=pace,
         )
         self.reader.moved["answers"] = past.answered
         for place in past.places:
             self.reader.found_at(*place)
         self._launcher = Launcher(self, source, shipped, past.epoch)
-        self._dispatcher = Dispatcher(
-            pool, plan.policy.window, plan.policy.deadline, floor, self._launch, self._wanted
-        )
+        self._dispatcher = Dispatcher(pool, plan.policy.window, pace, self._launch, self._wanted)
         self.arbiter = Arbiter(
             plan,
             work,
@@ -138,6 +148,7 @@ class Driver:
             self._launcher.ranges,
             self.post,
             self.exhibits,
+            Referee(pace.own),
         )
         self.auditor = Auditor(
             Examiner(
@@ -318,7 +329,9 @@ class Driver:
             # Clients may be gone already; what they held is gone with them.
             self._drop(lambda run: True)
             if self._forgets:
-                self.pool.broadcast("verify_forget", job=self.plan.job)
+                # Who does not hear it drops the job together with its worker.
+                farewell = self._dispatcher.pace.soon
+                self.pool.broadcast("verify_forget", timeout=farewell, job=self.plan.job)
             self._launcher.close()
             self.pool.close()
         self._recorder.close()
@@ -411,6 +424,8 @@ class Driver:
         """Fetch all answers that are there in one go, then take them one by one."""
         wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or done(f)]
         for (run, future), answer in zip(wanted, results(wanted), strict=True):
+            if self._submitted_again(run, future):
+                continue
             flight = self._dispatcher.landed(run)
             if isinstance(run, Challenge):
                 if flight is not None:
@@ -419,6 +434,20 @@ class Driver:
                 self._answered(run, answer, flight is not None and flight.relay)
             elif flight is not None:
                 self._apply(answers.failed(run, answer, future))
+
+    def _submitted_again(self, run: Errand, future: Future) -> bool:
+        """Submit what nobody will ever answer, because our own connection broke; False: it was not.
+
+        What we gave up or took back ourselves is not in flight any more.
+        """
+        flight = self._dispatcher.flying.get(run)
+        if flight is None or not forgotten(future) or not self._dispatcher.cut_off(run):
+            return False
+        if isinstance(run, Run):
+            self._dispatcher.add(run, relay=flight.relay)
+        elif flight.question is not None:
+            self.auditor.submit(run, flight.question)
+        return True
 
     def _answered(self, run: Run, answer: object, relayed: bool) -> None:
         self.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
@@ -441,6 +470,8 @@ class Driver:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
         if reply.failure is not None:
             self._apply(Failed(run.task, run.domain, run.inputs, reply.failure))
+        elif reply.unkept is not None:
+            self._apply(answers.late(run, reply.unkept))
         elif reply.missing and relayed:
             self._apply(answers.late(run, "refused verified sections"))
         elif reply.missing:

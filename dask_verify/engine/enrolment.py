@@ -153,7 +153,7 @@ def _present(client: Client, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
     try:
         found = plain(client.sync(raw.ask, request, TIMEOUT), request)
     finally:
-        client.sync(raw.close)
+        client.sync(raw.close, callback_timeout=TIMEOUT)
     there = {name for name, workers in found.items() if workers} if type(found) is dict else set()
     return tuple(d for d in domains if d.name in there) or domains
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TIMEOUT = 30.0
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
+_RATE = 1 << 20  #: bytes that bring a second more, where data are sent
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"
 _CONFIGURING = threading.Lock()
@@ -127,7 +128,7 @@ class DomainPool(ABC):
         client, put = self._client(domain), {"workers": workers, "hash": False}
         # Dask sets no limit: a scheduler that never answers would hold the caller forever.
         scatter = partial(client.scatter, {key: data}, asynchronous=True, **put)
-        placed = client.sync(scatter, callback_timeout=TIMEOUT)
+        placed = client.sync(scatter, callback_timeout=TIMEOUT + len(data) / _RATE)
         future: Future[Any] = placed[key]
         return future
 
@@ -297,7 +298,7 @@ class SeparatePool(DomainPool):
             name: _checked_client(client, f"the client of domain {name!r}")
             for name, client in clients.items()
         }
-        self._silent_until: dict[str, float] = {}
+        self._silent: dict[str, tuple[float, float]] = {}
         self._check_distinct()
         self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
         _check_workers(self.workers())
@@ -327,14 +328,18 @@ class SeparatePool(DomainPool):
 
     def _workers(self, domain: str) -> list[str]:
         # A domain whose scheduler is gone, or talks nonsense, has no workers; the others go on,
-        # and do not wait for it again and again.
-        if time.monotonic() < self._silent_until.get(domain, 0):
+        # and wait for it less and less often.
+        until, pause = self._silent.get(domain, (0.0, _GREETING))
+        if time.monotonic() < until:
             return []
         try:
             found = self._ask(domain, {"op": "ncores"}, _GREETING)
-        except OSError:
-            self._silent_until[domain] = time.monotonic() + TIMEOUT
+        except TimeoutError:
+            self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
             return []
+        except OSError:
+            return []  # known at once, such as from a client that is just connecting again
+        self._silent.pop(domain, None)
         return sorted(a for a in found if isinstance(a, str)) if type(found) is dict else []
 
     def _check_distinct(self) -> None:
@@ -396,4 +401,4 @@ def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
 
 def _close(client: Client, raw: RawConnections) -> None:
     if client.status == "running":
-        client.sync(raw.close)
+        client.sync(raw.close, callback_timeout=TIMEOUT)

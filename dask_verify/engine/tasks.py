@@ -35,7 +35,7 @@ from dask_verify.core.seal import (
 )
 from dask_verify.engine.patience import Patience
 from dask_verify.engine.store import Address
-from dask_verify.engine.worker import VerifyWorker, this_side
+from dask_verify.engine.worker import UnkeptError, VerifyWorker, this_side
 from dask_verify.errors import DecodingError, InputError, ProofError
 from dask_verify.execution.compute import (
     map_partition,
@@ -49,6 +49,7 @@ from dask_verify.protocol.messages import MAP, READ, REDUCE
 from dask_verify.protocol.serving import Reply, questions
 
 COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited"
+UNKEPT = "unkept"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
@@ -171,6 +172,8 @@ def _executed(
         return encode((*execute(side, order, unship(functions)), time.thread_time_ns() - began))
     except SectionsMissingError as missing:
         return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence[:_EVIDENCE])))
+    except UnkeptError as error:
+        return encode((UNKEPT, str(error)))
     except Exception:
         # Whatever the user's function raised becomes text: it must not be unpickled anywhere.
         text = traceback.format_exc()[-_TEXT:]

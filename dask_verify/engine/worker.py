@@ -42,6 +42,10 @@ _UNLIMITED = 256 << 20  #: bytes for them where a worker's memory has no limit
 _POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
 
 
+class UnkeptError(Exception):
+    """A sealed partition could not be stored: that is nobody's function's failure."""
+
+
 class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     """Make a worker process a member of a domain.
 
@@ -126,7 +130,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """
         at = Address(commitment.job, commitment.stage, commitment.partition)
         if commitment.job not in self.closed:
-            self.store[at] = sealed
+            try:
+                self.store[at] = sealed
+            except OSError as error:
+                raise UnkeptError(f"no place for it on its worker's disk: {error}") from error
         said: Any = commitment
         if self.saboteur is not None and not audit:
             said = self.saboteur.commit(commitment)

@@ -43,6 +43,11 @@ def test_a_failure_is_text():
     assert answers.read(encode(("failed", "1 / 0"))) == answers.Reply(failure="1 / 0")
 
 
+def test_what_could_not_be_kept_is_no_failure():
+    assert answers.read(encode(("unkept", "full"))) == answers.Reply(unkept="full")
+    assert len(answers.read(encode(("unkept", "x" * 10_000))).unkept) == 500
+
+
 def test_evidence_is_bounded():
     many = tuple(bytes([n]) for n in range(100))
     assert len(answers.read(encode(("missing", (1,), many))).evidence) == 8

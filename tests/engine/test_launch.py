@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,16 +124,26 @@ def test_nothing_is_read_for_inputs_that_no_stage_was_started_with() -> None:
 # --- audits ---------------------------------------------------------------------------------
 
 
+@dataclass
+class Submitted:
+    """A future of something that was submitted."""
+
+    key: str
+    status: str = "pending"
+
+
 class Submissions:
     """A pool that only notes what is submitted."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[Any, Any], list[Any], int]] = []
+        self.futures: dict[Any, Submitted] = {}
 
     def submit(self, domain: str, graph: Any, keys: Any, priority: int = 0) -> Any:
         if not str(keys[0]).partition("-functions-")[1]:
             self.seen.append((domain, dict(graph), list(keys), priority))
-        return {key: f"future of {key}" for key in keys}
+        self.futures |= (made := {key: Submitted(key) for key in keys})
+        return made
 
 
 def launcher(pool: Any, collection: Any = None) -> Launcher:
@@ -184,7 +194,7 @@ def test_audits_go_first_and_carry_what_they_need() -> None:
         launching.audit(challenge("bob", "units", REDUCE), asked),
     ]
     tasks = [inside(graph, *keys)[keys[0]] for _, graph, keys, _ in pool.seen]
-    assert futures == [f"future of {keys[0]}" for _, _, keys, _ in pool.seen]
+    assert futures == [Submitted(keys[0]) for _, _, keys, _ in pool.seen]
     assert [priority for *_, priority in pool.seen] == [1, 1, 1]
     assert tasks[0].func is run_read
     assert [(t.func.func, t.func.args, t.args[2]) for t in tasks[1:]] == [
@@ -194,6 +204,20 @@ def test_audits_go_first_and_carry_what_they_need() -> None:
         order = ordered(task)
         assert (order.domain, order.partition, order.inputs) == ("bob", 1, b"in")
         assert order.audit
+
+
+def test_what_a_scheduler_has_forgotten_is_given_to_it_again() -> None:
+    """A client that is dropped has no claim any more to what its scheduler held for it."""
+    pool, one = Submissions(), delayed(str.upper)("to be")
+    launching = launcher(pool, dask.bag.from_delayed([one, one]))
+    for _ in range(2):
+        launching.maps("bob", [Run(Task(MAP, 0), "bob", b"in")])
+    kept = [key for key in pool.futures if "-map-" not in key]
+    assert len(kept) == 2  # the functions, and what both partitions are made of
+    for key in kept:
+        pool.futures[key].status = "cancelled"
+    launching.maps("bob", [Run(Task(MAP, 1), "bob", b"in")])
+    assert [pool.futures[key].status for key in kept] == ["pending", "pending"]
 
 
 def test_audits_of_whole_partitions_overtake_the_window() -> None:
@@ -207,7 +231,7 @@ def test_audits_of_whole_partitions_overtake_the_window() -> None:
             assert task.func is run_map
             assert ordered(task).audit is (priority == 1)
     first, second = pool.seen[0][2]
-    assert futures == [f"future of {key}" for key in (first, pool.seen[1][2][0], second)]
+    assert futures == [Submitted(key) for key in (first, pool.seen[1][2][0], second)]
 
 
 @pytest.mark.parametrize("audit", [False, True])

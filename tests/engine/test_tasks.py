@@ -34,6 +34,7 @@ from dask_verify.engine.tasks import (
     COMMITTED,
     FAILED,
     MISSING,
+    UNKEPT,
     Order,
     run_audit,
     run_map,
@@ -157,6 +158,21 @@ def answered(answer: bytes) -> Answer:
 def audited_units(work: Work, sealed: SealedPartition, units: tuple[int, ...]) -> bytes:
     asked = encode(tuple((unit, sealed.inputs[unit]) for unit in units))
     return run_audit("map", order(work, audit=True), ship(work).data, asked)
+
+
+@CASES
+def test_a_full_disk_is_no_failure_of_the_function(
+    alice: Sabotage, work: Work, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*what: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    side = alice(None)
+    monkeypatch.setattr(side.store._whole, "n", 0)
+    monkeypatch.setattr(side.store._whole, "on_evict", [full])
+    what, why = decode(run_map(order(work), ship(work).data, data))
+    assert (what, why[:33]) == (UNKEPT, "no place for it on its worker's d")
+    assert len(side.store) == 0
 
 
 @CASES

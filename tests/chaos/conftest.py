@@ -1,0 +1,67 @@
+"""Two long-lived clusters that the tests disturb, and heal again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import dask
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+import chaotic
+
+from dask_verify import LocalDomainCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+cloudpickle.register_pickle_by_value(chaotic)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    """Give no more time than needed, and keep every sealed partition on disk."""
+    with dask.config.set({"verify.deadline-floor": chaotic.FLOOR, "verify.store-memory": 0}):
+        yield
+
+
+def _cluster(shared: bool) -> LocalDomainCluster:
+    return LocalDomainCluster(
+        chaotic.NAMES, shared=shared, memory_limit=chaotic.MEMORY, dashboard_address=None
+    )
+
+
+@pytest.fixture(scope="session")
+def chaotic_shared(_quick: None) -> Iterator[LocalDomainCluster]:
+    with _cluster(shared=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def chaotic_separate(_quick: None) -> Iterator[LocalDomainCluster]:
+    with _cluster(shared=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["shared", "separate"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDomainCluster]:
+    cluster: LocalDomainCluster = request.getfixturevalue(f"chaotic_{request.param}")
+    yield cluster
+    chaotic.heal(cluster)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(chaotic_shared: LocalDomainCluster) -> dict[str, Any]:
+    """Roots of undisturbed jobs, by mode."""
+    found = {}
+    for mode in chaotic.MODES:
+        job = chaotic.start(chaotic_shared, mode)
+        assert dict(job.result(timeout=chaotic.BOUND)) == chaotic.RIGHT
+        found[mode] = chaotic.roots(job)
+        assert len(found[mode]) == 9
+        job.cancel()
+    return found
