@@ -42,9 +42,9 @@ class Certified:
         pairs = [f"{name}={self.path(name, 'ca')}" for name in (*self.names, COORDINATOR)]
         return tuple(option for pair in pairs for option in ("--authority", pair))
 
-    def security(self, name: str, trusts: str | None = None) -> Security:
+    def security(self, name: str, believes: Path | None = None) -> Security:
         cert, key = str(self.path(name, "cert")), str(self.path(name, "key"))
         roles = {f"tls_{role}_{what}": file for role in ("client", "worker", "scheduler")
                  for what, file in (("cert", cert), ("key", key))}  # fmt: skip
-        ca = str(self.path(trusts or name, "trusts"))
+        ca = str(believes or self.path(name, "trusts"))
         return Security(tls_ca_file=ca, require_encryption=True, **roles)

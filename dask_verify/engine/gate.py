@@ -10,7 +10,8 @@ What holds on a scheduler with a gate, whose connections are all TLS:
 3. A worker is registered only if it claims the domain of its certificate, and if whoever listens at
    its address, and at its nanny's, has a certificate of that domain as well.
 4. Nothing that a domain sends is unpickled here, handshakes included, or goes on to the
-   coordinator's client as a pickle: results are bytes, exceptions are text, events are plain.
+   coordinator's client as a pickle: results are bytes, exceptions are text, events are plain, and
+   there are none for it to print or to unpickle.
 5. A worker speaks for itself and about tasks of its domain: what it says in the name of another is
    refused, and about another domain's tasks it is not listened to.
 
@@ -52,6 +53,8 @@ _ABOUT_A_TASK = {
 }
 _ABOUT_TASKS = {"add-keys", "request-refresh-who-has"}
 _ABOUT_ITSELF = {"keep-alive", "log-event", "worker-status-change", "close-stream", "verify-proof"}
+#: Topics that every client listens to: what is said there it prints, or unpickles.
+_UNPICKLED = ("print", "warn")
 _LONGEST = 10_000  #: characters of an exception
 #: What stands for a value that a client would have to unpickle.
 REFUSED = "refused by the gate of the scheduler"
@@ -100,7 +103,8 @@ class Gate:
                 f" {one_of(sorted(got))}"
             )
         self._scheduler = scheduler
-        scheduler.handlers["gather"] = _without_refused(scheduler.handlers["gather"])
+        for op, refusing in (("gather", _without_refused), ("broadcast", _without_run)):
+            scheduler.handlers[op] = refusing(scheduler.handlers[op])
 
     def identify(self, certificate: bytes | None) -> str | None:
         """Return whose certificate this is, in DER; None if no authority here has signed it.
@@ -147,7 +151,7 @@ class Gate:
         bound = (task.annotations or {}).get(ANNOTATION)
         if bound is not None:
             return str(bound) == domain
-        near = task.who_has or {task.processing_on} - {None}
+        near = task.who_has or ([task.processing_on] if task.processing_on else [])
         return not near or any(self.domain_at(worker.address) == domain for worker in near)
 
 
@@ -171,7 +175,7 @@ class Visitor:
             "heartbeat_worker": self._about_itself,
             "unregister": self._about_itself,
             "retire_workers": self._retiring,
-            "log_event": self._anything,
+            "log_event": self._telling,
             "close": self._anything,
         }
 
@@ -233,6 +237,10 @@ class Visitor:
             raise GateError("expected the addresses of workers to retire, got another choice")
         message["workers"] = [self._own(address) for address in workers]
 
+    async def _telling(self, message: dict[str, Any]) -> None:
+        if message.get("topic") in _UNPICKLED:
+            raise GateError(f"expected another topic, got {message['topic']!r}")
+
     async def _anything(self, message: dict[str, Any]) -> None:
         """Take it as it is."""
 
@@ -251,6 +259,8 @@ class Visitor:
             raise GateError(f"expected what a worker says, got {op!r:.50}")
         if message.setdefault("worker", worker) != worker:
             raise GateError(f"{op}: expected of {worker}, got of {message['worker']!r:.100}")
+        if op == "log-event" and message.get("topic") in _UNPICKLED:
+            return None  # as an honest task may print, too
         if op in _ABOUT_A_TASK and not self._concerns(message.get("key")):
             return None
         if op in _ABOUT_TASKS:
@@ -365,3 +375,17 @@ def _without_refused(handler: Callable[..., Any]) -> Callable[..., Any]:
         return answer
 
     return gather
+
+
+def _without_run(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the handler that asks all workers, but not for what a client unpickles unasked."""
+
+    @wraps(handler)
+    async def broadcast(*args: Any, on_error: str = "raise", **kwargs: Any) -> Any:
+        if on_error == "return_pickle":
+            raise GateError(
+                "expected a verified job, got Client.run: it unpickles what workers answer"
+            )
+        return await handler(*args, on_error=on_error, **kwargs)
+
+    return broadcast

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from pathlib import Path
 from typing import Any
 
+from asking import arguments
 from distributed.comm import connect
 from distributed.core import Server
 from distributed.protocol.serialize import ToPickle
@@ -21,22 +21,6 @@ class Evil:
 
     def __reduce__(self) -> Any:
         return open, (self.mark, "w")
-
-
-def arguments(security: Security | None) -> dict[str, Any]:
-    return {} if security is None else security.get_connection_args("worker")
-
-
-async def asked(address: str, security: Security | None, **message: Any) -> Any:
-    """Send one message and return the answer, unread; None if the connection ends."""
-    comm = await connect(address, deserialize=False, **arguments(security))
-    try:
-        await comm.write(message)
-        return await comm.read()
-    except OSError:
-        return None
-    finally:
-        comm.abort()
 
 
 async def greeted(address: str, security: Security | None, mark: Path) -> bool:
@@ -113,8 +97,3 @@ class Impostor:
             several = messages if isinstance(messages, (list, tuple)) else (messages,)
             if any(m.get("op") == "remove-replicas" and "heard" in m["keys"] for m in several):
                 return
-
-
-def run(work: Any) -> Any:
-    """Run a coroutine in an event loop of its own, within bounds."""
-    return asyncio.run(asyncio.wait_for(work, 60))

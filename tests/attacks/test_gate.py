@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 
 import pytest
+from asking import arguments, asked, asked_aloud, run
 from certified import Certified
 from dask._task_spec import Task
 from distributed.comm import connect
 from distributed.protocol.serialize import Serialize, ToPickle
-from hostile import Evil, Impostor, arguments, asked, greeted, run
+from hostile import Evil, Impostor, greeted
 
 from dask_verify.engine.pool import open_pool
 
@@ -67,19 +69,9 @@ def test_the_coordinator_may_do_what_dask_allows(gated):
 def test_a_certificate_of_another_authority_is_refused(gated, tmp_path):
     """Of a stranger that calls itself as alice's authority does: it is its key that counts."""
     stranger = Certified(tmp_path, ["alice"])
-    ca = gated.certified.path("coordinator", "trusts").read_bytes()
-    stranger.path("alice", "trusts").write_bytes(ca)
+    believes = gated.certified.path("coordinator", "trusts")
     with pytest.raises(OSError, match=r"alert|closed|reset"):
-        run(connected_and_asked(gated.address, stranger.security("alice")))
-
-
-async def connected_and_asked(address, security):
-    comm = await connect(address, deserialize=False, **arguments(security))
-    try:
-        await comm.write({"op": "ncores"})
-        return await comm.read()
-    finally:
-        comm.abort()
+        run(asked_aloud(gated.address, stranger.security("alice", believes)))
 
 
 # --- what a worker may say ----------------------------------------------------------------------
@@ -206,16 +198,19 @@ def test_a_worker_cannot_speak_as_a_client(gated, bob, held_by_alice, op):
 
 
 def test_an_event_with_a_pickle_does_not_reach_the_coordinator(gated, bob, tmp_path):
-    """Every client listens to the topic "warn"."""
+    """Neither as what Dask calls serialized, nor as bytes where every client unpickles them."""
     mark = tmp_path / "unpickled"
 
     async def tried():
         async with a_worker_of_bobs(gated, bob) as impostor:
-            await impostor.say(op="log-event", topic="warn", msg=Serialize(Evil(mark)))
+            evil = {"message": pickle.dumps(Evil(mark))}
+            await impostor.say(op="log-event", topic="warn", msg=evil)
+            await impostor.heard()
+            await impostor.say(op="log-event", topic="mine", msg=Serialize(Evil(mark)))
             return await impostor.cut_off()
 
     assert run(tried())
-    assert gated.client.get_events("warn") == ()
+    assert gated.client.get_events("warn") == gated.client.get_events("mine") == ()
     assert not mark.exists()
 
 
@@ -248,25 +243,35 @@ def test_the_exception_of_a_task_is_text(gated, tmp_path):
     assert not mark.exists()
 
 
-def put_evil(mark, dask_worker):
+def put_evil(mark):
+    from distributed import get_worker
     from distributed.protocol.serialize import Serialize, ToPickle
 
     class Evil:
         def __reduce__(self):
             return open, (str(mark), "w")
 
-    dask_worker.handlers["verify_serialized"] = lambda: Serialize(Evil())
-    dask_worker.handlers["verify_pickled"] = lambda: ToPickle(Evil())
-    return b""
+    get_worker().handlers["verify_serialized"] = lambda: Serialize(Evil())
+    get_worker().handlers["verify_pickled"] = lambda: ToPickle(Evil())
+    return b"put"
 
 
 @pytest.mark.parametrize("kind", ["serialized", "pickled"])
 def test_an_answer_with_a_pickle_does_not_reach_the_coordinator(gated, places, tmp_path, kind):
     mark = tmp_path / "unpickled"
-    gated.client.run(put_evil, mark, workers=[places["bob"]])
-    with open_pool(gated.client, gated.names) as pool, pytest.raises(ConnectionError):
-        pool.call(places["bob"], "bob", f"verify_{kind}")
+    with open_pool(gated.client, gated.names) as pool:
+        put = pool.submit("bob", {f"put-{kind}": Task(f"put-{kind}", put_evil, mark)},
+                          [f"put-{kind}"])[f"put-{kind}"]  # fmt: skip
+        assert put.result(timeout=60) == b"put"
+        with pytest.raises(ConnectionError):
+            pool.call(places["bob"], "bob", f"verify_{kind}")
     assert not mark.exists()
+
+
+def test_a_client_does_not_run_functions_behind_the_gate(gated):
+    """It would unpickle any bytes that a worker answers."""
+    with pytest.raises(Exception, match=r"got Client\.run"):
+        gated.client.run(bytes)
 
 
 # --- between workers ----------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from threading import Event
 
 import cloudpickle
 import pytest
+from asking import asked, run
 from dask._task_spec import Task
 from distributed.protocol.serialize import Serialize
-from hostile import Evil, Impostor, asked, greeted, run
+from hostile import Evil, Impostor, greeted
 
 from dask_verify.engine.pool import open_pool
 
