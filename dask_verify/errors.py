@@ -69,6 +69,10 @@ class DescentError(VerifyError):
         super().__init__(f"side {side} cannot be compared: {reason}")
 
 
+class GateError(VerifyError):
+    """A peer said to a gated scheduler what its certificate does not entitle it to."""
+
+
 class SignatureError(VerifyError, ValueError):
     """A statement does not carry a valid signature of the domain that it names."""
 

@@ -15,9 +15,10 @@ from distributed.core import rpc
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
+from dask_verify.engine.compat import without_pickles
 from dask_verify.engine.pool import TIMEOUT
 from dask_verify.engine.store import Address
-from dask_verify.errors import DecodingError, InconclusiveError
+from dask_verify.errors import DecodingError, GateError, InconclusiveError
 from dask_verify.execution.compute import kind
 from dask_verify.execution.work import Work, unship
 from dask_verify.protocol.domain import COORDINATOR
@@ -116,8 +117,12 @@ def _ask(address: str, request: bytes) -> Any:
         holder = rpc(
             address, timeout=TIMEOUT, deserialize=False, connection_args=_security(address)
         )
-        async with holder as worker:
-            return await asyncio.wait_for(worker.verify_open(request=request), TIMEOUT)
+        try:
+            async with holder as worker:
+                with without_pickles():
+                    return await asyncio.wait_for(worker.verify_open(request=request), TIMEOUT)
+        except GateError as error:
+            raise ConnectionError(f"{address}: {error}") from None
 
     # A thread of its own, since the calling one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:

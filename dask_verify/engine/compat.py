@@ -15,8 +15,14 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   waiting tasks to a worker that may run them from now on;
 * ``Worker.batched_stream.comm`` and ``Scheduler.stream_comms``: between which addresses the
   connection of a worker and its scheduler really runs;
-* ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
-  read without unpickling anything in it.
+* ``distributed.core.ConnectionPool`` with ``deserialize=False``, and the ``pickle`` of
+  ``distributed.protocol.core``: an answer of a worker that is read without unpickling anything in
+  it. Without ``deserialize`` Dask leaves values as they came, but unpickles what it calls
+  ``Pickled``;
+* ``distributed.comm.registry.backends`` and the TLS classes of ``distributed.comm.tcp``: whose
+  certificate is at the other end of each connection, before the first byte of it is read;
+* ``distributed.protocol.Serialized``: a value that passes a scheduler, and what would make a client
+  of it.
 """
 
 from __future__ import annotations
@@ -26,7 +32,8 @@ import os
 import threading
 import time
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from dask._expr import LLGExpr
@@ -40,19 +47,26 @@ from dask._task_spec import (
     TaskRef,
     convert_legacy_graph,
 )
-from distributed.comm import CommClosedError
-from distributed.core import ConnectionPool, Status, connect
+from distributed.comm.core import CommClosedError
+from distributed.comm.registry import backends
+from distributed.comm.tcp import TLS, TLSBackend, TLSConnector, TLSListener
+from distributed.core import ConnectionPool, Status, connect, error_message
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
+from distributed.protocol import Serialized, core, serialize
+
+from dask_verify.errors import GateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from dask.typing import Key
     from distributed import Client, Scheduler, Worker
 
 __all__ = [
+    "TLS",
     "Alias",
+    "CommClosedError",
     "DataNode",
     "DomainCluster",
     "DomainNanny",
@@ -60,10 +74,18 @@ __all__ = [
     "List",
     "NestedContainer",
     "RawConnections",
+    "Serialized",
+    "TLSBackend",
+    "TLSConnector",
+    "TLSListener",
     "Task",
     "TaskRef",
+    "backends",
+    "bytes_alone",
+    "connected",
     "convert_legacy_graph",
     "correct_state",
+    "error_message",
     "inner_graph",
     "is_future",
     "joined",
@@ -73,9 +95,80 @@ __all__ = [
     "scheduler_address",
     "submission",
     "tell",
+    "without_pickles",
 ]
 
 _SPAWN = threading.Lock()
+_WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
+
+
+class _Pickle:
+    """What ``distributed.protocol`` pickles with, except where nothing may be unpickled."""
+
+    dumps = staticmethod(core.pickle.dumps)
+    _loads = staticmethod(core.pickle.loads)
+
+    @classmethod
+    def loads(cls, *args: Any, **kwargs: Any) -> Any:
+        if _WARY.get():
+            raise GateError("expected a message of plain values, got one with a pickle in it")
+        return cls._loads(*args, **kwargs)
+
+
+core.pickle = _Pickle
+
+
+@contextmanager
+def without_pickles() -> Iterator[None]:
+    """Refuse messages with pickles in them, handshakes included, in this task and its children.
+
+    >>> with without_pickles():
+    ...     core.loads(core.dumps({"op": core.ToPickle(print)}))
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.GateError: expected a message of plain values, got one with a pickle in it
+    """
+    token = _WARY.set(True)
+    try:
+        yield
+    finally:
+        _WARY.reset(token)
+
+
+def bytes_alone(value: Any) -> Any:
+    """Return a value on its way to a client, if unpickling it can give nothing but bytes.
+
+    Raises
+    ------
+    GateError
+        If it could give anything else, or has to be decompressed first.
+    """
+    if isinstance(value, Serialized):
+        said = value.header
+        opaque = said.get("serializer") == "dask" and said.get("type") == "bytes"
+        if opaque and not any(said.get("compression") or ()):
+            # With a header of our own: the class in the other one is a pickle.
+            return Serialized(serialize(b"")[0], [b"".join(value.frames)])
+    elif type(value) is bytes:
+        return value
+    raise GateError(f"expected the bytes of a verified task, got {type(value).__name__}")
+
+
+@asynccontextmanager
+async def connected(scheduler: Scheduler, address: str) -> AsyncIterator[Any]:
+    """Connect to a server as a scheduler does, beside its pool, and read nothing but a handshake.
+
+    Raises
+    ------
+    OSError
+        If there is no connection.
+    """
+    # Not from the scheduler's pool: addresses where nobody answers would use up its connections.
+    comm = await connect(address, deserialize=False, **scheduler.connection_args)
+    try:
+        yield comm
+    finally:
+        await comm.close()
 
 
 def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
@@ -139,12 +232,8 @@ async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> N
     OSError
         If there is no connection.
     """
-    # Not from the scheduler's pool: addresses where nobody answers would use up its connections.
-    comm = await connect(address, deserialize=False, **scheduler.connection_args)
-    try:
+    async with connected(scheduler, address) as comm:
         await comm.write({**message, "reply": False})
-    finally:
-        await comm.close()
 
 
 def remote_end(worker: Worker) -> str:
@@ -262,7 +351,13 @@ class RawConnections:
             return await self._ask(message)
 
     async def _ask(self, message: dict[str, Any]) -> Any:
-        pool = await self._connections()
+        try:
+            with without_pickles():
+                return await self._answer(await self._connections(), message)
+        except GateError as error:
+            raise ConnectionError(f"{self._address}: {error}") from None
+
+    async def _answer(self, pool: ConnectionPool, message: dict[str, Any]) -> Any:
         comm = await pool.connect(self._address)
         answered = False
         try:

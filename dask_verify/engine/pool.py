@@ -226,13 +226,12 @@ class SharedPool(DomainPool):
         If the client cannot be used, its scheduler lacks the plugin, or a domain has no worker.
     """
 
-    connected = True
-
     def __init__(self, client: Client, domains: Sequence[Domain | str]) -> None:
         self._names = _names(domains)
         self._only = _checked_client(client, "the client")
         self._raw = RawConnections(client)
         self._check_plugin()
+        self.connected = not self._ask(self._names[0], {"op": "verify_separated"}, TIMEOUT)
         _check_workers(self.workers())
 
     @property

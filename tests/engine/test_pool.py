@@ -9,7 +9,7 @@ from distributed import Client, Event, LocalCluster, wait
 
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import DataNode, Task, TaskRef
-from dask_verify.engine.plain import _is_plain
+from dask_verify.engine.plain import is_plain
 from dask_verify.engine.plugin import DomainPlugin
 from dask_verify.engine.pool import (
     DomainPool,
@@ -364,4 +364,4 @@ def test_bad_names(domains):
     ],
 )
 def test_plain_values(value, plain):
-    assert _is_plain(value) is plain
+    assert is_plain(value) is plain
