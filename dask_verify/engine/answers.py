@@ -10,11 +10,11 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode
 from dask_verify.engine.dispatch import Errand
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited

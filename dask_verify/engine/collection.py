@@ -15,7 +15,7 @@ from distributed.core import rpc
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
-from dask_verify.engine.pool import TIMEOUT
+from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.store import Address
 from dask_verify.errors import DecodingError, InconclusiveError
 from dask_verify.execution.compute import kind

@@ -11,11 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
-from distributed import Future
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment, digest
 from dask_verify.engine import compat
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
