@@ -255,16 +255,21 @@ class Launcher:
     def _constant(self, domain: str, what: str, data: bytes) -> Key:
         """Give a domain some bytes once; return the key under which its tasks find them."""
         key = f"{self._prefix(domain)}-{what}-{digest(what, data).hex()[:16]}"
-        if key not in self._held:
+        if self._gone(key):
             graph = {key: compat.Task(key, _bytes, data)}
             self._held |= self._driver.pool.submit(domain, graph, [key])
         return key
+
+    def _gone(self, key: Key) -> bool:
+        """Whether a domain has to be given something that its tasks need: again, if it is lost."""
+        held = self._held.get(key)
+        return held is None or held.status in ("lost", "cancelled")
 
     def _shared(self, domain: str) -> frozenset[Key]:
         """Submit what several partitions need, once a domain, and hold it; return its keys."""
         shared = self._source.shared
         names = [renamed(key, self._prefix(domain)) for key in shared]
-        if not names or names[0] in self._held:
+        if not names or not any(map(self._gone, names)):
             return shared
         below: dict[Key, Any] = {}
         stack = list(shared)

@@ -124,6 +124,10 @@ def test_nothing_is_read_for_inputs_that_no_stage_was_started_with() -> None:
 # --- audits ---------------------------------------------------------------------------------
 
 
+class Pending(str):
+    status = "pending"
+
+
 class Submissions:
     """A pool that only notes what is submitted."""
 
@@ -133,7 +137,7 @@ class Submissions:
     def submit(self, domain: str, graph: Any, keys: Any, priority: int = 0) -> Any:
         if not str(keys[0]).partition("-functions-")[1]:
             self.seen.append((domain, dict(graph), list(keys), priority))
-        return {key: f"future of {key}" for key in keys}
+        return {key: Pending(f"future of {key}") for key in keys}
 
 
 def launcher(pool: Any, collection: Any = None) -> Launcher:
@@ -172,6 +176,18 @@ def test_reading_again_uses_only_what_the_auditor_reads() -> None:
     assert not any("bob" in str(key) for key in references | set(inner))
     names = [key for _, _, keys, _ in pool.seen for key in keys]
     assert len(set(names)) == len(names) == 4
+
+
+def test_what_tasks_need_is_sent_once_and_again_if_it_is_lost() -> None:
+    """A courier that is started again has none of what the one before had sent."""
+    pool = Submissions()
+    launching = launcher(pool)
+    key = launching._constant("bob", "table", b"data")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 1
+    launching._held[key] = SimpleNamespace(status="lost")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 2
 
 
 def test_audits_go_first_and_carry_what_they_need() -> None:

@@ -136,16 +136,15 @@ class Courier:
                 return
             self._reason, self.workers = reason, []
             first = not self._restarts and (not line.ready.done() or line.ready.exception())
-            if first or self._restarts >= _AGAIN:
-                return
-            self._restarts += 1
-            pause = _PAUSE * 2 ** (self._restarts - 1)
-        _log.warning(
-            "The courier of domain %r ended: %.300r; it is started again in %g s",
-            self.domain,
-            reason,
-            pause,
-        )
+            pause = _PAUSE * 2**self._restarts
+            again = self._restarts < _AGAIN and not first
+            self._restarts += again
+        what = f"it is started again in {pause:g} s" if again else "it is not started again"
+        _log.warning("The courier of domain %r ended: %.300r; %s", self.domain, reason, what)
+        if again:
+            self._later(pause)
+
+    def _later(self, pause: float) -> None:
         timer = threading.Timer(pause, self._start)
         timer.daemon = True
         timer.start()
