@@ -183,6 +183,10 @@ class JobCancelledError(VerifyError):
     """The job was cancelled before it reached a verdict."""
 
 
+class CourierError(VerifyError, ConnectionError):
+    """A courier has ended, or sent what no courier sends: its domain cannot be reached by it."""
+
+
 def _short(value: object) -> str:
     if isinstance(value, bytes):
         return f"{value.hex()[:16]}... ({len(value)} bytes)" if len(value) > 8 else value.hex()

@@ -15,10 +15,12 @@ import dask.dataframe as dd
 import pandas as pd
 from dask.dataframe.utils import meta_nonempty
 from distributed import Client, get_client
+from distributed.security import Security
 
 from dask_verify.config import Policy, setting
 from dask_verify.core.canonical import encode_frame, registered_types
 from dask_verify.core.keys import frame_buckets
+from dask_verify.engine.courier.remote import Remote, remotes
 from dask_verify.engine.dossier import Dossier, Recorder
 from dask_verify.engine.enrolment import coordinator_of, domains_of, is_throw_away
 from dask_verify.engine.graphs import Upstream, source_digest, upstream
@@ -53,7 +55,7 @@ def verified_map_reduce(
     sort: bool = False,
     policy: Policy | None = None,
     npartitions: int | None = None,
-    client: Client | Mapping[str, Client] | None = None,
+    client: Client | Mapping[str, Client | Remote | str | tuple[str, Security]] | None = None,
     journal: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Run a map-reduce in several administrative domains and accept only what they agree on.
@@ -82,9 +84,11 @@ def verified_map_reduce(
     npartitions : int, optional
         Reduce partitions; default: one for every eight input partitions, of more than 64 their
         square root.
-    client : distributed.Client or dict of str to distributed.Client, optional
+    client : distributed.Client, or dict of str to distributed.Client or address, optional
         One client of a scheduler with `DomainPlugin`, or one client for each domain; default:
-        the current client.
+        the current client. For domains that may attack: the address of each domain's scheduler,
+        or a tuple of it and a ``Security``, or a `Remote`; then no domain is connected to from
+        this process.
     journal : path or URL, optional
         Where to write down what happens, so that `dask_verify.resume` can go on with the job after
         this process is gone. There must be nothing yet. It holds the secret seed of the audits and
@@ -126,7 +130,7 @@ def verified_map_reduce(
     work = _work(collection, source, mapper, reducer, combiner, by, map_meta, meta, sort, policy,
                  _partitions(npartitions, len(source.keys)))  # fmt: skip
     shipped = _shipped(work)
-    client, domains = enrolled_domains(client)
+    client, domains = enrolled_domains(remotes(client))
     policy = _checked_policy(policy, domains, source, client)
     coordinator, seed = coordinator_of(client), os.urandom(32)
     terms = _terms(policy, domains, source, work, shipped, seed, coordinator)
@@ -298,9 +302,9 @@ def enrolled_domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
     clients = client if isinstance(client, Mapping) else {None: client}
     found: dict[str, Domain] = {}
     for name, one in clients.items():
-        if not isinstance(one, Client):
+        if not isinstance(one, (Client, *([Remote] if name is not None else []))):
             raise InputError(
-                f"client: expected a distributed.Client, or a dict of them,"
+                f"client: expected a distributed.Client, or a dict of them or of addresses,"
                 f" got {type(one).__name__}; of a cluster, pass cluster.get_client()"
             )
         for domain in domains_of(one, name):

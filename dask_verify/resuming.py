@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from distributed import Client
+from distributed.security import Security
 
+from dask_verify.engine.courier.remote import Remote, remotes
 from dask_verify.engine.dossier import Dossier, Past, Recorder
 from dask_verify.engine.enrolment import coordinator_of
 from dask_verify.engine.handle import Job
@@ -23,7 +25,8 @@ __all__ = ["Job", "resume"]
 
 
 def resume(
-    journal: str | os.PathLike[str], client: Client | Mapping[str, Client] | None = None
+    journal: str | os.PathLike[str],
+    client: Client | Mapping[str, Client | Remote | str | tuple[str, Security]] | None = None,
 ) -> Job:
     """Go on with a job from its journal, after the process that ran it is gone.
 
@@ -34,7 +37,7 @@ def resume(
     ----------
     journal : path or URL
         As it was passed to `verified_map_reduce`. It is unpickled: only resume what is your own.
-    client : distributed.Client or dict of str to distributed.Client, optional
+    client : distributed.Client, or dict of str to distributed.Client or address, optional
         As for `verified_map_reduce`; of the same domains, in any clusters.
 
     Returns
@@ -60,7 +63,7 @@ def resume(
     """
     if not isinstance(journal, str | os.PathLike):
         raise InputError(f"journal: expected a path or URL, got {type(journal).__name__}")
-    client, domains = enrolled_domains(client)
+    client, domains = enrolled_domains(remotes(client))
     opened, records = Journal.reopen(journal)
     try:
         return _resumed(opened, records, client, domains)
@@ -82,7 +85,8 @@ def _resumed(
     _check_domains(dossier, domains)
     coordinator = _coordinator(dossier, client)
     past = Past.read(dossier.plan, records[1:])
-    pool = open_pool(client, dossier.domains)
+    # A domain may have died together with the coordinator: the others go on.
+    pool = open_pool(client, dossier.domains, staffed=False)
     recorder = Recorder(journal)
     recorder.resumed()
     past.epoch += 1

@@ -10,11 +10,11 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from dask_verify.core.canonical import decode_plain
 from dask_verify.engine.dispatch import Errand
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING, UNKEPT
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
@@ -22,6 +22,7 @@ from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, U
 _EVIDENCE = 8  #: complaints of one task that are looked into
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _FAILURE = 20_000  #: characters of a failure that are kept
+_ADDRESS = 500  #: characters of a worker's address
 _LONGEST = 10**16  #: nanoseconds of CPU time that one task may claim: four months
 TEXT = 500  #: characters of a reason that are kept
 
@@ -91,7 +92,9 @@ def read(answer: object) -> Reply:
     match said:
         case [str(kind), str(address), wires, evidence, cpu] if kind == COMMITTED:
             # Without a commitment the task would be neither running nor unanswered.
-            if _octets(wires) and _octets(evidence) and 0 < len(wires) <= _WIRES:
+            known = 0 < len(wires) <= _WIRES if _octets(wires) else False
+            # An address is kept for each task, so that long ones would fill the memory.
+            if known and _octets(evidence) and len(address) <= _ADDRESS:
                 return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])

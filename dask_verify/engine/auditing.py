@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Future
-
 from dask_verify.engine import answers
 from dask_verify.engine.dispatch import Dispatcher, Flight, Landing
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.examiner import Examiner, Question
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.reader import GoneError, UnservedError

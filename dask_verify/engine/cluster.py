@@ -33,6 +33,7 @@ from distributed.utils import silence_logging_cmgr
 
 from dask_verify.engine.cluster_arguments import check_count, check_not_spawned, checked_names
 from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
+from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.enrolment import enrol
 from dask_verify.engine.plugin import HINT, NAME, DomainPlugin
 from dask_verify.errors import InputError, one_of
@@ -107,6 +108,7 @@ class LocalDomainCluster:
         self.coordinator = Identity.generate(COORDINATOR)
         self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
+        self._remotes: dict[str, Remote] = {}
         with ExitStack() as stack:
             # Once around everything: schedulers that close one by one would each undo it.
             stack.enter_context(silence_logging_cmgr(logging.WARNING))
@@ -130,6 +132,23 @@ class LocalDomainCluster:
             if client is None or client.status in ("closed", "closing"):
                 self._clients[group] = self._connect(group, cluster)
         return self._clients[_SHARED] if self._shared else dict(self._clients)
+
+    def get_remotes(self) -> dict[str, Remote]:
+        """Return the addresses of the domains' schedulers, to be reached by couriers.
+
+        Raises
+        ------
+        InputError
+            If all domains share one.
+        """
+        if self._shared:
+            raise InputError("couriers are for a scheduler of each domain: pass shared=False")
+        for domain in self.domains:
+            if domain.name not in self._remotes:
+                address = self._clusters[domain.name].scheduler_address
+                remote = self._remotes[domain.name] = Remote(address)
+                enrol(remote, [domain], coordinator=self.coordinator)
+        return dict(self._remotes)
 
     def write_trust(self, path: str | os.PathLike[str]) -> None:
         """Write the trust file of the throw-away keys, in place of a file that is there.

@@ -6,6 +6,8 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
 * ``dask._expr.LLGExpr`` with a token of our own: Dask hashes every object of a graph, dataframes of
   metadata included, to name a submission; that took milliseconds each and told apart what has keys
   of its own anyway;
+* ``Client.get`` pickles whatever it is given for a graph: a courier passes graphs on as they were
+  pickled elsewhere;
 * ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import threading
 import time
 import uuid
@@ -36,6 +39,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 from dask._expr import LLGExpr
 from dask._task_spec import (
     Alias,
@@ -73,6 +77,7 @@ __all__ = [
     "GraphNode",
     "List",
     "NestedContainer",
+    "Packed",
     "RawConnections",
     "Serialized",
     "TLSBackend",
@@ -91,6 +96,7 @@ __all__ = [
     "joined",
     "local_end",
     "offer_waiting",
+    "packed",
     "remote_end",
     "scheduler_address",
     "submission",
@@ -198,6 +204,34 @@ def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:
     False
     """
     return LLGExpr(dict(graph), _determ_token=uuid.uuid4().hex)
+
+
+def packed(graph: Mapping[Key, GraphNode]) -> bytes:
+    """Return a graph as it is sent, for a process that only passes it on.
+
+    >>> Packed(packed({})).__reduce__()[0].__name__
+    'loads'
+    """
+    return bytes(cloudpickle.dumps(submission(graph)))
+
+
+class Packed:
+    """A graph that is pickled already: for its receiver it is the graph itself.
+
+    Parameters
+    ----------
+    data : bytes
+        As `packed` returns it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        return f"<Packed {len(self._data)} bytes>"
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        return pickle.loads, (self._data,)
 
 
 def is_future(value: object) -> bool:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from dask.typing import Key
-from distributed import Future
-
 from dask_verify.engine.attendance import Attendance
+from dask_verify.engine.domainpool import DomainPool, Future
 from dask_verify.engine.examiner import Question
 from dask_verify.engine.pace import Pace
-from dask_verify.engine.pool import DomainPool
 from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run
 
 Errand = Run | Challenge  #: what is submitted for a domain
@@ -28,7 +24,6 @@ _AHEAD = 2.0  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _TICK = 0.25  #: seconds between looks at deadlines
 _TOGETHER = 0.5  #: seconds for which a result waits for others at the most
-_GATHER = 10.0  #: seconds for fetching small results
 _IDLE = 1.0  #: seconds without a result after which a look at a domain's workers pays
 _AGAIN = 3  #: times that a task is submitted again when its connection broke
 
@@ -243,56 +238,3 @@ def done(future: Future) -> bool:
 def forgotten(future: Future) -> bool:
     """Whether a scheduler has forgotten what it was given, or its client could not tell it."""
     return bool(future.status == "cancelled")
-
-
-def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
-    """Return what finished futures hold: bytes, or why there are none.
-
-    Everything is fetched at once; if that fails, or somebody does not hand over what it said it
-    had, then domain by domain, so that no domain stands in another's way.
-    """
-    found: dict[Key, Any] = {}
-    ready = [(run, future) for run, future in landings if done(future)]
-    for together in _groups(ready, lambda run, future: future.client):
-        try:
-            found |= _fetched(together)
-        except Exception:
-            for own in _groups(together, lambda run, future: run.domain):
-                found |= _singly(own)
-    return [found[f.key] if f.key in found else _failure(f) for _, f in landings]
-
-
-def _groups(
-    landings: Sequence[Landing], by: Callable[[Errand, Future], Any]
-) -> Iterable[list[Landing]]:
-    groups: dict[Any, list[Landing]] = defaultdict(list)
-    for landing in landings:
-        groups[by(*landing)].append(landing)
-    return groups.values()
-
-
-def _fetched(landings: list[Landing]) -> dict[Key, Any]:
-    futures = [future for _, future in landings]
-    client = futures[0].client
-    # Dask sets no limit to a worker that has a result and does not send it.
-    gather = partial(client.gather, futures, asynchronous=True)
-    values = client.sync(gather, callback_timeout=_GATHER)
-    return {f.key: v for f, v in zip(futures, values, strict=True)}
-
-
-def _singly(landings: list[Landing]) -> dict[Key, Any]:
-    """Fetch the results of one domain; one by one if some of them are lost."""
-    try:
-        return _fetched(landings)
-    except TimeoutError as error:
-        return {future.key: error for _, future in landings}
-    except Exception as error:
-        # Whatever went wrong on the way is a task without an answer, never a crash here.
-        if len(landings) == 1:
-            return {landings[0][1].key: error}
-    return {key: v for landing in landings for key, v in _singly([landing]).items()}
-
-
-def _failure(future: Future) -> BaseException:
-    error = future.exception() if future.status == "error" else None
-    return error if error is not None else ConnectionError(f"{future.key} is {future.status}")

@@ -19,27 +19,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Future
-
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
-from dask_verify.engine.dispatch import (
-    Dispatcher,
-    Errand,
-    Flight,
-    Landing,
-    done,
-    forgotten,
-    results,
-)
+from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, forgotten
+from dask_verify.engine.domainpool import DomainPool, Future
 from dask_verify.engine.dossier import Past, Recorder
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.inbox import Inbox
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pace import Pace
-from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.referee import Referee
 from dask_verify.engine.store import Store
@@ -423,7 +413,8 @@ class Driver:
     def _landed(self, landings: Sequence[Landing]) -> None:
         """Fetch all answers that are there in one go, then take them one by one."""
         wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or done(f)]
-        for (run, future), answer in zip(wanted, results(wanted), strict=True):
+        fetched = self.pool.results([(run.domain, future) for run, future in wanted])
+        for (run, future), answer in zip(wanted, fetched, strict=True):
             if self._submitted_again(run, future):
                 continue
             flight = self._dispatcher.landed(run)

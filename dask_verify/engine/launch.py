@@ -11,12 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
-from distributed import Future
 
 from dask_verify.core.canonical import encode
 from dask_verify.core.seal import Commitment, digest
 from dask_verify.engine import compat
-from dask_verify.engine.dispatch import forgotten
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
@@ -259,20 +258,21 @@ class Launcher:
     def _constant(self, domain: str, what: str, data: bytes) -> Key:
         """Give a domain some bytes once; return the key under which its tasks find them."""
         key = f"{self._prefix(domain)}-{what}-{digest(what, data).hex()[:16]}"
-        if not self._holds(key):
+        if self._gone(key):
             graph = {key: compat.Task(key, _bytes, data)}
             self._held |= self._driver.pool.submit(domain, graph, [key])
         return key
 
-    def _holds(self, key: Key) -> bool:
-        """Whether a scheduler still has what it was given: one that dropped us has forgotten it."""
-        return key in self._held and not forgotten(self._held[key])
+    def _gone(self, key: Key) -> bool:
+        """Whether a domain has to be given something that its tasks need: again, if it is lost."""
+        held = self._held.get(key)
+        return held is None or held.status in ("lost", "cancelled")
 
     def _shared(self, domain: str) -> frozenset[Key]:
         """Submit what several partitions need, once a domain, and hold it; return its keys."""
         shared = self._source.shared
         names = [renamed(key, self._prefix(domain)) for key in shared]
-        if all(map(self._holds, names)):
+        if not names or not any(map(self._gone, names)):
             return shared
         below: dict[Key, Any] = {}
         stack = list(shared)

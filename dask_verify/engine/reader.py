@@ -12,9 +12,9 @@ from typing import Any
 
 from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
+from dask_verify.engine.domainpool import TIMEOUT, DomainPool
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.patience import Patience
-from dask_verify.engine.pool import TIMEOUT, DomainPool
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain

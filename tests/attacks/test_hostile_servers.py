@@ -47,7 +47,7 @@ def test_a_scheduler_that_talks_nonsense_of_its_workers(
 ) -> None:
     handlers = separate_cluster._clusters["bob"].scheduler.handlers
     # It was sensible while the job was set up.
-    monkeypatch.setattr(pool, "_check_workers", lambda workers: None)
+    monkeypatch.setattr(pool, "check_workers", lambda workers: None)
     monkeypatch.setitem(handlers, "ncores", lambda workers=None: answer)
     assert run(separate_cluster) is not Standing.EXPOSED
 

@@ -132,6 +132,11 @@ def test_what_is_kept_of_a_failure_is_bounded():
     assert len(failure) <= 20_000
 
 
+def test_an_address_is_no_longer_than_addresses_are():
+    with pytest.raises(DecodingError):
+        answers.read(encode(("committed", "tcp://" + "x" * 1000, (b"one",), (), 0)))
+
+
 @pytest.mark.parametrize("said", [-1, 10**30, "1", None, 1.5, True])
 def test_a_time_that_cannot_be_is_none(said):
     reply = answers.read(encode(("committed", "tcp://here", (b"one",), (), said)))

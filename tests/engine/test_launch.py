@@ -184,6 +184,18 @@ def test_reading_again_uses_only_what_the_auditor_reads() -> None:
     assert len(set(names)) == len(names) == 4
 
 
+def test_what_tasks_need_is_sent_once_and_again_if_it_is_lost() -> None:
+    """A courier that is started again has none of what the one before had sent."""
+    pool = Submissions()
+    launching = launcher(pool)
+    key = launching._constant("bob", "table", b"data")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 1
+    launching._held[key] = SimpleNamespace(status="lost")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 2
+
+
 def test_audits_go_first_and_carry_what_they_need() -> None:
     pool = Submissions()
     launching = launcher(pool)
