@@ -67,7 +67,7 @@ class Crew:
         proven = dict.fromkeys(domains, Standing.EXPOSED)
         self.standing |= proven
         # Asked for several times at every event, and changed a few times in a job.
-        self._exposed |= proven.keys()
+        self._exposed = self._exposed.union(proven)
 
     def acquit(self) -> None:
         """Take back every proof: it rested on what turned out to be false."""

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import the simulator that lies beside them."""
+"""Lets the tests of this folder import what they share."""
 
 from __future__ import annotations
 

@@ -222,7 +222,68 @@ def test_honest_domains_of_one_environment_that_all_differ_are_not_deterministic
     script = Script("a", "b", "c", referee="domains", stand_in=False)
     for name in "abc":
         script.says(M0, name, name)
+    (asked,) = (i for i in script.log if isinstance(i, Arbitrate))
+    assert not asked.recompute  # what was read is compared, nothing else
+    script.found(M0)
     assert script.ended == (Verdict.NONDETERMINISTIC, "nondeterministic")
+
+
+def test_what_domains_read_of_a_source_that_changed_does_not_make_them_non_deterministic() -> None:
+    script = Script("a", "b", "c", referee="domains", stand_in=False)
+    for name in "abc":
+        script.says(M0, name, name, input_root=name.encode() * 32)
+    script.found(M0, source_ok=False)
+    assert script.ended == (Verdict.INCONCLUSIVE, "source")
+
+
+def test_a_source_that_changed_does_not_excuse_who_read_the_same() -> None:
+    script = Script("a", "b", "c", referee="domains", stand_in=False)
+    for name in "abc":
+        script.says(M0, name, name)
+    script.found(M0, source_ok=False)
+    assert script.ended == (Verdict.NONDETERMINISTIC, "nondeterministic")
+
+
+def test_where_reduce_tasks_all_differ_no_source_is_to_blame() -> None:
+    script = Script("a", "b", "c", referee="domains", stand_in=False)
+    for name in "abc":
+        script.says(M0, name)
+    for name in "abc":
+        script.says(R0, name, name)
+    assert not [i for i in script.log if isinstance(i, Arbitrate)]
+    assert script.ended == (Verdict.NONDETERMINISTIC, "nondeterministic")
+
+
+@pytest.mark.parametrize("referee", ["coordinator", "domains"])
+@pytest.mark.parametrize("source_ok", [True, False])
+def test_votes_expose_a_liar_but_nobody_who_read_a_source_that_changed(
+    referee: str, source_ok: bool
+) -> None:
+    script = Script("a", "b", "c", "d", replicas=4, faults=1, referee=referee)
+    for name in "ab":
+        script.says(M0, name)
+    script.says(M0, "c", "lie")
+    script.says(M0, "d", input_root=b"d" * 32)  # an honest one, that came later
+    script.found(M0, source_ok=source_ok)
+    assert script.job.exposed == ({"c"} if not source_ok else {"c", "d"})
+    if not source_ok:
+        script.found(M0, source_ok=False)  # the next question: about the other one
+        assert script.job.divergences[-1].settled == "withheld: source"
+        for name in "abd":
+            script.says(R0, name)
+        assert script.ended == (Verdict.CORRECTED, "")
+        assert script.job.standing["d"] is Standing.TRUSTED
+
+
+def test_votes_expose_nobody_whose_reading_nothing_shows() -> None:
+    """A partition that is one unit has no input root: the source may explain all of it."""
+    script = Script("a", "b", "c", replicas=3, faults=1, unit_records=0)
+    for name in "ab":
+        script.says(M0, name)
+    script.says(M0, "c", "lie")
+    script.found(M0, source_ok=False)
+    assert not script.job.exposed
+    assert script.job.divergences[-1].settled == "withheld: source"
 
 
 def test_domains_of_several_environments_that_all_differ_are_inconclusive() -> None:

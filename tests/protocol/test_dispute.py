@@ -226,6 +226,23 @@ def test_runs_of_a_partition_that_differ_say_whether_they_read_differently(
     assert (finding.stable, finding.cause, finding.source_ok) == (False, cause, source_ok)
 
 
+@pytest.mark.parametrize(("source_ok", "cause"), [(True, "map"), (False, "read")])
+def test_a_source_that_changed_may_explain_runs_of_which_nobody_sees_what_they_read(
+    source_ok: bool, cause: str
+) -> None:
+    """Where the unit is the whole partition there is no input root, and so no input hash."""
+
+    def unstable(query: Recompute) -> Recomputed:
+        one = replace(recompute(PLAN, query, b"i"), input_hashes=())
+        own = partition(PLAN, M0, "other")
+        other = replace(one, commitment=own.commit(b"job", *M0, "coordinator", b"i"))
+        return Recomputed((one, other), source_ok)
+
+    bench, right, wrong = court(M0, refusing=("a", "b"), referee=unstable)
+    finding = bench.settle(right, wrong)
+    assert (finding.stable, finding.cause) == (False, cause)
+
+
 def test_a_referee_that_cannot_recompute_decides_nothing() -> None:
     bench, right, wrong = court(M0, referee=lambda q: Recomputed((), failure="no access"))
     finding = bench.settle(right, wrong)

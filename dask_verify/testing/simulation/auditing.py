@@ -86,7 +86,7 @@ def challenged(world: Simulation, challenge: Challenge) -> Event:
 def _opened(
     world: Simulation, challenge: Challenge, commitment: Commitment
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
-    """Inputs of the challenged units and the leaf hashes that were committed; None if withheld."""
+    """Return inputs of challenged units and the hashes that were committed; None: withheld."""
     task, holder, units = challenge.task, challenge.holder, challenge.units
     store = world.stores.get((task, holder))
     if holder in world.away or store is None or _refuses(world, challenge, store):

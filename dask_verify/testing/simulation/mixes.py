@@ -18,9 +18,9 @@ from dask_verify.protocol.job import JobState
 from dask_verify.protocol.policy import Detect
 from dask_verify.testing.simulation import behaviours as b
 from dask_verify.testing.simulation.enrolment import enrol, make_plan
-from dask_verify.testing.simulation.nature import Nature
+from dask_verify.testing.simulation.nature import USUAL, Nature
 from dask_verify.testing.simulation.remembering import KnownJob
-from dask_verify.testing.simulation.weather import Weather
+from dask_verify.testing.simulation.weather import CALM, Weather
 from dask_verify.testing.simulation.world import Simulation
 
 NAMES = ("alice", "bob", "carol", "dave", "eve")
@@ -38,8 +38,8 @@ class Draft:
     policy: dict[str, Any]
     unit_records: int | None
     faulty: tuple[str, ...] = b.ALL
-    weather: Weather = Weather()
-    nature: Nature = Nature()
+    weather: Weather = CALM
+    nature: Nature = USUAL
     environments: tuple[dict[str, str], ...] = ({},)
 
     def replicated(self) -> None:
@@ -113,8 +113,8 @@ def _crashing(draft: Draft) -> None:
 
 def _churning(draft: Draft) -> None:
     later = draft.draw.sample(draft.names, draft.draw.randint(0, len(draft.names)))
-    chances = {"leaves": draft.draw.choice([0.02, 0.1]), "crashes": draft.draw.choice([0, 0.02])}
-    draft.weather = Weather(later=tuple(later), **chances)
+    leaves, crashes = draft.draw.choice([0.02, 0.1]), draft.draw.choice([0, 0.02])
+    draft.weather = Weather(later=tuple(later), leaves=leaves, crashes=crashes)
 
 
 def _environments(draft: Draft) -> None:
@@ -132,8 +132,9 @@ def _random(draft: Draft) -> None:
 
 
 def _restarting(draft: Draft) -> None:
-    chances = {name: draft.draw.choice([0, 0.1]) for name in ("losses", "copies", "crashes")}
-    draft.weather = Weather(restarts=draft.draw.choice([0.05, 0.2]), **chances)
+    losses, copies, crashes = (draft.draw.choice([0, 0.1]) for _ in range(3))
+    often = draft.draw.choice([0.05, 0.2])
+    draft.weather = Weather(losses=losses, copies=copies, crashes=crashes, restarts=often)
 
 
 def _everything(draft: Draft) -> None:

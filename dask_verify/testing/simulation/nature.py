@@ -46,3 +46,6 @@ class Nature:
         """Return what an environment makes of a task's result; empty for the usual one."""
         rounding = environment.get("rounding", "")
         return rounding if rounding and self.affects(task) else ""
+
+
+USUAL = Nature()

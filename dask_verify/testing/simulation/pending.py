@@ -35,6 +35,12 @@ def sender(event: Event) -> str:
     return ""
 
 
+def unheard(event: Event, opening: bool = False) -> str:
+    """Return the domain that seems to be silent where `deadline` comes instead of a message."""
+    holder: str = getattr(getattr(event, "challenge", None), "holder", "")
+    return holder if opening and holder else sender(event)
+
+
 def deadline(event: Event, opening: bool = False) -> Event | None:
     """Return what the coordinator notices where a message does not come; None: it is no message.
 

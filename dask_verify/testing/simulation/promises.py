@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.messages import MAP, REDUCE, Standing, Task, Verdict
@@ -158,7 +159,7 @@ def one_verdict(world: Simulation) -> bool:
         ),
     )
     ways = (corrected, withdrawn)
-    steps = zip(said, said[1:], strict=False)
+    steps = pairwise(said)
     return all(any(a in before and b in after for before, after in ways) for a, b in steps)
 
 

@@ -1,4 +1,4 @@
-"""The same events in the same order bring a job to the same state: this is what resuming rests on."""
+"""The same events in the same order give the same state: what resuming a job rests on."""
 
 from __future__ import annotations
 

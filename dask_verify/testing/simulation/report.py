@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask_verify.protocol.messages import Verdict
 from dask_verify.testing.simulation.mixes import MIXES
 from dask_verify.testing.simulation.promises import BROKEN, Outcome
 

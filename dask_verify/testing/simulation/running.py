@@ -13,7 +13,7 @@ from dask_verify.testing.simulation.mixes import mix_of, scenario
 from dask_verify.testing.simulation.promises import Outcome, play
 from dask_verify.testing.simulation.report import Report
 
-_CHUNK = 1000  #: seeds that one process is given at a time
+_PART = 1000  #: seeds that one process is given at a time
 
 
 def simulate(seed: int, mix: str = "") -> Outcome:
@@ -49,7 +49,7 @@ def simulate_range(seeds: range, mix: str = "") -> Report:
     return report
 
 
-def reports(seeds: range, mix: str = "", jobs: int = 1) -> Iterator[Report]:
+def reports(seeds: range, mix: str = "", jobs: int = 1, part: int = _PART) -> Iterator[Report]:
     """Yield reports on parts of a range, in order, as they are finished.
 
     Parameters
@@ -59,8 +59,10 @@ def reports(seeds: range, mix: str = "", jobs: int = 1) -> Iterator[Report]:
         As for `simulate_range`.
     jobs : int
         Processes that work side by side; with one, no other is started.
+    part : int
+        Seeds that one process is given at a time.
     """
-    parts = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
+    parts = [seeds[at : at + part] for at in range(0, len(seeds), part)]
     run = partial(simulate_range, mix=mix)
     if jobs == 1:
         yield from map(run, parts)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from dask_verify.core.seal import Commitment, SealedPartition
 from dask_verify.protocol.board import Plan
@@ -39,11 +38,12 @@ from dask_verify.protocol.messages import (
 )
 from dask_verify.testing.simulation.auditing import challenged, recounted, there
 from dask_verify.testing.simulation.behaviours import behave
-from dask_verify.testing.simulation.nature import Nature
+from dask_verify.testing.simulation.nature import USUAL, Nature
 from dask_verify.testing.simulation.partitions import PLAIN, Flavour, commit, partition
-from dask_verify.testing.simulation.pending import Pending, deadline, sender
+from dask_verify.testing.simulation.pending import Pending, deadline, sender, unheard
 from dask_verify.testing.simulation.refereeing import arbitrated
 from dask_verify.testing.simulation.replaying import replay
+from dask_verify.testing.simulation.truth import untrue
 from dask_verify.testing.simulation.weather import CALM, Weather, pass_time
 
 #: Who serves nothing of what it committed to, or nothing that a reader would take.
@@ -98,7 +98,7 @@ class Simulation:
     behaviours: dict[str, str]
     seed: int
     weather: Weather = CALM
-    nature: Nature = field(default_factory=Nature)
+    nature: Nature = USUAL
     protocol: type[JobState] = JobState
     restore: Callable[[Plan, list[Event], type[JobState]], JobState] = replay
 
@@ -111,9 +111,10 @@ class Simulation:
         self.away: list[str] = list(self.weather.later)
         self.excused: dict[str, str] = dict.fromkeys(self.away, "not there yet")
         self.stores: dict[tuple[Task, str], SealedPartition] = {}
-        self.by_root: dict[bytes, SealedPartition] = {}
+        self._by_root: dict[bytes, SealedPartition] = {}
+        self.by_root: Mapping[bytes, SealedPartition] = self._by_root
         self.poison: set[bytes] = set()
-        self.sources: tuple[Commitment, ...] = ()  #: maps that the reduce stage was started with
+        self.sources: Sequence[Commitment] = ()  #: maps that the reduce stage was started with
         self.reading: dict[int, Flavour] = {}  #: what reduce tasks read of them
         self.asked: Counter[str] = Counter()
         self.recomputed: list[int | None] = []
@@ -121,8 +122,8 @@ class Simulation:
         self.finishes: list[Verdict] = []
         self.restarts = 0
         self._executions = 0
-        self._environments = {d.name: dict(d.environment) for d in self.plan.domains}
-        self._environments[COORDINATOR] = dict(self.plan.environment)
+        self.environments = {d.name: dict(d.environment) for d in self.plan.domains}
+        self.environments[COORDINATOR] = dict(self.plan.environment)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class Simulation:
         if instead is None:
             self.deliver(at)
             return
-        self.excused[self._unheard(event, opening)] = "lost"
+        self.excused[unheard(event, opening)] = "lost"
         after = (event, *then) if self.random.random() < 0.5 else then
         self.pending[at] = Pending(instead, after)
 
@@ -223,10 +224,6 @@ class Simulation:
         self.events.append(event)
         self._carry_out(self.job.handle(event))
 
-    def _unheard(self, event: Event, opening: bool) -> str:
-        challenge = getattr(event, "challenge", None)
-        return challenge.holder if opening and challenge and challenge.holder else sender(event)
-
     def _interrupted(self, item: Pending, domain: str, then: tuple[Event, ...] | None) -> Pending:
         """Return what comes instead of a domain's message; ``then=None``: followed by itself."""
         if sender(item.event) != domain:
@@ -270,8 +267,9 @@ class Simulation:
                     self.pending.append(Pending(arbitrated(self, instruction)))
                 case Accepted():
                     self._unblock()
-        if self.job.finished and (self.finishes or [None])[-1] != self.job.finished.verdict:
-            self.finishes.append(self.job.finished.verdict)
+        finished = self.job.finished
+        if finished is not None and self.finishes[-1:] != [finished.verdict]:
+            self.finishes.append(finished.verdict)
 
     def _execute(self, instruction: Run | StandIn) -> None:
         task = instruction.task
@@ -334,20 +332,21 @@ class Simulation:
     @property
     def source_ok(self) -> bool:
         """Whether the source is pinned and has not changed."""
-        return self.nature.pinned and not self._changed
+        return self.nature.pinned and not self.changed
 
     @property
-    def _changed(self) -> bool:
+    def changed(self) -> bool:
+        """Whether the source is another one by now."""
         return self.nature.changes is not None and len(self.events) >= self.nature.changes
 
     def flavour(self, task: Task, domain: str) -> Flavour:
         """Return what may make this execution differ from another honest one."""
         base = PLAIN if task.stage == MAP else self.reading.get(task.partition, PLAIN)
-        version, wobble = "", self.nature.wobble(task, self._environments[domain])
+        version, wobble = "", self.nature.wobble(task, self.environments[domain])
         if self.nature.random:
             self._executions += 1
             wobble = f"run {self._executions}" if self.nature.affects(task) else ""
-        if task.stage == MAP and self._changed and self.random.random() < 0.8:
+        if task.stage == MAP and self.changed and self.random.random() < 0.8:
             version = "changed "
         if not wobble and not version:
             return base
@@ -360,7 +359,7 @@ class Simulation:
     def keep(self, task: Task, domain: str, store: SealedPartition) -> None:
         """Keep what a domain will serve."""
         self.stores[task, domain] = store
-        self.by_root[store.output_tree.root] = store
+        self._by_root[store.output_tree.root] = store
 
     def partition(
         self, task: Task, salt: str = "", lie: str = "", flavour: Flavour | None = None
@@ -396,29 +395,4 @@ class Simulation:
 
     def wrong(self) -> list[Task]:
         """Return accepted tasks whose commitment no honest domain could have made."""
-        if self.nature.random:
-            return []
-        accepted = [self.job.accepted(Task(MAP, i)) for i in range(self.plan.maps)]
-        read = (
-            b"" if None in accepted else self.plan.reduce_inputs([c.digest for c in accepted if c])
-        )
-        found = [(task, self.job.accepted(task)) for task in self.tasks()]
-        return [t for t, c in found if c is not None and c.digest not in self._truths(t, read)]
-
-    def _truths(self, task: Task, read: bytes) -> list[bytes]:
-        """Return the digests of all that is true of a task, given the maps that are accepted."""
-        every = [self.nature.wobble(task, e) for e in self._environments.values()]
-        wobbles = list(dict.fromkeys(every))
-        versions = ["", "changed "] if task.stage == MAP and self._changed else [""]
-        read = read if task.stage == REDUCE and self.nature.linked else b""
-        flavours = (
-            Flavour(v, w, read, self._true_count(task)) for v, w in product(versions, wobbles)
-        )
-        return [commit(self.plan, task, COORDINATOR, b"", flavour=f).digest for f in flavours]
-
-    def _true_count(self, task: Task) -> int | None:
-        """Return how many records a reduce partition's maps have, as they are accepted now."""
-        if task.stage == MAP:
-            return None
-        stores = (self.by_root.get(s.root) for s in self.sources)
-        return None if None in stores else self.reading.get(task.partition, PLAIN).consumed
+        return untrue(self)

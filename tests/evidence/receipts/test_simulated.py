@@ -5,50 +5,64 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from made import answered, checked, closed, ran
+from made import TRUST, answered, closed, envelope, ran
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
+from dask_verify.evidence.enrolment.trust import Entry, Trust
+from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.evidence.receipts.values import Receipt
-from dask_verify.testing.simulation import Simulation
-from dask_verify.testing.simulation.mixes import scenario
+from dask_verify.protocol.policy import Detect
+from dask_verify.testing.simulation import Simulation, identity, make_plan
+from dask_verify.testing.simulation.mixes import MIXES, NAMES, scenario
 
+TRUSTED = Trust(tuple(Entry(name, identity(name).public_key) for name in NAMES), TRUST.coordinator)
+LIKE = [mix for mix in MIXES if mix not in ("environments", "sources", "everything")]
 LATER = [pytest.param(block, marks=pytest.mark.matrix) for block in range(2, 8)]
 
 
 @pytest.mark.parametrize("block", [0, 1, *LATER])
 def test_the_receipt_of_an_answered_job_holds_and_convicts_whom_the_job_exposed(block: int) -> None:
-    verdicts = {held(seed) for seed in range(block * 60, block * 60 + 60)}
+    verdicts = {held(simulate(seed)) for seed in range(block * 60, block * 60 + 60)}
     assert {"sampled", "corrected"} <= verdicts
 
 
-@pytest.mark.parametrize("seed", [5083, 5187, 41065])
-def test_receipts_that_had_been_refused_hold(seed: int) -> None:
-    """Where all but the coordinator were exposed, and where the rate came from a lie."""
-    held(seed)
+def test_a_receipt_holds_where_all_domains_but_one_were_exposed() -> None:
+    lonely = Simulation(make_plan("alice", audit=1.0, replicas=1, unit_records=3), {}, 1)
+    assert held(lonely) == "sampled"
+    cheat = Simulation(lonely.plan, {"alice": "all"}, 1)
+    assert held(cheat) == "corrected"
+    assert cheat.job.exposed == {"alice"}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_receipt_holds_where_the_rate_came_from_a_lie(seed: int) -> None:
+    rate = {"audit": Detect(1, 0.9), "replicas": 1, "maps": 1, "unit_records": 1}
+    cheat = Simulation(make_plan("alice", "bob", **rate), {"alice": "misshapen"}, seed)
+    assert held(cheat) == "corrected"
+    assert cheat.job.audits.basis == 13  # where there are 12
 
 
 def simulate(seed: int) -> Simulation:
-    """A job of any mix, with units of a size that its terms name."""
-    simulation = scenario(seed)
+    """A job of any mix with one environment and source, and units of a size that its terms name."""
+    simulation = scenario(seed, LIKE[seed % len(LIKE)])
     if simulation.plan.unit_records is None:
         simulation.plan = replace(simulation.plan, unit_records=5)
     return simulation
 
 
-def held(seed: int) -> str:
+def held(simulation: Simulation) -> str:
     """Check the receipt of one job; return its verdict."""
-    simulation = simulate(seed)
-    receipt = closed(ran(simulation), ("alice", "bob")[: seed % 3])
+    receipt = closed(ran(simulation), ("alice", "bob")[: simulation.seed % 3])
     if not answered(receipt):
         with pytest.raises(EvidenceError, match="verdict"):
-            checked(receipt)
+            check_receipt(envelope(receipt), TRUSTED)
     elif by_coordinator_alone(receipt):
         with pytest.raises(EvidenceError, match="the coordinator's own word"):
-            checked(receipt)
+            check_receipt(envelope(receipt), TRUSTED)
     else:
-        found = checked(receipt)
-        assert found.exposed == simulation.job.exposed, f"seed {seed}"
+        found = check_receipt(envelope(receipt), TRUSTED)
+        assert found.exposed == simulation.job.exposed, f"seed {simulation.seed}"
         assert found.exposed <= set(simulation.behaviours)
     return receipt.verdict
 
