@@ -14,7 +14,7 @@ def arguments(security: Security | None) -> dict[str, Any]:
     return {} if security is None else security.get_connection_args("worker")
 
 
-async def asked_aloud(address: str, security: Security | None, **message: Any) -> Any:
+async def asked_aloud(address: str, security: Security | None, /, **message: Any) -> Any:
     """Send one message and return the answer, with nothing in it unpickled.
 
     Raises
@@ -30,7 +30,7 @@ async def asked_aloud(address: str, security: Security | None, **message: Any) -
         comm.abort()
 
 
-async def asked(address: str, security: Security | None, **message: Any) -> Any:
+async def asked(address: str, security: Security | None, /, **message: Any) -> Any:
     """Return the answer to one message; None if the connection ends."""
     try:
         return await asked_aloud(address, security, **message)

@@ -12,6 +12,18 @@ from distributed.core import Server
 from distributed.protocol.serialize import ToPickle
 from distributed.security import Security
 
+#: Without these a scheduler takes half a worker in.
+METRICS = {
+    "bandwidth": {"total": 1e8, "workers": {}, "types": {}},
+    "digests_total_since_heartbeat": {},
+    "memory": 0,
+    "managed_bytes": 0,
+    "spilled_bytes": {"memory": 0, "disk": 0},
+    "transfer": {"incoming_bytes": 0, "outgoing_bytes": 0},
+    "task_counts": {},
+    "cpu": 0,
+}
+
 
 class Evil:
     """Runs code where it is unpickled: it makes a file."""
@@ -41,13 +53,13 @@ async def greeted(address: str, security: Security | None, mark: Path) -> bool:
         comm.abort()
 
 
-def registration(address: str, **claims: Any) -> dict[str, Any]:
+def registration(address: str, /, **claims: Any) -> dict[str, Any]:
     """Return the message with which a worker registers."""
     usual = {
         "op": "register-worker", "reply": False, "address": address, "status": "running",
         "server_id": address, "nthreads": 1, "name": address, "now": 0.0, "resources": {},
         "memory_limit": 1 << 30, "local_directory": "/nowhere", "services": {}, "nanny": None,
-        "pid": 1, "versions": {}, "metrics": {}, "extra": {}, "stimulus_id": "made-up",
+        "pid": 1, "versions": {}, "metrics": METRICS, "extra": {}, "stimulus_id": "made-up",
     }  # fmt: skip
     return usual | claims
 
