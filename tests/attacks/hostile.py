@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 from asking import arguments
 from distributed.comm import connect
 from distributed.core import Server
 from distributed.protocol.serialize import ToPickle
 from distributed.security import Security
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
 
 #: Without these a scheduler takes half a worker in.
 METRICS = {

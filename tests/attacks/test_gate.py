@@ -10,6 +10,7 @@ import pytest
 from asking import asked, asked_aloud, run
 from certified import Certified
 from dask._task_spec import Task
+from distributed import get_worker
 from distributed.protocol.serialize import Serialize, ToPickle
 from hostile import Evil, Impostor, greeted
 
@@ -217,7 +218,7 @@ def test_an_event_with_a_pickle_does_not_reach_the_coordinator(gated, bob, tmp_p
 def test_the_result_of_a_task_is_bytes_or_nothing(gated, tmp_path):
     mark = tmp_path / "unpickled"
     with open_pool(gated.client, gated.names) as pool:
-        tasks = {"evil": Task("evil", Evil, mark), "good": Task("good", bytes, 100_000)}
+        tasks = {"evil": Task("evil", lambda: Evil(mark)), "good": Task("good", bytes, 100_000)}
         futures = pool.submit("bob", tasks, list(tasks))
         assert futures["good"].result(timeout=60) == bytes(100_000)
         with pytest.raises(Exception, match="expected the bytes of verified tasks"):
@@ -232,13 +233,16 @@ def fails(folder):
         def __reduce__(self):
             return exec, (code,)
 
-    raise EvilError("it was me")
+    def fail():
+        raise EvilError("it was me")
+
+    return fail
 
 
 def test_the_exception_of_a_task_is_text(gated, tmp_path):
     """The worker that it comes from unpickles it once, to see whether that works."""
     with open_pool(gated.client, gated.names) as pool:
-        future = pool.submit("bob", {"fails": Task("fails", fails, tmp_path)}, ["fails"])["fails"]
+        future = pool.submit("bob", {"fails": Task("fails", fails(tmp_path))}, ["fails"])["fails"]
         error = future.exception(timeout=60)
     assert type(error) is Exception
     assert "it was me" in str(error)
@@ -247,24 +251,21 @@ def test_the_exception_of_a_task_is_text(gated, tmp_path):
 
 
 def put_evil(mark):
-    from distributed import get_worker
-    from distributed.protocol.serialize import Serialize, ToPickle
+    def put():
+        handlers = get_worker().handlers
+        handlers["verify_serialized"] = lambda: Serialize(Evil(mark))
+        handlers["verify_pickled"] = lambda: ToPickle(Evil(mark))
+        return b"put"
 
-    class Evil:
-        def __reduce__(self):
-            return type(mark).touch, (mark,)
-
-    get_worker().handlers["verify_serialized"] = lambda: Serialize(Evil())
-    get_worker().handlers["verify_pickled"] = lambda: ToPickle(Evil())
-    return b"put"
+    return put
 
 
 @pytest.mark.parametrize("kind", ["serialized", "pickled"])
 def test_an_answer_with_a_pickle_does_not_reach_the_coordinator(gated, places, tmp_path, kind):
     mark = tmp_path / "unpickled"
     with open_pool(gated.client, gated.names) as pool:
-        put = pool.submit("bob", {f"put-{kind}": Task(f"put-{kind}", put_evil, mark)},
-                          [f"put-{kind}"])[f"put-{kind}"]  # fmt: skip
+        key = f"put-{kind}"
+        put = pool.submit("bob", {key: Task(key, put_evil(mark))}, [key])[key]
         assert put.result(timeout=60) == b"put"
         with pytest.raises(ConnectionError):
             pool.call(places["bob"], "bob", f"verify_{kind}")

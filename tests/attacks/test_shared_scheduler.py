@@ -130,6 +130,6 @@ def test_a_result_runs_code_in_the_coordinator(client, shared_cluster, tmp_path)
     names = [domain.name for domain in shared_cluster.domains]
     mark = tmp_path / "unpickled"
     with open_pool(client, names) as pool:
-        future = pool.submit("bob", {"evil": Task("evil", Evil, mark)}, ["evil"])["evil"]
+        future = pool.submit("bob", {"evil": Task("evil", lambda: Evil(mark))}, ["evil"])["evil"]
         future.result(timeout=60)
     assert mark.exists()
