@@ -20,6 +20,7 @@ import dask
 from cryptography import x509
 
 from dask_verify.engine.gate import Gate
+from dask_verify.engine.hearing import guard
 from dask_verify.engine.plugin import DomainPlugin
 from dask_verify.engine.transport import check_gated, install
 from dask_verify.errors import InputError, TrustError, VerifyError
@@ -101,6 +102,7 @@ def dask_setup(
         if gate is not None:
             check_gated(scheduler, gate)
             gate.start(scheduler, [domain.name for domain in domains])
+            guard(scheduler)
         # The scheduler itself starts the plugin, after the preloads.
         plugin = DomainPlugin(domains=domains, addresses=reached_as, separated=gate is not None)
         scheduler.add_plugin(plugin)

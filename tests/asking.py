@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from typing import Any
 
 from distributed.comm import connect
@@ -14,7 +16,7 @@ def arguments(security: Security | None) -> dict[str, Any]:
     return {} if security is None else security.get_connection_args("worker")
 
 
-async def asked_aloud(address: str, security: Security | None, **message: Any) -> Any:
+async def asked_aloud(address: str, security: Security | None, /, **message: Any) -> Any:
     """Send one message and return the answer, with nothing in it unpickled.
 
     Raises
@@ -30,7 +32,7 @@ async def asked_aloud(address: str, security: Security | None, **message: Any) -
         comm.abort()
 
 
-async def asked(address: str, security: Security | None, **message: Any) -> Any:
+async def asked(address: str, security: Security | None, /, **message: Any) -> Any:
     """Return the answer to one message; None if the connection ends."""
     try:
         return await asked_aloud(address, security, **message)
@@ -40,4 +42,10 @@ async def asked(address: str, security: Security | None, **message: Any) -> Any:
 
 def run(work: Any) -> Any:
     """Run a coroutine in an event loop of its own, within bounds."""
-    return asyncio.run(asyncio.wait_for(work, 60))
+    with warnings.catch_warnings():
+        # Somebody may be just connecting to a server whose loop ends: nobody closes his socket.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return asyncio.run(asyncio.wait_for(work, 60))
+        finally:
+            gc.collect()

@@ -43,6 +43,7 @@ class Gated:
                 command = worker_command(self.address, self.folder / f"{name}.key", *options, *tls)
                 stack.enter_context(running(*command, log=self.folder / f"{name}.log"))
             self.client = stack.enter_context(self._connected())
+            self.beginning = self.log("scheduler")
             yield self
 
     def _connected(self) -> Client:

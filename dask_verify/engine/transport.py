@@ -21,7 +21,8 @@ from dask_verify.engine.compat import (
     error_message,
     without_pickles,
 )
-from dask_verify.engine.gate import Gate, Visitor, answered
+from dask_verify.engine.gate import Gate
+from dask_verify.engine.hearing import Visitor, answered
 from dask_verify.engine.plain import is_plain
 from dask_verify.errors import GateError, InputError
 from dask_verify.protocol.domain import COORDINATOR

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 from asking import arguments
 from distributed.comm import connect
 from distributed.core import Server
 from distributed.protocol.serialize import ToPickle
 from distributed.security import Security
 
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
+
+#: Without these a scheduler takes half a worker in.
+METRICS = {
+    "bandwidth": {"total": 1e8, "workers": {}, "types": {}},
+    "digests_total_since_heartbeat": {},
+    "memory": 0,
+    "managed_bytes": 0,
+    "spilled_bytes": {"memory": 0, "disk": 0},
+    "transfer": {"incoming_bytes": 0, "outgoing_bytes": 0},
+    "task_counts": {},
+    "cpu": 0,
+}
+
 
 class Evil:
     """Runs code where it is unpickled: it makes a file."""
 
     def __init__(self, mark: Path) -> None:
-        self.mark = str(mark)
+        self.mark = mark
 
     def __reduce__(self) -> Any:
-        return open, (self.mark, "w")
+        return Path.touch, (self.mark,)
 
 
 async def greeted(address: str, security: Security | None, mark: Path) -> bool:
@@ -41,13 +57,13 @@ async def greeted(address: str, security: Security | None, mark: Path) -> bool:
         comm.abort()
 
 
-def registration(address: str, **claims: Any) -> dict[str, Any]:
+def registration(address: str, /, **claims: Any) -> dict[str, Any]:
     """Return the message with which a worker registers."""
     usual = {
         "op": "register-worker", "reply": False, "address": address, "status": "running",
         "server_id": address, "nthreads": 1, "name": address, "now": 0.0, "resources": {},
         "memory_limit": 1 << 30, "local_directory": "/nowhere", "services": {}, "nanny": None,
-        "pid": 1, "versions": {}, "metrics": {}, "extra": {}, "stimulus_id": "made-up",
+        "pid": 1, "versions": {}, "metrics": METRICS, "extra": {}, "stimulus_id": "made-up",
     }  # fmt: skip
     return usual | claims
 

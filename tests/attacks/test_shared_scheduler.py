@@ -46,7 +46,7 @@ def test_a_handshake_runs_code_in_the_scheduler(address, tmp_path):
 def test_anybody_runs_functions_in_the_scheduler(address, tmp_path):
     mark = tmp_path / "run"
     function = cloudpickle.dumps(mark.touch)
-    answer = run(asked(address, None, op="run_function", function=function, args=None, kwargs=None))
+    answer = run(asked(address, None, op="run_function", function=function, args=[], kwargs={}))
     assert answer["status"] == "OK"
     assert mark.exists()
 
@@ -58,7 +58,7 @@ def test_anybody_runs_functions_in_the_worker_of_another_domain(places):
         return dask_worker.plugins["dask-verify"]._private_key
 
     function = cloudpickle.dumps(key)
-    answer = run(asked(places["alice"], None, op="run", function=function, args=None, kwargs=None))
+    answer = run(asked(places["alice"], None, op="run", function=function, args=[], kwargs={}))
     assert answer["status"] == "OK"
 
 
@@ -130,6 +130,6 @@ def test_a_result_runs_code_in_the_coordinator(client, shared_cluster, tmp_path)
     names = [domain.name for domain in shared_cluster.domains]
     mark = tmp_path / "unpickled"
     with open_pool(client, names) as pool:
-        future = pool.submit("bob", {"evil": Task("evil", Evil, mark)}, ["evil"])["evil"]
+        future = pool.submit("bob", {"evil": Task("evil", lambda: Evil(mark))}, ["evil"])["evil"]
         future.result(timeout=60)
     assert mark.exists()

@@ -13,10 +13,10 @@ from distributed.comm.registry import backends
 from distributed.protocol.serialize import Serialize, Serialized, serialize
 
 from dask_verify import scheduler
-from dask_verify.engine import gate as gates
-from dask_verify.engine import transport
+from dask_verify.engine import hearing, transport
 from dask_verify.engine.compat import bytes_alone
-from dask_verify.engine.gate import REFUSED, Gate, Visitor, answered, canonical
+from dask_verify.engine.gate import Gate, canonical
+from dask_verify.engine.hearing import REFUSED, Visitor, answered
 from dask_verify.errors import GateError, InputError
 
 HERE, THERE = "tls://10.0.0.1:1", "tls://10.0.0.2:2"
@@ -35,7 +35,7 @@ def issued(authority, **names):
 @pytest.fixture
 def gate():
     made = Gate({name: certificate(authority) for name, authority in AUTHORITIES.items()})
-    there = SimpleNamespace(tasks={}, handlers={"gather": None, "broadcast": None})
+    there = SimpleNamespace(tasks={})
     made.start(there, ["alice"])
     made._places |= {HERE: "alice", THERE: "bob"}
     return made
@@ -86,7 +86,7 @@ def test_a_gate_needs_the_coordinators_authority():
 @pytest.mark.parametrize("domains", [[], ["alice", "bob"], ["bob"]])
 def test_every_domain_has_an_authority_and_nobody_else(gate, domains):
     with pytest.raises(InputError, match="expected an authority of each of"):
-        gate.start(SimpleNamespace(handlers={}), domains)
+        gate.start(SimpleNamespace(), domains)
 
 
 # --- what is said -------------------------------------------------------------------------------
@@ -117,6 +117,82 @@ def test_only_a_nanny_that_arrived_ends_with_a_status(gate, monkeypatch):
         asyncio.run(visitor.heard({"status": "ok"}))
     asyncio.run(visitor.heard({"op": "register_nanny", "address": HERE}))
     assert asyncio.run(visitor.heard({"status": "ok"})) == {"status": "ok"}
+
+
+@pytest.fixture
+def visited(gate, monkeypatch):
+    """A gate that finds whoever is said to be somewhere, and connects to nobody."""
+
+    async def visit(address, domain):
+        if gate.domain_at(canonical(address)) != domain:
+            raise GateError(f"expected {domain!r} at {address}")
+        return canonical(address)
+
+    monkeypatch.setattr(gate, "visit", visit)
+    return gate
+
+
+def registering(**claims):
+    usual = {"op": "register-worker", "address": HERE, "resources": {"domain:alice": 1}, "name": 0}
+    return usual | claims
+
+
+@pytest.mark.parametrize("claims", [{}, {"name": HERE}, {"name": "alice"}, {"nanny": HERE}])
+def test_a_worker_of_the_domain_is_let_in(visited, claims):
+    visitor = Visitor(visited, "alice")
+    assert asyncio.run(visitor.heard(registering(**claims)))["address"] == HERE
+    assert visitor.streaming
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"address": THERE},
+        {"address": None},
+        {"address": "10.0.0.1:1"},
+        {"nanny": THERE},
+        {"nanny": ""},
+        {"name": THERE},
+        {"resources": None},
+        {"resources": {}},
+        {"resources": {"domain:bob": 1}},
+        {"resources": {"domain:alice": 1, "domain:bob": 1}},
+        {"metrics": Serialize(1)},
+    ],
+)
+def test_any_other_worker_is_not(visited, claims):
+    visitor = Visitor(visited, "alice")
+    with pytest.raises(GateError):
+        asyncio.run(visitor.heard(registering(**claims)))
+    assert not visitor.streaming
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"op": "heartbeat_worker", "address": THERE},
+        {"op": "unregister", "address": THERE},
+        {"op": "unregister"},
+        {"op": "retire_workers", "workers": [HERE, THERE]},
+        {"op": "retire_workers", "workers": []},
+        {"op": "retire_workers", "workers": HERE},
+        {"op": "retire_workers", "workers": [HERE], "names": ["bob"]},
+        {"op": "retire_workers"},
+        {"op": "register_nanny", "address": THERE},
+    ],
+)
+def test_a_request_is_about_the_domains_own(visited, message):
+    with pytest.raises(GateError):
+        heard(visited, message, registered=False)
+
+
+def test_what_a_worker_requests_is_passed_on(visited):
+    for message in (
+        {"op": "heartbeat_worker", "address": HERE, "metrics": {}},
+        {"op": "retire_workers", "workers": [HERE]},
+        {"op": "close", "reply": False},
+    ):
+        assert heard(visited, dict(message), registered=False) == message
 
 
 @pytest.mark.parametrize("message", [5, "text", {}, {"op": 1}, {"op": "update-graph"}])
@@ -232,7 +308,7 @@ def test_whoever_gathers_what_was_refused_gets_an_error(gate):
         return {"status": "OK", "data": {"x": REFUSED, "y": b"y"}}
 
     with pytest.raises(GateError, match=r"got something else of 'x'"):
-        asyncio.run(gates._without_refused(gather)(keys=["x"]))
+        asyncio.run(hearing._without_refused(gather)(keys=["x"]))
 
 
 def test_an_error_of_a_worker_is_text():

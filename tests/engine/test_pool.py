@@ -134,6 +134,7 @@ def location():
 class TestContract:
     def test_names_and_workers(self, pool):
         assert pool.names == NAMES
+        assert pool.connected is isinstance(pool, SharedPool)
         workers = pool.workers()
         assert list(workers) == list(NAMES)
         assert [len(addresses) for addresses in workers.values()] == [1, 1, 1]
