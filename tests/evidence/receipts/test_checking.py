@@ -176,6 +176,14 @@ def test_two_domains_of_a_receipt_have_two_keys() -> None:
     refused(replace(receipt, terms=terms, parties=parties), "public key: expected one for each")
 
 
+def test_a_key_under_which_anybody_can_sign_is_none() -> None:
+    receipt = agreed()
+    domains = tuple((name, bytes(32)) for name, _ in receipt.terms.domains[:1])
+    terms = replace(receipt.terms, domains=domains + receipt.terms.domains[1:])
+    forged = with_party(replace(receipt, terms=terms), domains[0][0], key=bytes(32))
+    refused(forged, "domains, public key: expected a public key of full order")
+
+
 def test_a_domain_that_is_not_in_the_trust_file_counts_for_nothing() -> None:
     known = Trust(TRUST.entries[:1], TRUST.coordinator)
     with pytest.raises(EvidenceError, match="2 distinct trusted domains"):
