@@ -281,7 +281,7 @@ MUTANTS = [
         "protocol/job.py",
         "return executor in self._domains and executor not in self.exposed",
         "return executor in self._domains",
-        ("protocol/test_job.py", "protocol/test_challenges.py"),
+        ("protocol/test_blame.py",),
     ),
     Mutant(
         "3 a commitment of any shape is accepted",
@@ -330,7 +330,7 @@ MUTANTS = [
         "protocol/agreement.py",
         "if claim.commitment.records_in != self._emitted[task.partition]:",
         "if claim.commitment.records_in < 0:",
-        ("protocol/test_job.py", "protocol/test_challenges.py"),
+        ("protocol/test_audit.py",),
     ),
     Mutant(
         "10 the faulty alone make a job fail",
@@ -344,7 +344,7 @@ MUTANTS = [
         "protocol/agreement.py",
         "checked = audited and self._docket.idle and not self._weak and not self._recounts",
         "checked = audited",
-        ("protocol/test_job.py", "protocol/test_challenges.py"),
+        ("protocol/test_blame.py",),
     ),
     Mutant(
         "3 a job without any check is sampled",
@@ -358,7 +358,7 @@ MUTANTS = [
         "protocol/disputes.py",
         "if len(self.exposed) > self.plan.policy.faults:",
         "if len(self.exposed) > self.plan.policy.faults + 1:",
-        ("protocol/test_job.py", "protocol/test_blame.py"),
+        ("protocol/test_job_serving.py",),
     ),
     Mutant(
         "1 what an exposed domain did is not redone",
@@ -372,14 +372,14 @@ MUTANTS = [
         "protocol/disputes.py",
         "if [self._tasks[Task(MAP, i)].accepted for i in range(self.plan.maps)] != self._sources:",
         "if not self._sources:",
-        ("protocol/test_job.py", "protocol/test_challenges.py", "protocol/test_blame.py"),
+        ("protocol/test_audit.py",),
     ),
     Mutant(
         "1 an exposed domain is suspected again, and asked",
         "protocol/staffing.py",
         "if self.standing.get(domain) is Standing.TRUSTED:",
         "if domain in self.standing:",
-        ("protocol/test_job.py", "protocol/test_blame.py"),
+        ("protocol/test_staffing.py",),
     ),
     # --- protocol: blame ----------------------------------------------------------------------
     Mutant(
@@ -482,18 +482,18 @@ MUTANTS = [
         ("protocol/test_sampling.py", "protocol/test_audit.py"),
     ),
     Mutant(
-        "3 whoever signed a partition audits it",
+        "4 units are gathered for whom nobody drew",
         "protocol/audit.py",
         "names = sorted(self._domains.keys() - signers)",
         "names = sorted(self._domains.keys())",
         ("protocol/test_audit.py", "protocol/test_challenges.py"),
     ),
     Mutant(
-        "3 a check that failed passed",
+        "3 a stage is settled while it is audited",
         "protocol/audit.py",
-        '        if outcome == "agreed":\n            state.passed',
-        "        if outcome:\n            state.passed",
-        ("protocol/test_audit.py", "protocol/test_challenges.py"),
+        "return not self._open[stage] and not (stage == MAP and self._undrawn)",
+        "return not (stage == MAP and self._undrawn)",
+        ("protocol/test_challenges.py::test_reduce_waits_for_the_audits_of_every_map",),
     ),
     Mutant(
         "3 an audit without a signature counts",
