@@ -54,6 +54,18 @@ def test_commitments_come_back_as_they_were(commitment: Commitment) -> None:
     assert Commitment.from_bytes(commitment.to_bytes()) == commitment
 
 
+def test_a_true_opening_of_something_else_is_refused() -> None:
+    """Its proof is good: it only answers another question."""
+    own, lie = sealed(2, 2), replace(sealed(2, 2), leaves=(b"1", b"2", b"3", b"4"))
+    wanted, other = (
+        asked(one.commit(b"j", "map", 0, "a", b"i"), OUTPUT, 1, 3, "a") for one in (own, lie)
+    )
+    answer = lie.open(other)
+    answer.verify(other)
+    with pytest.raises(ProofError, match="opening, root"):
+        answer.verify(wanted)
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
