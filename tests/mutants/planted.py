@@ -289,7 +289,7 @@ MUTANTS = [
         "protocol/job.py",
         "return executor in self._domains and executor not in self.exposed",
         "return executor in self._domains",
-        ("protocol/test_blame.py",),
+        ("protocol/test_job_serving.py::test_a_signed_wrong_opening_exposes_its_holder_once",),
     ),
     Mutant(
         "3 a commitment of any shape is accepted",
@@ -603,7 +603,7 @@ MUTANTS = [
         "evidence/receipts/counting.py",
         "found[partition].add(key)",
         "found[partition].add(name.encode())",
-        ("evidence/receipts/test_checking.py::test_one_key_under_two_names_counts_once",),
+        ("evidence/receipts/test_checking.py::test_votes_are_counted_by_keys_and_not_by_names",),
     ),
     Mutant(
         "3 an exposed domain counts in a receipt",
@@ -617,14 +617,16 @@ MUTANTS = [
         "evidence/receipts/counting.py",
         "if (name, partition) not in double:",
         "if (name, partition):",
-        ("evidence/receipts/test_checking.py",),
+        (
+            "evidence/receipts/test_checking.py::test_who_signed_something_else_too_counts_for_neither",
+        ),
     ),
     Mutant(
         "4 any seed is the one that the job bound",
         "evidence/receipts/redrawing.py",
         "if seed_digest(sampled.seed) != bound:",
         "if not bound:",
-        ("evidence/receipts/test_checking.py::test_the_seed_cannot_be_chosen_afterwards",),
+        ("evidence/receipts/test_checking.py::test_the_seed_is_the_one_that_the_job_bound",),
     ),
     Mutant(
         "4 challenges that were not met are not missed",

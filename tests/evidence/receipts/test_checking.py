@@ -168,6 +168,16 @@ def test_one_key_under_two_names_counts_once() -> None:
         check_receipt(envelope(agreed()), only)
 
 
+def test_votes_are_counted_by_keys_and_not_by_names() -> None:
+    """Whatever else of a receipt is checked: two names of one key are one domain."""
+    assert votes(agreed()) == 2
+    forged = agreed()
+    for name in NAMES[:3]:
+        forged = with_party(forged, name, key=identity("alice").public_key)
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains, got 1"):
+        votes(forged)
+
+
 def test_two_domains_of_a_receipt_have_two_keys() -> None:
     receipt = agreed()
     domains = tuple((name, identity("alice").public_key) for name, _ in receipt.terms.domains)
@@ -352,6 +362,13 @@ def test_the_seed_cannot_be_chosen_afterwards() -> None:
     terms = replace(receipt.terms, seed_digest=seed_digest(b"x" * 32))
     forged = replace(receipt, terms=terms, sampled=replace(receipt.sampled, seed=b"x" * 32))
     refused(forged, "job.id|closing")
+
+
+def test_the_seed_is_the_one_that_the_job_bound() -> None:
+    receipt = sampled()
+    assert receipt.sampled is not None
+    other = replace(receipt, sampled=replace(receipt.sampled, seed=b"x" * 32))
+    undersampled(other, "sampling.seed, its digest")
 
 
 # --- what it is about -----------------------------------------------------------------------
