@@ -649,7 +649,7 @@ MUTANTS = [
         "evidence/receipts/convicting.py",
         "len(others) > receipt.terms.policy.faults",
         "len(others) >= receipt.terms.policy.faults",
-        ("evidence/receipts/test_checking.py",),
+        ("evidence/receipts/test_checking.py::test_votes_of_strangers_blame_nobody",),
     ),
     Mutant(
         "3 a culprit is left out of those who are exposed",
@@ -698,7 +698,9 @@ MUTANTS = [
         "evidence/exhibits/exhibit.py",
         "        if exhibit.terms.coordinator != key:\n",
         "        if exhibit.terms.coordinator is key is None:\n",
-        ("evidence/exhibits/test_exhibit.py",),
+        (
+            "evidence/exhibits/test_adversary.py::test_nobody_signs_an_exhibit_of_another_coordinators_job",
+        ),
     ),
     # --- engine -------------------------------------------------------------------------------
     Mutant(
@@ -706,7 +708,7 @@ MUTANTS = [
         "engine/tasks.py",
         "            opening.verify(self.request(opening.partition, opening.domain))\n",
         "            self.request(opening.partition, opening.domain)\n",
-        ("engine/test_tasks.py",),
+        ("engine/test_tasks.py::test_a_section_is_taken_only_if_it_belongs_to_the_accepted_root",),
     ),
     Mutant(
         "2 a worker works in another domain's name",
@@ -794,7 +796,9 @@ MUTANTS = [
         "engine/membership.py",
         'return "" if about == worker else',
         'return "" if about else',
-        ("engine/test_membership.py",),
+        (
+            "engine/test_membership.py::test_a_nonce_that_is_passed_on_makes_no_proof_for_who_passes_it_on",
+        ),
     ),
     Mutant(
         "8 a task goes to any domain when its own is gone",
@@ -847,6 +851,6 @@ MUTANTS = [
         "engine/plain.py",
         "        elif type(value) not in _PLAIN:\n",
         "        elif value is NotImplemented:\n",
-        ("engine/test_pool.py",),
+        ("engine/test_pool.py::test_plain_values",),
     ),
 ]
