@@ -202,9 +202,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(clock: Clock) -> None:
+@pytest.mark.parametrize("deadline", [None, 60.0])
+def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(
+    clock: Clock, deadline: float | None
+) -> None:
     """Fast tasks first, then slow ones: a window full of these takes long, and nobody is late."""
     started = Started(window=60)
+    started.of.deadline = deadline
     for i in range(60):
         started.of.add(run(MAP, i))
     started.pump()

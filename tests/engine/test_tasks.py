@@ -13,7 +13,7 @@ import cloudpickle
 import pandas as pd
 import pytest
 
-from dask_verify.core.canonical import decode, decode_records, encode
+from dask_verify.core.canonical import decode, decode_records, encode, encode_records
 from dask_verify.core.merkle import BLAKE3, MerkleTree
 from dask_verify.core.seal import (
     ANSWER_CONTEXT,
@@ -336,6 +336,23 @@ def test_an_untrusted_empty_section_that_nobody_has_is_missing(alice: Sabotage) 
     table, _ = kept(side, (0, 0), trusted=False)
     side.forget(b"job")
     assert decode(reduced(side, table)) == (MISSING, (0,), ())
+
+
+@pytest.mark.parametrize("lie", [False, True])
+def test_a_section_is_taken_only_if_it_belongs_to_the_accepted_root(
+    alice: Sabotage, lie: bool
+) -> None:
+    side = alice(None)
+    table, (section,) = kept(side, (9, 9))
+    sealed = side.store[Address(b"job", "map", 0)]
+    commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
+    opening = sealed.open(opening_asked(commitment, OUTPUT, 0, len(section), "bob"))
+    if lie:
+        opening = replace(opening, leaves=(encode_records([("a", 1)]), *opening.leaves[1:]))
+    side.forget(b"job")
+    ordered = order(BAG, 0, table=digest("table", table))
+    answer = run_reduce(ordered, ship(BAG).data, table, encode((opening.to_bytes(),)))
+    assert decode(answer)[0] == (MISSING if lie else COMMITTED)
 
 
 # --- asking other workers ------------------------------------------------------------------
