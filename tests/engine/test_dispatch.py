@@ -339,3 +339,17 @@ def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever(
     assert not started.of.cut_off(run(MAP, 0))
     assert run(MAP, 0) in started.of.flying
     assert not started.of.pace._took[MAP]
+
+
+def test_a_slow_fetch_does_not_count_as_a_slow_task(clock: Clock) -> None:
+    """Who keeps its results to itself must not buy everybody else's tasks more time by that."""
+    started = Started(window=1)
+    started.of.add(run(MAP, 0))
+    started.pump()
+    clock.now = 1.0
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    events.put(print)
+    started.of.next_of(events)
+    clock.now = 21.0
+    started.of.landed(run(MAP, 0))
+    assert list(started.of.pace._took[MAP]) == [1.0]
