@@ -28,7 +28,8 @@ _AHEAD = 2.0  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
 _TICK = 0.25  #: seconds between looks at deadlines
 _TOGETHER = 0.5  #: seconds for which a result waits for others at the most
-_GATHER = 10.0  #: seconds for fetching small results
+_GATHER = 10.0  #: seconds for fetching small results of one domain
+_AT_ONCE = 3.0  #: seconds for fetching those of all domains at once, which is only quicker
 _IDLE = 1.0  #: seconds without a result after which a look at a domain's workers pays
 _AGAIN = 3  #: times that a task is submitted again when its connection broke
 
@@ -258,9 +259,11 @@ def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
     ready = [(run, future) for run, future in landings if done(future)]
     for together in _groups(ready, lambda run, future: future.client):
         try:
-            found |= _fetched(together)
+            found |= _fetched(together, _AT_ONCE)
         except Exception:
-            for own in _groups(together, lambda run, future: run.domain):
+            # What was lost with its worker is waited for by Dask until somebody makes it again.
+            there = [(run, future) for run, future in together if done(future)]
+            for own in _groups(there, lambda run, future: run.domain):
                 found |= _singly(own)
     return [found[f.key] if f.key in found else _failure(f) for _, f in landings]
 
@@ -274,19 +277,19 @@ def _groups(
     return groups.values()
 
 
-def _fetched(landings: list[Landing]) -> dict[Key, Any]:
+def _fetched(landings: list[Landing], seconds: float) -> dict[Key, Any]:
     futures = [future for _, future in landings]
     client = futures[0].client
     # Dask sets no limit to a worker that has a result and does not send it.
     gather = partial(client.gather, futures, asynchronous=True)
-    values = client.sync(gather, callback_timeout=_GATHER)
+    values = client.sync(gather, callback_timeout=seconds)
     return {f.key: v for f, v in zip(futures, values, strict=True)}
 
 
 def _singly(landings: list[Landing]) -> dict[Key, Any]:
     """Fetch the results of one domain; one by one if some of them are lost."""
     try:
-        return _fetched(landings)
+        return _fetched(landings, _GATHER)
     except TimeoutError as error:
         return {future.key: error for _, future in landings}
     except Exception as error:

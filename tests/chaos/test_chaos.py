@@ -18,7 +18,7 @@ from chaotic import (
 
 from dask_verify.testing import Crash
 
-pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(150)]
 
 
 def places(*where: tuple[str, str]) -> pytest.MarkDecorator:

@@ -301,7 +301,7 @@ def test_without_any_workers_nobody_has_to_be_quick(clock: Clock) -> None:
 def test_a_task_for_a_domain_that_is_away_has_its_time_too(clock: Clock) -> None:
     started = Started(window=1)
     started.of.pool.workers = lambda: {"a": [], "b": ["tcp://b"]}
-    started.pump()
+    assert started.of._attendance.absent("a") == 0
     clock.now = 100.0
     started.of.add(run(MAP, 0))
     started.pump()
