@@ -76,6 +76,7 @@ __all__ = [
 ]
 
 _SPAWN = threading.Lock()
+_CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
 
 
 def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
@@ -263,7 +264,7 @@ class RawConnections:
 
     async def _ask(self, message: dict[str, Any]) -> Any:
         pool = await self._connections()
-        comm = await pool.connect(self._address)
+        comm = await pool.connect(self._address, timeout=_CONNECT)
         answered = False
         try:
             await comm.write({**message, "reply": True})
