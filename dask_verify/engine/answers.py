@@ -150,8 +150,17 @@ def late(run: Errand, reason: str) -> Event:
 def failed(run: Run, error: BaseException, future: Future | None) -> Event:
     """Tell a function that failed from a worker that was lost."""
     if lost(error, future):
-        return late(run, str(error)[:TEXT])
+        return late(run, reason(error))
     return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
+
+
+def reason(error: BaseException) -> str:
+    """Return why there is no answer, as text.
+
+    >>> reason(TimeoutError())
+    'TimeoutError()'
+    """
+    return (str(error) or repr(error))[:TEXT]
 
 
 def lost(error: BaseException, future: Future | None) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dask_verify.engine.pool import DomainPool
+from dask_verify.engine.domainpool import DomainPool
 
 _FRESH = 1.0  #: seconds for which what is known counts as known
 

@@ -95,7 +95,7 @@ class Auditor:
         assert isinstance(challenge, Challenge)
         if isinstance(answer, BaseException):
             failed = not answers.lost(answer, flight.future)
-            return Unaudited(challenge, str(answer)[: answers.TEXT], failed)
+            return Unaudited(challenge, answers.reason(answer), failed)
         self.examiner.reader.moved["audits"] += len(answer) if isinstance(answer, bytes) else 0
         try:
             reply = answers.read_audit(answer)

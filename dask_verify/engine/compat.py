@@ -105,6 +105,7 @@ __all__ = [
 ]
 
 _SPAWN = threading.Lock()
+_CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
 _WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
 
 
@@ -392,7 +393,7 @@ class RawConnections:
             raise ConnectionError(f"{self._address}: {error}") from None
 
     async def _answer(self, pool: ConnectionPool, message: dict[str, Any]) -> Any:
-        comm = await pool.connect(self._address)
+        comm = await pool.connect(self._address, timeout=_CONNECT)
         answered = False
         try:
             await comm.write({**message, "reply": True})

@@ -163,10 +163,13 @@ class Dispatcher:
         return flight
 
     def landed(self, run: Errand) -> Flight | None:
-        """Take a task out of flight; None if it was given up before."""
+        """Take a task out of flight; None if it was given up before.
+
+        What came of it may have taken long to fetch: that says nothing of how long tasks take.
+        """
         flight = self.flying.pop(run, None)
         if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
-            self.pace.note(run.task.stage, time.monotonic() - flight.started)
+            self.pace.note(run.task.stage, max(0.0, self.taken_at - flight.started))
             self._landings[run.domain].append(time.monotonic())
         return flight
 

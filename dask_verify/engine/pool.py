@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
+_QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
 _RATE = 1 << 20  #: bytes that bring a second more, where data are sent
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"
@@ -144,7 +145,8 @@ class ClientPool(DomainPool):
 
     def _ask(self, domain: str, request: dict[str, Any], timeout: float) -> Any:
         client = self._client(domain)
-        if client.status != "running":
+        # One that is just connecting again has lost its own connection, and these may stand.
+        if client.status not in ("running", "connecting"):
             raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
         answer = client.sync(self._connections(domain).ask, request, timeout)
         return plain(answer, request)
@@ -277,13 +279,13 @@ class SeparatePool(ClientPool):
         until, pause = self._silent.get(domain, (0.0, _GREETING))
         if time.monotonic() < until:
             return []
+        began = time.monotonic()
         try:
             found = self._ask(domain, {"op": "ncores"}, _GREETING)
-        except TimeoutError:
-            self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
-            return []
         except OSError:
-            return []  # known at once, such as from a client that is just connecting again
+            if time.monotonic() - began > _QUICK:
+                self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
+            return []
         self._silent.pop(domain, None)
         return sorted(a for a in found if isinstance(a, str)) if type(found) is dict else []
 

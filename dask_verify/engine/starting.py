@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dask_verify.engine.domainpool import DomainPool
 from dask_verify.engine.dossier import Dossier, Past, Recorder
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.handle import Job
 from dask_verify.engine.notary import Notary
-from dask_verify.engine.domainpool import DomainPool
 from dask_verify.execution.work import Work
 from dask_verify.protocol.domain import Identity
 

@@ -122,7 +122,7 @@ class Policy:
     deadline : float, optional
         Seconds without an answer after which a task makes its domain suspected, not counting those
         in which it waits behind others that get done; default: derived from the times that other
-        tasks of the stage took.
+        tasks of the stage took. A domain that has no workers any more is late sooner.
     window : int
         Partitions in flight in each domain, per worker.
     buckets : int, optional

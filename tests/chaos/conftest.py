@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cloudpickle
 import dask
@@ -14,10 +14,10 @@ sys.path.append(str(Path(__file__).parent))
 
 import chaotic
 
-from dask_verify import LocalDomainCluster
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dask_verify import LocalDomainCluster
 
 cloudpickle.register_pickle_by_value(chaotic)
 
@@ -29,25 +29,19 @@ def _quick() -> Iterator[None]:
         yield
 
 
-def _cluster(shared: bool) -> LocalDomainCluster:
-    return LocalDomainCluster(
-        chaotic.NAMES, shared=shared, memory_limit=chaotic.MEMORY, dashboard_address=None
-    )
-
-
 @pytest.fixture(scope="session")
 def chaotic_shared(_quick: None) -> Iterator[LocalDomainCluster]:
-    with _cluster(shared=True) as cluster:
+    with chaotic.new_cluster(shared=True) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def chaotic_separate(_quick: None) -> Iterator[LocalDomainCluster]:
-    with _cluster(shared=False) as cluster:
+    with chaotic.new_cluster(shared=False) as cluster:
         yield cluster
 
 
-@pytest.fixture(params=["shared", "separate"])
+@pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDomainCluster]:
     cluster: LocalDomainCluster = request.getfixturevalue(f"chaotic_{request.param}")
     yield cluster
@@ -55,7 +49,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[LocalDomainCluster]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(chaotic_shared: LocalDomainCluster) -> dict[str, Any]:
+def undisturbed(chaotic_shared: LocalDomainCluster) -> chaotic.Undisturbed:
     """Roots of undisturbed jobs, by mode."""
     found = {}
     for mode in chaotic.MODES:

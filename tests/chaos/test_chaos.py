@@ -18,17 +18,18 @@ from chaotic import (
 
 from dask_verify.testing import Crash
 
-pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(150)]
 
-EVERYWHERE = pytest.mark.parametrize(
-    ("cluster", "stage"),
-    [(pool, stage) for pool in ("shared", "separate") for stage in ("map", "reduce")],
-    indirect=["cluster"],
-)
-#: For what takes long: each pool and each stage once.
-ACROSS = pytest.mark.parametrize(
-    ("cluster", "stage"), [("shared", "reduce"), ("separate", "map")], indirect=["cluster"]
-)
+
+def places(*where: tuple[str, str]) -> pytest.MarkDecorator:
+    """Try something on some kinds of pool, in some stages."""
+    return pytest.mark.parametrize(("cluster", "stage"), where, indirect=["cluster"])
+
+
+EVERYWHERE = places(*((p, s) for p in ("shared", "separate") for s in ("map", "reduce")))
+# For what takes long: each kind of pool and each stage once.
+ACROSS = places(("shared", "reduce"), ("separate", "map"))
+STRAIGHT = places(("shared", "map"), ("separate", "reduce"))
 
 
 @EVERYWHERE
@@ -75,7 +76,7 @@ def test_a_worker_stops_and_goes_on(cluster, undisturbed, stage, tmp_path):
     jobs.end_well()
 
 
-@EVERYWHERE
+@STRAIGHT
 def test_a_worker_stops_for_good(cluster, undisturbed, stage, tmp_path):
     with told(cluster, "alice", tmp_path, Telling, stage) as started:
         jobs = Jobs(cluster, undisturbed)
@@ -84,7 +85,7 @@ def test_a_worker_stops_for_good(cluster, undisturbed, stage, tmp_path):
     jobs.end_well()
 
 
-@ACROSS
+@STRAIGHT
 def test_a_worker_has_too_little_memory(cluster, undisturbed, stage, tmp_path):
     before = pids(cluster, "alice")
     with told(cluster, "alice", tmp_path, Glutton, stage, MEMORY) as started:

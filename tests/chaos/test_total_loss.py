@@ -14,7 +14,7 @@ from chaotic import (
     told,
 )
 
-pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(150)]
 
 
 @pytest.mark.parametrize("cluster", ["shared", "separate"], indirect=True)

@@ -305,7 +305,7 @@ def test_without_any_workers_nobody_has_to_be_quick(clock: Clock) -> None:
 def test_a_task_for_a_domain_that_is_away_has_its_time_too(clock: Clock) -> None:
     started = Started(window=1)
     started.of.pool.workers = lambda: {"a": [], "b": ["tcp://b"]}
-    started.pump()
+    assert started.of._attendance.absent("a") == 0
     clock.now = 100.0
     started.of.add(run(MAP, 0))
     started.pump()
@@ -343,3 +343,17 @@ def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever(
     assert not started.of.cut_off(run(MAP, 0))
     assert run(MAP, 0) in started.of.flying
     assert not started.of.pace._took[MAP]
+
+
+def test_a_slow_fetch_does_not_count_as_a_slow_task(clock: Clock) -> None:
+    """Who keeps its results to itself must not buy everybody else's tasks more time by that."""
+    started = Started(window=1)
+    started.of.add(run(MAP, 0))
+    started.pump()
+    clock.now = 1.0
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    events.put(print)
+    started.of.next_of(events)
+    clock.now = 21.0
+    started.of.landed(run(MAP, 0))
+    assert list(started.of.pace._took[MAP]) == [1.0]
