@@ -145,9 +145,9 @@ class LocalDomainCluster:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
         for domain in self.domains:
             if domain.name not in self._remotes:
-                address = self._clusters[domain.name].scheduler_address
-                remote = self._remotes[domain.name] = Remote(address)
+                remote = Remote(self._clusters[domain.name].scheduler_address)
                 enrol(remote, [domain], coordinator=self.coordinator)
+                self._remotes[domain.name] = remote
         return dict(self._remotes)
 
     def write_trust(self, path: str | os.PathLike[str]) -> None:

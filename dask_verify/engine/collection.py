@@ -17,6 +17,7 @@ from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
 from dask_verify.engine.compat import without_pickles
 from dask_verify.engine.domainpool import TIMEOUT
+from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.store import Address
 from dask_verify.errors import DecodingError, GateError, InconclusiveError, InputError
 from dask_verify.execution.compute import kind
@@ -50,7 +51,10 @@ class Lease:
         """Read a partition through the job's couriers; None if there are none."""
         if self._driver is None or self._driver.pool.direct:
             return None
-        return self._driver.reader.leaves(commitment, 0, commitment.size, "results")
+        try:
+            return self._driver.reader.leaves(commitment, 0, commitment.size, "results")
+        except UnservedError as error:
+            raise InconclusiveError(f"{error} as agreed; call result(), or run it again") from None
 
     def __dask_tokenize__(self) -> Any:
         return normalize_token(self._driver.plan.job.hex() if self._driver else "")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dask.typing import Key
@@ -57,6 +58,8 @@ class DomainPool(ABC):
     connected: bool
     #: Whether this process, and others without a part in the job, may connect to the workers.
     direct: bool = True
+    #: What confines the process that reaches each domain, where it is not this one.
+    in_force: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
     @abstractmethod

@@ -293,6 +293,7 @@ class Job:
             seed=driver.plan.seed.hex() if audited and finished else "",
             status=self.status,
             failure=finished.text if finished else driver.crash,
+            couriers=dict(driver.pool.in_force),
         )
 
     def _accepted(self) -> Iterator[Commitment]:

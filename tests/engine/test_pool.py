@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import traceback
@@ -72,7 +73,10 @@ def where(dask_worker):
     async def verify_strange():
         return {"value": {1, 2}}
 
-    for handler in (verify_echo, verify_fail, verify_strange):
+    async def verify_never():
+        await asyncio.Event().wait()
+
+    for handler in (verify_echo, verify_fail, verify_strange, verify_never):
         dask_worker.handlers[handler.__name__] = handler
     return domain
 
@@ -259,7 +263,7 @@ class TestContract:
     def test_late_answers_are_os_errors_and_do_not_answer_the_next_question(self, answering):
         address = answering.workers()["bob"][0]
         with pytest.raises(OSError, match="no answer"):
-            answering.call(address, "bob", "verify_echo", value=1, timeout=1e-9)
+            answering.call(address, "bob", "verify_never", timeout=0.01)
         assert answering.call(address, "bob", "verify_echo", value=2)["value"] == 2
 
     def test_broadcast(self, answering):

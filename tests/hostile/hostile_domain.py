@@ -25,8 +25,8 @@ CODE = """
 import ctypes, os
 caught = "bombed"
 try:
-    open(os.path.join({folder!r}, "secret")).read()
-    caught = "stole"
+    with open(os.path.join({folder!r}, "secret")):
+        caught = "stole"
 except OSError:
     pass
 if "SECRET_OF_THE_COORDINATOR" in os.environ:
@@ -50,15 +50,6 @@ class Bomb:
         return exec, (self.code,)
 
 
-class BombError(Exception):
-    def __init__(self, folder: str) -> None:
-        super().__init__("raised")
-        self.folder = folder
-
-    def __reduce__(self) -> Any:
-        return exec, (CODE.format(folder=self.folder),)
-
-
 # --- attacks of the worker ------------------------------------------------------------------------
 
 
@@ -69,7 +60,7 @@ def answer(attack: str, folder: str, honest: Any) -> Any:
     if attack == "value":
         return Bomb(folder)
     if attack == "exception":
-        raise BombError(folder)
+        raise ValueError("raised", Bomb(folder))
     if attack == "events":
         for topic in ("warn", "print", "all"):
             get_worker().log_event(topic, {"message": to_serialize(Bomb(folder)), "args": [1]})

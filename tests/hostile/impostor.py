@@ -1,8 +1,8 @@
 """A courier that has been taken over: it reads so many requests, and writes what it was told to.
 
 Its program stands in a JSON file: ``["read"]`` takes a request, ``["write", hex, times]`` writes
-bytes so many times, ``["wait"]`` does nothing until it is killed; at the end it exits. Only the standard
-library, so that it starts at once.
+bytes so many times, ``["wait"]`` does nothing until it is killed; at the end it exits. Only
+the standard library, so that it starts at once.
 """
 
 from __future__ import annotations

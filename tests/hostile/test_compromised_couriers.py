@@ -146,9 +146,13 @@ NONSENSE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("data", NONSENSE.values(), ids=NONSENSE)
-def test_nonsense_ends_a_courier_and_loses_its_tasks(impostors: Impostors, data: bytes) -> None:
-    line = impostors.ready(READ, write(data))
+#: Of those, what is noticed when it goes no further.
+CUT = ("truncated", "cut in its lengths", "nothing at all")
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_nonsense_ends_a_courier_and_loses_its_tasks(impostors: Impostors, what: str) -> None:
+    line = impostors.ready(READ, write(NONSENSE[what]), *([] if what in CUT else [WAIT]))
     future, done = submitted(line)
     assert impostors.end()
     assert done.wait(30)
@@ -299,10 +303,11 @@ def test_a_courier_is_started_again_a_few_times_and_the_others_go_on(impostors: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dask_verify.engine.courier.pool.Courier", Watched)
-        pool = pool_of(impostors)
+        pool = pool_of(impostors, READ)
     with pool:
         while not over.wait(0.05):
-            pool.workers()  # whereupon each answers, and ends
+            pool.workers()  # whereupon each ends, when it is asked again
+        assert pool._couriers["bob"]._restarts == courier_module._AGAIN
         assert set(ends) == {"it has ended"}
         assert len(impostors.started("bob")) == 1 + courier_module._AGAIN
         assert len(impostors.started("alice")) == 1

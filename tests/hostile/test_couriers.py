@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from distributed.security import Security
 from pandas.testing import assert_frame_equal
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, load, verified_map_reduce
+from dask_verify.engine.courier.confinement import COMPLETE
 from dask_verify.engine.courier.line import Line
 from dask_verify.engine.courier.pool import CourierPool
 from dask_verify.engine.courier.remote import Remote
@@ -62,9 +64,13 @@ def test_a_bag_its_collection_and_its_file(
     job = counted(separate_cluster)
     assert dict(job.result(timeout=60)) == COUNTS
     assert job.verdict is Verdict.AGREED
+    assert job.report.couriers == dict.fromkeys(("alice", "bob", "carol"), COMPLETE)
+    assert "courier      bob: confined in limits, privileges, files" in str(job.report)
     bag = job.to_collection()
     assert dict(bag.compute(scheduler="threads")) == COUNTS
-    with pytest.raises(Exception, match="pass scheduler='threads'"):
+    with pytest.raises(InputError, match="pass scheduler='threads'"):
+        pickle.dumps(job._lease)
+    with pytest.raises(TypeError, match="Could not serialize"):
         bag.compute(scheduler=separate_cluster.get_client()["alice"])
     job.save(tmp_path / "words.jsonl")
     job.cancel()
@@ -73,6 +79,7 @@ def test_a_bag_its_collection_and_its_file(
     assert all(party.closing for party in job.receipt.receipt.parties)
 
 
+@pytest.mark.matrix
 def test_a_dataframe(separate_cluster: LocalDomainCluster) -> None:
     job = grouped(separate_cluster)
     expected = pd.DataFrame({"k": range(5), "x": [140, 148, 156, 164, 172]})
@@ -89,6 +96,7 @@ def test_a_liar_is_exposed_with_an_exhibit(tampering: LocalDomainCluster) -> Non
     job.cancel()
 
 
+@pytest.mark.matrix
 def test_audits(tampering: LocalDomainCluster) -> None:
     policy = Policy(replicas=1, audit=1.0, unit_records=2)
     job = counted(tampering, policy)
@@ -119,6 +127,7 @@ def test_a_courier_that_is_killed_costs_its_domain_and_nobody_else(
     job.cancel()
 
 
+@pytest.mark.matrix
 def test_a_courier_that_was_killed_is_replaced_within_the_job(
     separate_cluster: LocalDomainCluster,
 ) -> None:
@@ -152,6 +161,7 @@ def enrolled(cluster: LocalDomainCluster, **others: Remote) -> dict[str, Remote]
     return found
 
 
+@pytest.mark.matrix
 def test_an_address_where_nobody_listens(separate_cluster: LocalDomainCluster) -> None:
     nobody = enrolled(separate_cluster, bob=Remote("tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match=r"domain 'bob' cannot reach tcp://127.0.0.1:1"):

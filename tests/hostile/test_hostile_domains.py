@@ -107,10 +107,11 @@ def run(domains: dict[str, Remote], policy: Policy | None = None) -> Any:
 
 
 #: Each attack, and whether the courier is seen to have run what it was sent.
-QUICK = {"value": True, "exception": True, "events": True, "handshake": True, "large": False}
+QUICK = {"value": True, "events": True, "handshake": True}
 LONG = {
-    "messages": True, "served bomb": False, "served too much": False, "nested": False,
-    "lying": False, "truncated": False, "endless": False, "compressed": False,
+    "exception": True, "messages": True, "large": False, "served bomb": False,
+    "served too much": False, "nested": False, "lying": False, "truncated": False,
+    "endless": False, "compressed": False,
 }  # fmt: skip
 HARMLESS = ("events", "handshake", "messages", "endless")  #: to the answers that are given
 ATTACKS = [

@@ -149,12 +149,17 @@ class Line:
 
     def _put(self, parts: tuple[bytes, ...]) -> None:
         size = sum(map(len, parts))
-        with self._room:
-            fits = self._room.wait_for(
-                lambda: self.reason or not self._backlog or self._backlog + size <= _BACKLOG, _STALL
+
+        def fits() -> bool:
+            # Small ones come from the threads of the line itself, which must not wait for it.
+            return bool(size <= wire.HEAD or self.reason or not self._backlog) or (
+                self._backlog + size <= _BACKLOG
             )
+
+        with self._room:
+            room = self._room.wait_for(fits, _STALL)
             self._backlog += size
-        if not fits:
+        if not room:
             self.end("it does not read what it is sent")
         self._out.put(parts)
 
