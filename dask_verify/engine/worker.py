@@ -54,8 +54,9 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     saboteur_path : str, optional
         File with a pickled saboteur; read again whenever it changes. For rehearsal only.
     store_memory : int, optional
-        Bytes of sealed partitions kept in memory before they spill to disk; default: the
-        configuration's ``verify.store-memory``, or a tenth of the worker's memory limit.
+        Bytes of sealed partitions kept in memory before they spill to disk, and of sections that
+        reduces collect at a time; default: the configuration's ``verify.store-memory``, or a tenth
+        of the worker's memory limit.
     """
 
     name = NAME
