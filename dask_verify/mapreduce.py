@@ -39,6 +39,7 @@ __all__ = ["Job", "verified_map_reduce"]
 _UNIT_RECORDS = 1024  #: records in one unit of a bag of at most so many partitions:
 _FEW_PARTITIONS = 10
 _BUCKETS = 8  #: key buckets in one reduce partition of a bag
+_MOST_BUCKETS = 256  #: those of a dataframe in all, where the user does not say
 _FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
 _MOST = 32  #: reduce partitions, where the user does not say
 
@@ -217,7 +218,7 @@ def _work(
         raise InputError(f"sort=True: expected the keys {keys} in the result, got {list(meta)}")
     return Work(
         kind="frame",
-        buckets=partitions * (policy.buckets or 1),
+        buckets=partitions * (policy.buckets or _frame_buckets(collection.npartitions, partitions)),
         unit_records=policy.unit_records,
         by=tuple(keys),
         map_meta=map_meta,
@@ -232,6 +233,15 @@ def _unit_records(maps: int) -> int:
     Each unit is combined, and its keys are sent, by itself; so there are no more than it takes.
     """
     return _UNIT_RECORDS * max(1, -(-maps // _FEW_PARTITIONS))
+
+
+def _frame_buckets(maps: int, partitions: int) -> int:
+    """Return the buckets in each reduce partition: in all about as many as there are maps.
+
+    A reducer has a whole bucket in memory. So it takes what a map partition does, if much of the
+    input goes into the shuffle; but each bucket has a cell in every map partition.
+    """
+    return max(1, min(maps, _MOST_BUCKETS) // partitions)
 
 
 def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:

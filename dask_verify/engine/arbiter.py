@@ -125,15 +125,17 @@ class Arbiter:
         if len(evidence) > _EVIDENCE:
             return
         try:
-            named = accused(evidence).partition
+            said = accused(evidence)
         except DecodingError:
             return
         # One look only: made-up evidence must not cost a signature check for every partition, and
         # others may be withdrawn at this moment.
-        accepted = self.state.accepted(Task(MAP, named))
+        accepted = self.state.accepted(Task(MAP, said.partition))
         if accepted is not None:
             start, stop = self.work.bounds(accepted.units)[partition]
-            self.reader.convict(evidence, accepted, start, stop)
+            # A reducer asks for as many buckets at a time as it has memory for.
+            if start <= said.start < said.stop <= stop:
+                self.reader.convict(evidence, accepted, said.start, said.stop)
 
     def _arbitrated(self, instruction: Arbitrate) -> Finding:
         task, state = instruction.task, self.state.state(instruction.task)

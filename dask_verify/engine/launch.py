@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
 
 from dask_verify.core.canonical import encode
-from dask_verify.core.seal import Commitment, digest
+from dask_verify.core.seal import Commitment, Opening, digest
 from dask_verify.engine import compat
 from dask_verify.engine.domainpool import Future
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
@@ -37,6 +38,12 @@ def _bytes(data: bytes) -> bytes:
 
 def _release(blob: Future, _: Future) -> None:
     blob.release()
+
+
+def _packed(openings: list[Opening]) -> bytes:
+    """Encode openings, letting go of each: they may take much memory."""
+    openings.reverse()
+    return encode(tuple(openings.pop().to_bytes() for _ in range(len(openings))))
 
 
 def _priority(audit: bool) -> int:
@@ -66,6 +73,7 @@ class Launcher:
         self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0
         self._maps: dict[bytes, tuple[Commitment, ...]] = {}
+        self._relaying = Lock()
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph, audits as another; return their futures."""
@@ -333,5 +341,7 @@ class Launcher:
                 wanted.append((accepted, start, stop))
         if not wanted:
             return None
-        openings = self._driver.reader.sections(wanted, "relayed")
-        return self._driver.pool.scatter(domain, encode(tuple(o.to_bytes() for o in openings)))
+        # Whole sections pass through here: those of one reduce partition at a time are enough.
+        with self._relaying:
+            openings = self._driver.reader.sections(wanted, "relayed")
+            return self._driver.pool.scatter(domain, _packed(openings))

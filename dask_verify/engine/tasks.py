@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -38,10 +38,11 @@ from dask_verify.engine.store import Address
 from dask_verify.engine.worker import UnkeptError, VerifyWorker, this_side
 from dask_verify.errors import DecodingError, InputError, ProofError
 from dask_verify.execution.compute import (
+    Sections,
     map_partition,
     map_unit,
     read_partition,
-    reduce_partition,
+    reduce_in_turn,
     reduce_unit,
 )
 from dask_verify.execution.work import Work, unship
@@ -54,7 +55,6 @@ _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
 _REPLY = 5.0  #: seconds that a reply may take which was asked for in time
-Sections = list[Sequence[bytes]]
 Answered = tuple[Any, ...]  #: what is encoded as the answer, with the CPU time that it took
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
@@ -105,8 +105,7 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
         collector = _Collector(side, order, work, table, decode_plain(relayed))
-        sections = collector.collect()
-        sealed = reduce_partition(work, order.partition, sections, _hooks(side, order))
+        sealed = reduce_in_turn(work, order.partition, collector.turns(), _hooks(side, order))
         return sealed, collector.evidence
 
     return _executed(REDUCE, order_bytes, functions, partial(_committed, REDUCE, seal))
@@ -268,16 +267,45 @@ class _Collector:
         self._trusted, self._accepted, self._holders = _table(table)
         self._partition = order.partition
         self._work = work
+        self._buckets = range(work.run)  #: those that are collected now
         self._relayed = [Opening.from_bytes(data) for data in relayed]
         self._sections: dict[int, Sequence[bytes]] = {}
         self.evidence: list[bytes] = []
 
-    def collect(self) -> Sections:
-        """Return the verified leaves of every map partition, in order."""
+    def turns(self) -> Iterator[tuple[range, Sections]]:
+        """Yield buckets, as many at a time as fit into memory, with their verified leaves."""
+        self._take(iter(self._relayed))
+        relayed, self._relayed = self._sections, []
+        for buckets in self._cut():
+            self._buckets = buckets
+            self._sections = {i: self._part(i, leaves) for i, leaves in relayed.items()}
+            yield buckets, self._collected()
+
+    def request(self, i: int, domain: str) -> Opening:
+        """Return the request for what is read now of one section."""
+        accepted = self._accepted[i]
+        start, _ = self._work.bounds(accepted.units)[self._partition]
+        first, last = (
+            start + b * accepted.units for b in (self._buckets[0], self._buckets[-1] + 1)
+        )
+        return asked(accepted, OUTPUT, first, last, domain)
+
+    def _cut(self) -> Iterator[range]:
+        """Cut the buckets into runs of about as many bytes as may be in memory, at least one."""
+        run = self._work.run
+        read = sum(c.nbytes * c.counts[self._partition] // (c.records_out or 1)
+                   for c in self._accepted)  # fmt: skip
+        step = max(1, min(run, run * self._side.memory // max(1, read)))
+        return (range(run)[start : start + step] for start in range(0, run, step))
+
+    def _part(self, i: int, leaves: Sequence[bytes]) -> Sequence[bytes]:
+        units = self._accepted[i].units
+        return leaves[self._buckets[0] * units : (self._buckets[-1] + 1) * units]
+
+    def _collected(self) -> Sections:
         # Where one domain alone counted, a false zero would hide the records from the reducer.
         counts = [commitment.counts[self._partition] for commitment in self._accepted]
         wanted = [i for i, records in enumerate(counts) if records or not self._trusted]
-        self._take(opening for opening in self._relayed)
         self._take(self._local(i) for i in wanted if i not in self._sections)
         for rank in range(max(map(len, self._holders), default=0)):
             self._fetch([i for i in wanted if i not in self._sections], rank)
@@ -285,11 +313,6 @@ class _Collector:
         if missing:
             raise SectionsMissingError(missing, self.evidence)
         return [self._sections.get(i, ()) for i in range(len(self._accepted))]
-
-    def request(self, i: int, domain: str) -> Opening:
-        """Return the request for one section."""
-        start, stop = self._work.bounds(self._accepted[i].units)[self._partition]
-        return asked(self._accepted[i], OUTPUT, start, stop, domain)
 
     def _take(self, openings: Iterable[Opening | None]) -> None:
         for opening in openings:

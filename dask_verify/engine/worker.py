@@ -58,8 +58,9 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     saboteur_path : str, optional
         File with a pickled saboteur; read again whenever it changes. For rehearsal only.
     store_memory : int, optional
-        Bytes of sealed partitions kept in memory before they spill to disk; default: the
-        configuration's ``verify.store-memory``, or a tenth of the worker's memory limit.
+        Bytes of sealed partitions kept in memory before they spill to disk, and of sections that
+        reduces collect at a time; default: the configuration's ``verify.store-memory``, or a tenth
+        of the worker's memory limit.
     """
 
     name = NAME
@@ -83,7 +84,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Open the store and register the handlers."""
         self.identity = Identity(self.domain, self._private_key)
         self.address = worker.address
-        self.store = Store(str(Path(worker.local_directory) / "verify"), self._memory(worker))
+        memory = self._memory(worker)
+        self.store = Store(str(Path(worker.local_directory) / "verify"), memory)
+        #: Bytes of sections that each thread may collect at a time: as much as is stored, in all.
+        self.memory = memory // worker.state.nthreads
         self.closed: set[bytes] = set()
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open

@@ -126,7 +126,8 @@ class Policy:
     window : int
         Partitions in flight in each domain, per worker.
     buckets : int, optional
-        Key buckets per reduce partition; default: 8 for a bag, 1 for a dataframe.
+        Key buckets per reduce partition; default: 8 for a bag, and for a dataframe so many that
+        there are about as many as input partitions, 256 at the most. Each fits into memory.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import pytest
 from dask import delayed
 
 from dask_verify.core.canonical import decode, encode
-from dask_verify.core.seal import Answer, Commitment
+from dask_verify.core.seal import OUTPUT, Answer, Commitment, SealedPartition, asked
 from dask_verify.engine import compat, launch
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import inner_graph, joined
@@ -98,6 +98,36 @@ def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, rela
     launching = started(Launcher(driver, nothing, nothing), empty)
     blob = launching._relayed(Run(Task(REDUCE, 0), "bob", b"in"), False)
     assert (len(read), blob) == (relayed, "blob" if relayed else None)
+
+
+def test_what_is_relayed_for_one_reduce_partition_is_let_go_before_the_next_is_read() -> None:
+    sealed = SealedPartition(2, 1, 2, (2,), (b"one", b"two"))
+    ask = asked(sealed.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, 0, 2, "alice")
+    openings = [sealed.open(ask), replace(sealed.open(ask), partition=1)]
+    wires = tuple(opening.to_bytes() for opening in openings)
+    seen: list[bool] = []
+
+    def scatter(domain: str, blob: bytes) -> str:
+        seen.append(launching._relaying.locked())
+        assert (decode(blob), openings) == (wires, [])
+        return "blob"
+
+    def sections(wanted: Any, why: str) -> Any:
+        seen.append(launching._relaying.locked())
+        return openings
+
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        pool=SimpleNamespace(connected=False, scatter=scatter),
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED[:1]), sections=sections),
+        state=SimpleNamespace(accepted=lambda task: ACCEPTED),
+    )
+    nothing: Any = None
+    launching = started(Launcher(driver, nothing, nothing))
+    assert launching._relayed(Run(Task(REDUCE, 0), "bob", b"in"), True) == "blob"
+    assert seen == [True, True]
+    assert not launching._relaying.locked()
 
 
 @pytest.mark.parametrize("other", [None, replace(ACCEPTED, nbytes=2)])

@@ -122,7 +122,11 @@ Sabotage = Callable[[Any], VerifyWorker]
 def alice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sabotage:
     """Be a worker of alice's, with the saboteur that one passes."""
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=1 << 20)
-    side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers={}))  # type: ignore[arg-type]
+    threads = SimpleNamespace(nthreads=1)
+    worker: Any = SimpleNamespace(
+        address="here", local_directory=str(tmp_path), handlers={}, state=threads
+    )
+    side.setup(worker)
     monkeypatch.setattr(tasks, "this_side", lambda: side)
 
     def sabotage(saboteur: Any) -> VerifyWorker:
@@ -214,7 +218,7 @@ def test_buckets_computed_again_give_their_leaves(alice: Sabotage, work: Work, d
     maps = [compute.map_partition(work, i, data[i * 5 : i * 5 + 5]) for i in range(2)]
     sections = [s.leaves[slice(*work.bounds(s.units)[1])] for s in maps]
     sealed = compute.reduce_partition(work, 1, sections)
-    cells = {unit: tuple(compute.cells_of(work, sections, unit)) for unit in (0, 2)}
+    cells = {unit: tuple(compute.cells_of(sections, unit, work.run)) for unit in (0, 2)}
     asked = encode(tuple(cells.items()))
     answer = answered(run_audit("reduce", order(work, 1), ship(work).data, asked))
     assert (answer.stage, answer.partition, answer.units) == ("reduce", 1, (0, 2))
@@ -353,6 +357,59 @@ def test_a_section_is_taken_only_if_it_belongs_to_the_accepted_root(
     ordered = order(BAG, 0, table=digest("table", table))
     answer = run_reduce(ordered, ship(BAG).data, table, encode((opening.to_bytes(),)))
     assert decode(answer)[0] == (MISSING if lie else COMMITTED)
+
+
+# --- as much at a time as fits into memory --------------------------------------------------
+
+
+def collector(side: VerifyWorker, table: bytes, relayed: tuple[bytes, ...] = ()) -> Any:
+    return tasks._Collector(side, Order.from_bytes(order(BAG, 0)), BAG, table, relayed)
+
+
+@pytest.mark.parametrize(("memory", "turns"), [(0, 3), (0.4, 3), (0.7, 2), (1, 1), (99, 1)])
+def test_a_reducer_collects_as_many_buckets_at_a_time_as_it_may_hold(
+    alice: Sabotage, memory: float, turns: int
+) -> None:
+    side = alice(None)
+    table, (section,) = kept(side, counts=(7, 0))
+    # By the counts, all of the partition is for this reduce partition.
+    side.memory = round(memory * sum(map(len, side.store[Address(b"job", "map", 0)].leaves)))
+    found = list(collector(side, table).turns())
+    assert [b for buckets, _ in found for b in buckets] == [0, 1, 2]
+    assert len(found) == turns
+    assert tuple(leaf for _, (part,) in found for leaf in part) == section
+
+
+@pytest.mark.parametrize("how", ["kept", "relayed", "fetched"])
+def test_the_commitment_does_not_depend_on_the_memory(
+    alice: Sabotage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    side, roots, asked_for = alice(None), set(), []
+    table, _ = kept(side, counts=(7, 7))
+    sealed = side.store[Address(b"job", "map", 0)]
+    relayed: tuple[bytes, ...] = ()
+    if how == "relayed":
+        ask = collector(side, table).request(0, "bob")
+        relayed = (sealed.open(ask).to_bytes(),)
+    if how == "fetched":
+        commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
+        table = encode((True, ((commitment.to_bytes(), (("alice", "tcp://there"),)),)))
+
+    def serve(requests: list[Opening]) -> list[Opening | None]:
+        asked_for.append([(o.start, o.stop) for o in requests])
+        return [sealed.open(o) for o in requests]
+
+    if how != "kept":
+        side.forget(b"job")
+        side.closed.clear()
+        Holder(monkeypatch, 0, serve)
+    given = (ship(BAG).data, table, encode(relayed))
+    for side.memory in (0, 1 << 20):
+        ordered = order(BAG, 0, table=digest("table", table))
+        roots.add(committed(run_reduce(ordered, *given), Task("reduce", 0)).root)
+    assert len(roots) == 1
+    by_bucket = [[(0, 3)], [(3, 6)], [(6, 9)], [(0, 9)]]
+    assert asked_for == (by_bucket if how == "fetched" else [])
 
 
 # --- asking other workers ------------------------------------------------------------------

@@ -44,7 +44,14 @@ COMMITMENT = SEALED.commit(b"job", "map", 0, "alice", b"inputs")
 def side(tmp_path: Path) -> VerifyWorker:
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=10_000)
     handlers: dict[str, Any] = {}
-    side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
+    worker: Any = SimpleNamespace(
+        address="here",
+        local_directory=str(tmp_path),
+        handlers=handlers,
+        state=SimpleNamespace(nthreads=4),
+    )
+    side.setup(worker)
+    assert side.memory == 2_500, "each thread may collect sections"
     assert set(handlers) == {
         f"verify_{name}"
         for name in (
