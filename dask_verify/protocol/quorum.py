@@ -139,7 +139,7 @@ class Ballot:
         said: dict[str, bytes] = {}
         for claim in self.claims:
             if (name := claim.domain) not in excluded:
-                digest = claim.digest
+                digest = claim.said.digest
                 names = voters.setdefault(digest, [])
                 if name not in said:
                     said[name] = digest

@@ -45,7 +45,10 @@ class Draft:
     def replicated(self) -> None:
         """Have every task executed by several domains."""
         self.names = NAMES[: max(len(self.names), self.faults + 1)]
-        self.policy["replicas"] = self.draw.randint(self.faults + 1, len(self.names))
+        least = self.faults + 1
+        self.policy["replicas"] = self.draw.choice(
+            [least, least, self.draw.randint(least, len(self.names))]
+        )
         self.policy["audit"] = self.draw.choice([0.0, 0.0, 0.0, 0.5])
 
     def audited(self, *rates: float | Detect) -> None:
@@ -197,7 +200,7 @@ def scenario(seed: int, mix: str = "") -> Simulation:
     MIXES[name](draft)
     remember = seed // len(_ORDER) % REAL != 0
     domains = _enrolled(draft, remember)
-    shape = {"maps": draw.choice([0, 1, 1, 2, 2, 3, 4]), "reduces": draw.choice([1, 1, 2, 3])}
+    shape = {"maps": draw.choice([0, 1, 1, 1, 1, 2, 2, 3]), "reduces": draw.choice([1, 1, 1, 2, 3])}
     plan = make_plan(
         **shape,
         **draft.policy,
