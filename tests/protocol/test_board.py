@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from script import R0, Script
-from simulator import make_plan
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import DecodingError, InputError
@@ -14,6 +13,7 @@ from dask_verify.protocol.board import _CONTAINERS, _SLOTS, Plan, TaskState
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import MAP, Task, Verdict
 from dask_verify.protocol.policy import Policy
+from dask_verify.testing.simulation.enrolment import make_plan
 
 
 @pytest.mark.parametrize("name", _CONTAINERS)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from simulator import make_plan
-
 from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.messages import MAP, Run, Standing, Task
 from dask_verify.protocol.staffing import Crew
+from dask_verify.testing.simulation.enrolment import make_plan
 
 TASK = Task(MAP, 0)
 

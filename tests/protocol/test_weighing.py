@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from partitions import commit, hashed, partition
-from simulator import make_plan, recompute, serve
 
 from dask_verify.core.seal import Answer, map_question, reduce_question
 from dask_verify.protocol.dispute import Query, Recompute, Recomputed
 from dask_verify.protocol.messages import MAP, REDUCE, Finding, Objection, Task
 from dask_verify.protocol.quorum import Claim
 from dask_verify.protocol.weighing import weigh
+from dask_verify.testing.simulation.enrolment import make_plan
+from dask_verify.testing.simulation.partitions import commit, hashed, partition
+from dask_verify.testing.simulation.refereeing import recompute, serve
 
 PLAN = make_plan("a", "b")
 M0, R0 = Task(MAP, 0), Task(REDUCE, 0)
