@@ -52,7 +52,9 @@ class Issued:
         return [given for given in self._given.values() if _is_owed(given, state)]
 
 
-def replay(plan: Plan, past: Iterable[tuple[Event, bytes]]) -> tuple[JobState, list[Instruction]]:
+def replay(
+    plan: Plan, past: Iterable[tuple[Event, bytes]], protocol: type[JobState] = JobState
+) -> tuple[JobState, list[Instruction]]:
     """Make the decisions of a job again.
 
     Parameters
@@ -61,6 +63,8 @@ def replay(plan: Plan, past: Iterable[tuple[Event, bytes]]) -> tuple[JobState, l
         As the job was started with.
     past : iterable of (Event, bytes)
         What happened, with the `decisions` that followed.
+    protocol : type of JobState
+        What decides.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def replay(plan: Plan, past: Iterable[tuple[Event, bytes]]) -> tuple[JobState, l
     JournalError
         If other decisions follow.
     """
-    state, issued = JobState(plan), Issued()
+    state, issued = protocol(plan), Issued()
     issued.note(state.start())
     for number, (event, expected) in enumerate(past):
         instructions = state.handle(event)

@@ -3,152 +3,89 @@
 from __future__ import annotations
 
 import random
-from hashlib import sha256
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from script import M0, Script
-from simulator import AUDIT_LIES, AUDITORS, FAULTS, Simulation, make_plan
 
 from dask_verify.errors import JournalError
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.job import JobState
 from dask_verify.protocol.messages import (
+    Arbitrate,
+    Challenge,
     Event,
     Finished,
     Instruction,
+    Recount,
     Run,
     StandIn,
-    Standing,
     StartReduce,
     Unserved,
     Verdict,
 )
 from dask_verify.protocol.recording import decisions, read_event, write_event
 from dask_verify.protocol.replay import losses, replay
+from dask_verify.testing.simulation import Simulation
+from dask_verify.testing.simulation.mixes import scenario
+from dask_verify.testing.simulation.promises import play
+from dask_verify.testing.simulation.replaying import snapshot
 
-NAMES = ("alice", "bob", "carol", "dave")
-ALL = sorted({*FAULTS, *AUDIT_LIES, *AUDITORS})
-JOBS = [120, pytest.param(2_000, marks=pytest.mark.matrix)]
-
-
-class Recorded(Simulation):
-    """A simulated job that keeps its events, as bytes, and can be killed and taken up again."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.past: list[tuple[bytes, bytes]] = []
-        self.crashes = 0
-
-    def _happen(self, event: Event) -> None:
-        instructions = self.job.handle(event)
-        self.past.append((write_event(event), decisions(instructions)))
-        self._carry_out(instructions)
-
-    def again(self) -> tuple[JobState, list[Instruction]]:
-        return replay(self.plan, ((read_event(wire), mark) for wire, mark in self.past))
-
-    def crash(self) -> None:
-        """Lose all that is under way, and all that the coordinator holds, and go on."""
-        self.crashes += 1
-        self.job, owed = self.again()
-        self.pending.clear()
-        for task, holder in list(self.stores):
-            if holder == COORDINATOR:
-                del self.stores[task, holder]
-        for event in losses(self.job):
-            self._happen(event)
-        # What the stage reads is as it was: a map that is being replaced is not counted again.
-        self._carry_out([i for i in owed if not isinstance(i, StartReduce)])
+MIXES = ("restarting", "everything", "lying", "auditors", "churning")
+JOBS = [60, pytest.param(1_000, marks=pytest.mark.matrix)]
 
 
-def recorded(seed: int, **fixed: Any) -> Recorded:
-    draw = random.Random(seed)
-    policy = {
-        "replicas": draw.choice([1, 2]),
-        "faults": 1,
-        "referee": draw.choice(["coordinator", "coordinator", "domains"]),
-        "audit": draw.choice([0.3, 1.0]),
-    } | fixed
-    names = NAMES[: draw.randint(2 if policy["referee"] == "coordinator" else 3, 4)]
-    plan = make_plan(
-        *names,
-        maps=draw.randint(1, 4),
-        reduces=draw.randint(1, 3),
-        seed=sha256(b"%d" % seed).digest(),
-        unit_records=draw.choice([0, 3, 12]),
-        **policy,
-    )
-    behaviours = {draw.choice(names): draw.choice(ALL)} if draw.random() < 0.8 else {}
-    return Recorded(plan, behaviours, seed, losses=draw.choice([0, 0.1]))
+def taken_up(world: Simulation) -> tuple[JobState, list[Instruction]]:
+    """The job as another process finds it."""
+    marks = map(decisions, world.decided)
+    past = zip((read_event(write_event(event)) for event in world.events), marks, strict=True)
+    return replay(world.plan, past, world.protocol)
 
 
-def known(job: JobState) -> Any:
-    """All that a job has decided, and what it waits for."""
-    tasks = [
-        (task, state.inputs, state.accepted, state.running, state.late, state.lost, state.tried)
-        for task, state in ((task, job.state(task)) for task in job.assigned())
-    ]
-    return (
-        tasks,
-        job.standing,
-        job.reasons,
-        job.divergences,
-        job.minutes.log,
-        job.audits.made,
-        job.finished,
-        job.arbitrated,
-        job.progress,
-    )
+class Looked(Simulation):
+    """A simulated job that is compared with its replay after some of its events."""
+
+    stops: frozenset[int] = frozenset()
+    looks = 0
+
+    def feed(self, event: Event) -> None:
+        super().feed(event)
+        if len(self.events) in self.stops:
+            self.looks += 1
+            again, owed = taken_up(self)
+            assert snapshot(again) == snapshot(self.job)
+            assert {type(i) for i in owed} <= KINDS
+            for given in owed:
+                if isinstance(given, Run):
+                    assert given.domain in self.job.state(given.task).running
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_replaying_any_beginning_of_a_job_gives_the_job_as_it_was(seed: int) -> None:
-    job = recorded(seed)
-    stops = set(random.Random(seed).sample(range(60), 6))
+KINDS = {Run, StandIn, Challenge, Arbitrate, Recount, StartReduce, Finished}
 
-    class Looked(Recorded):
-        def _happen(self, event: Event) -> None:
-            super()._happen(event)
-            if len(self.past) in stops:
-                assert known(self.again()[0]) == known(self.job)
 
-    watched = Looked(job.plan, job.behaviours, job.seed, job.losses)
-    watched.run()
-    assert known(watched.again()[0]) == known(watched.job)
+@pytest.mark.parametrize("mix", MIXES)
+def test_replaying_any_beginning_of_a_job_gives_the_job_as_it_was(mix: str) -> None:
+    looks = 0
+    for seed in range(30):
+        drawn = scenario(seed, mix)
+        calm = replace(drawn.weather, restarts=0)
+        world = Looked(drawn.plan, drawn.behaviours, seed, calm, drawn.nature, drawn.protocol)
+        world.stops = frozenset(random.Random(seed).sample(range(1, 25), 6))
+        world.run()
+        looks += world.looks
+        assert snapshot(taken_up(world)[0]) == snapshot(world.job)
+    assert looks > 30
 
 
 @pytest.mark.parametrize("jobs", JOBS)
-def test_a_coordinator_that_dies_again_and_again_ends_as_promised(jobs: int) -> None:
-    crashes = answered = 0
+def test_a_coordinator_that_dies_again_and_again_breaks_no_promise(jobs: int) -> None:
+    restarts = 0
     for seed in range(jobs):
-        job = recorded(seed)
-        at = random.Random(seed).sample(range(1, 30), 3)
-
-        class Dying(Recorded):
-            moments = at
-
-            def _happen(self, event: Event) -> None:
-                super()._happen(event)
-                if len(self.past) in self.moments and self.job.finished is None:
-                    self.moments = [m for m in self.moments if m > len(self.past)]
-                    self.crash()
-
-        dying = Dying(job.plan, job.behaviours, job.seed, job.losses)
-        verdict = dying.run()
-        context = f"seed {seed}: {dying.behaviours}, {dying.plan}"
-        assert verdict is not None, f"nothing under way: {context}"
-        assert verdict is not Verdict.NONDETERMINISTIC, context
-        assert dying.job.exposed <= set(dying.behaviours), context
-        for name, standing in dying.job.standing.items():
-            assert name in dying.behaviours or standing is Standing.TRUSTED, context
-        if verdict.answered and dying.plan.policy.replicas > 1:
-            assert not dying.wrong(), context
-        if not dying.behaviours and not dying.losses:
-            assert verdict in (Verdict.AGREED, Verdict.SAMPLED), context
-        crashes, answered = crashes + dying.crashes, answered + verdict.answered
-    assert crashes > jobs
-    assert answered > jobs / 2
+        world = scenario(seed, "restarting")
+        outcome = play(world)
+        assert outcome.broken == (), (seed, outcome)
+        restarts += world.restarts
+    assert restarts > jobs
 
 
 def test_what_was_answered_is_not_asked_again() -> None:
