@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dask_verify.mapreduce import verified_map_reduce
     from dask_verify.protocol.messages import Standing, Verdict
     from dask_verify.protocol.policy import Detect, Policy
+    from dask_verify.resuming import resume
 
 __version__ = VERSION
 
@@ -28,6 +29,7 @@ __all__ = [
     "Standing",
     "Verdict",
     "load",
+    "resume",
     "verified_map_reduce",
 ]
 
@@ -39,6 +41,7 @@ _HOME = {
     "Standing": "dask_verify.protocol.messages",
     "Verdict": "dask_verify.protocol.messages",
     "load": "dask_verify.evidence.loading",
+    "resume": "dask_verify.resuming",
     "verified_map_reduce": "dask_verify.mapreduce",
 }
 

@@ -69,6 +69,10 @@ class DescentError(VerifyError):
         super().__init__(f"side {side} cannot be compared: {reason}")
 
 
+class GateError(VerifyError):
+    """A peer said to a gated scheduler what its certificate does not entitle it to."""
+
+
 class SignatureError(VerifyError, ValueError):
     """A statement does not carry a valid signature of the domain that it names."""
 
@@ -97,6 +101,10 @@ class TrustError(EvidenceError):
 
 class CodeRefusedError(EvidenceError):
     """An exhibit names code that is not run, because whoever made it may not be trusted."""
+
+
+class JournalError(VerifyError, ValueError):
+    """A journal is none, was changed, or is of a job that cannot be taken up here."""
 
 
 class DataError(VerifyError, ValueError):
@@ -173,6 +181,10 @@ class NondeterministicError(UnverifiedError):
 
 class JobCancelledError(VerifyError):
     """The job was cancelled before it reached a verdict."""
+
+
+class CourierError(VerifyError, ConnectionError):
+    """A courier has ended, or sent what no courier sends: its domain cannot be reached by it."""
 
 
 def _short(value: object) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import cloudpickle
@@ -14,20 +15,22 @@ import dask.dataframe as dd
 import pandas as pd
 from dask.dataframe.utils import meta_nonempty
 from distributed import Client, get_client
+from distributed.security import Security
 
 from dask_verify.config import Policy, setting
 from dask_verify.core.canonical import encode_frame, registered_types
 from dask_verify.core.keys import frame_buckets
-from dask_verify.engine.driver import Driver
-from dask_verify.engine.enrolment import coordinator_of, domains_of
+from dask_verify.engine.courier.remote import Remote, remotes
+from dask_verify.engine.dossier import Dossier, Recorder
+from dask_verify.engine.enrolment import coordinator_of, domains_of, is_throw_away
 from dask_verify.engine.graphs import Upstream, source_digest, upstream
 from dask_verify.engine.handle import Job
-from dask_verify.engine.notary import Notary
+from dask_verify.engine.journal import Journal
 from dask_verify.engine.pool import open_pool
+from dask_verify.engine.starting import start
 from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
 from dask_verify.execution.work import Shipped, Work, ship
-from dask_verify.protocol.board import Plan
-from dask_verify.protocol.domain import Domain, Identity, environment
+from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.terms import Terms
 
@@ -36,6 +39,7 @@ __all__ = ["Job", "verified_map_reduce"]
 _UNIT_RECORDS = 1024  #: records in one unit of a bag of at most so many partitions:
 _FEW_PARTITIONS = 10
 _BUCKETS = 8  #: key buckets in one reduce partition of a bag
+_MOST_BUCKETS = 256  #: those of a dataframe in all, where the user does not say
 _FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
 _MOST = 32  #: reduce partitions, where the user does not say
 
@@ -52,7 +56,8 @@ def verified_map_reduce(
     sort: bool = False,
     policy: Policy | None = None,
     npartitions: int | None = None,
-    client: Client | Mapping[str, Client] | None = None,
+    client: Client | Mapping[str, Client | Remote | str | tuple[str, Security]] | None = None,
+    journal: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Run a map-reduce in several administrative domains and accept only what they agree on.
 
@@ -80,9 +85,15 @@ def verified_map_reduce(
     npartitions : int, optional
         Reduce partitions; default: one for every eight input partitions, of more than 64 their
         square root.
-    client : distributed.Client or dict of str to distributed.Client, optional
+    client : distributed.Client, or dict of str to distributed.Client or address, optional
         One client of a scheduler with `DomainPlugin`, or one client for each domain; default:
-        the current client.
+        the current client. For domains that may attack: the address of each domain's scheduler,
+        or a tuple of it and a ``Security``, or a `Remote`; then no domain is connected to from
+        this process.
+    journal : path or URL, optional
+        Where to write down what happens, so that `dask_verify.resume` can go on with the job after
+        this process is gone. There must be nothing yet. It holds the secret seed of the audits and
+        the pickled functions: keep it where nobody else reads or writes.
 
     Returns
     -------
@@ -97,6 +108,8 @@ def verified_map_reduce(
         If no meta can be inferred, or the keys are not in it.
     PolicyError
         If the domains at hand cannot satisfy the policy.
+    JournalError
+        If no journal can be made there.
 
     Examples
     --------
@@ -118,15 +131,23 @@ def verified_map_reduce(
     work = _work(collection, source, mapper, reducer, combiner, by, map_meta, meta, sort, policy,
                  _partitions(npartitions, len(source.keys)))  # fmt: skip
     shipped = _shipped(work)
-    client, domains = _domains(client)
+    client, domains = enrolled_domains(remotes(client))
     policy = _checked_policy(policy, domains, source, client)
     coordinator, seed = coordinator_of(client), os.urandom(32)
     terms = _terms(policy, domains, source, work, shipped, seed, coordinator)
-    plan, pool = _plan(terms, domains, seed), open_pool(client, domains)
-    driver = Driver(plan, terms, work, shipped, source, pool, float(setting("deadline-floor")))
-    driver.start()
-    notary = Notary(driver, coordinator, source)
-    return Job(driver, list(work.by) if sort else [], notary)
+    dossier = Dossier(
+        terms=terms,
+        domains=domains,
+        seed=seed,
+        shipped=shipped,
+        source=source,
+        sort_by=tuple(work.by) if sort else (),
+        floor=float(setting("deadline-floor")),
+        began=datetime.now(UTC),
+        coordinator=coordinator.private_bytes() if is_throw_away(coordinator) else b"",
+    )
+    pool = open_pool(client, domains)
+    return start(dossier, work, pool, coordinator, _recorder(journal, dossier))
 
 
 # --- what is to be computed -----------------------------------------------------------------
@@ -197,7 +218,7 @@ def _work(
         raise InputError(f"sort=True: expected the keys {keys} in the result, got {list(meta)}")
     return Work(
         kind="frame",
-        buckets=partitions * (policy.buckets or 1),
+        buckets=partitions * (policy.buckets or _frame_buckets(collection.npartitions, partitions)),
         unit_records=policy.unit_records,
         by=tuple(keys),
         map_meta=map_meta,
@@ -212,6 +233,15 @@ def _unit_records(maps: int) -> int:
     Each unit is combined, and its keys are sent, by itself; so there are no more than it takes.
     """
     return _UNIT_RECORDS * max(1, -(-maps // _FEW_PARTITIONS))
+
+
+def _frame_buckets(maps: int, partitions: int) -> int:
+    """Return the buckets in each reduce partition: in all about as many as there are maps.
+
+    A reducer has a whole bucket in memory. So it takes what a map partition does, if much of the
+    input goes into the shuffle; but each bucket has a cell in every map partition.
+    """
+    return max(1, min(maps, _MOST_BUCKETS) // partitions)
 
 
 def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:
@@ -263,7 +293,14 @@ def _shipped(work: Work) -> Shipped:
 # --- who computes it ------------------------------------------------------------------------
 
 
-def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
+def enrolled_domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
+    """Return the client to use, or the dict of clients, and the domains that may be used there.
+
+    Raises
+    ------
+    InputError
+        If there is no client, it is none, or nobody is enrolled.
+    """
     if client is None:
         try:
             client = get_client()
@@ -275,9 +312,9 @@ def _domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
     clients = client if isinstance(client, Mapping) else {None: client}
     found: dict[str, Domain] = {}
     for name, one in clients.items():
-        if not isinstance(one, Client):
+        if not isinstance(one, (Client, *([Remote] if name is not None else []))):
             raise InputError(
-                f"client: expected a distributed.Client, or a dict of them,"
+                f"client: expected a distributed.Client, or a dict of them or of addresses,"
                 f" got {type(one).__name__}; of a cluster, pass cluster.get_client()"
             )
         for domain in domains_of(one, name):
@@ -352,15 +389,17 @@ def _terms(
     )
 
 
-def _plan(terms: Terms, domains: tuple[Domain, ...], seed: bytes) -> Plan:
-    return Plan(
-        job=terms.job,
-        policy=terms.policy,
-        domains=domains,
-        maps=terms.maps,
-        buckets=terms.buckets,
-        reduces=terms.reduces,
-        environment=environment(),
-        unit_records=terms.unit_records,
-        seed=seed,
-    )
+def _recorder(journal: Any, dossier: Dossier) -> Recorder:
+    """Begin a journal, if one is wanted."""
+    if journal is None:
+        return Recorder()
+    if not isinstance(journal, str | os.PathLike):
+        raise InputError(f"journal: expected a path or URL, got {type(journal).__name__}")
+    if dossier.source.external:
+        raise InputError(
+            "journal: expected a collection that can be computed again, got one that holds data of"
+            " a cluster; pass it as it was before persist(), or leave journal= out"
+        )
+    recorder = Recorder(Journal.create(journal))
+    recorder.begin(dossier)
+    return recorder

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 
 import cloudpickle
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gated import Gated
+
     from dask_verify.engine.cluster import LocalDomainCluster
 
 sys.path.append(str(Path(__file__).parent))  # for what tests share
+
+# How long an example takes says nothing on a machine that does other work as well.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NAMES = ("alice", "bob", "carol")
 
@@ -41,3 +48,12 @@ def separate_cluster() -> Iterator[LocalDomainCluster]:
 
     with LocalDomainCluster(NAMES, shared=False, dashboard_address=None) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gated]:
+    """Two domains behind the gate of one scheduler, in processes of their own, over TLS."""
+    from gated import Gated
+
+    with Gated(tmp_path_factory.mktemp("gated"), ["alice", "bob"]).running() as there:
+        yield there

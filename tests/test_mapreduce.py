@@ -325,3 +325,11 @@ def test_units_of_a_bag_grow_with_its_partitions(maps, records):
 )
 def test_reduce_partitions_where_nobody_says(maps, reduces):
     assert mapreduce._partitions(None, maps) == reduces
+
+
+@pytest.mark.parametrize(
+    ("maps", "partitions", "buckets"),
+    [(0, 1, 1), (1, 1, 1), (8, 1, 8), (64, 8, 8), (320, 17, 15), (10_000, 32, 8), (4, 16, 1)],
+)
+def test_a_bucket_of_a_dataframe_is_about_as_large_as_a_partition(maps, partitions, buckets):
+    assert mapreduce._frame_buckets(maps, partitions) == buckets

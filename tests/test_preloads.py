@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import dask.bag as db
 import pytest
+from commands import PATIENCE, ended, free_address, running, scheduler_command, worker_command
 from distributed import Client
 
 from dask_verify import Policy, Verdict, scheduler, verified_map_reduce, worker
@@ -21,7 +18,6 @@ from dask_verify.evidence.enrolment.trust import Entry, Trust, load_trust, save_
 from dask_verify.protocol.domain import COORDINATOR, Identity
 
 IDENTITIES = {name: Identity.generate(name) for name in ("alice", "bob", COORDINATOR)}
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
@@ -37,47 +33,6 @@ def folder(tmp_path_factory):
     trust = Trust((entries["alice"], entries["bob"]), entries[COORDINATOR])
     save_trust(folder / "domains.toml", trust)
     return folder
-
-
-def free_address():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def running(*arguments, log):
-    """A dask command that is stopped in the end, whatever happens."""
-    command = [sys.executable, "-m", "dask", *map(str, arguments)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE / 2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def ended(*arguments, **environment):
-    """A dask command that does not start anything."""
-    return subprocess.run(
-        [sys.executable, "-m", "dask", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=PATIENCE, env=os.environ | environment,
-    )  # fmt: skip
-
-
-def scheduler_command(address, trust):
-    host, port = address.removeprefix("tcp://").split(":")
-    where = ("--host", host, "--port", port, "--no-dashboard", "--dashboard-address", ":0")
-    return "scheduler", *where, "--preload", "dask_verify.scheduler", "--trust", trust
-
-
-def worker_command(address, key, *options):
-    quiet = ("--no-dashboard", "--dashboard-address", ":0", "--nthreads", 1, *options)
-    return "worker", address, *quiet, "--preload", "dask_verify.worker", "--domain-key", key
 
 
 def words(line):

@@ -31,6 +31,7 @@ def test_the_public_names():
         "Standing",
         "Verdict",
         "load",
+        "resume",
         "verified_map_reduce",
     ]
     assert set(dask_verify.__all__) <= set(dir(dask_verify))

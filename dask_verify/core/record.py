@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import blake3
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.errors import DecodingError
 
 LARGEST = 2**63 - 1
@@ -49,7 +49,7 @@ class Record:
         DecodingError
             If the bytes are not the canonical encoding of this type.
         """
-        values = decode(data)
+        values = decode_plain(data)
         names = cls._names()
         if not isinstance(values, tuple) or len(values) != len(names):
             raise DecodingError(f"expected the {len(names)} fields of a {cls.__name__}")

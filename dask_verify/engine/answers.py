@@ -10,18 +10,19 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from dask_verify.core.canonical import decode
+from dask_verify.core.canonical import decode_plain
 from dask_verify.engine.dispatch import Errand
-from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING
+from dask_verify.engine.domainpool import Future
+from dask_verify.engine.tasks import AUDITED, COMMITTED, FAILED, MISSING, UNKEPT
 from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _FAILURE = 20_000  #: characters of a failure that are kept
+_ADDRESS = 500  #: characters of a worker's address
 _LONGEST = 10**16  #: nanoseconds of CPU time that one task may claim: four months
 TEXT = 500  #: characters of a reason that are kept
 
@@ -40,6 +41,8 @@ class Reply:
         Wrong openings that the executor says it was given.
     failure : str or None
         What the user's function raised, as text.
+    unkept : str or None
+        Why the executor could not keep what it computed.
     missing : bool
         Whether the executor could not get its sections.
     audited : bytes or None
@@ -52,6 +55,7 @@ class Reply:
     wires: tuple[bytes, ...] = ()
     evidence: tuple[bytes, ...] = ()
     failure: str | None = None
+    unkept: str | None = None
     missing: bool = False
     audited: bytes | None = None
     cpu: int = 0
@@ -88,10 +92,14 @@ def read(answer: object) -> Reply:
     match said:
         case [str(kind), str(address), wires, evidence, cpu] if kind == COMMITTED:
             # Without a commitment the task would be neither running nor unanswered.
-            if _octets(wires) and _octets(evidence) and 0 < len(wires) <= _WIRES:
+            known = 0 < len(wires) <= _WIRES if _octets(wires) else False
+            # An address is kept for each task, so that long ones would fill the memory.
+            if known and _octets(evidence) and len(address) <= _ADDRESS:
                 return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
+        case [str(kind), str(text)] if kind == UNKEPT:
+            return Reply(unkept=text[:TEXT])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
             return Reply(evidence=evidence[:_EVIDENCE], missing=True)
     raise _no_answer("a task", said)
@@ -122,7 +130,7 @@ def read_audit(answer: object) -> Reply:
 def _parts(answer: object) -> list[Any]:
     if not isinstance(answer, bytes):
         raise DecodingError(f"expected the bytes of an answer, got {type(answer).__name__}")
-    said = decode(answer)
+    said = decode_plain(answer)
     return list(said) if isinstance(said, tuple) and said else [said]
 
 
@@ -142,8 +150,17 @@ def late(run: Errand, reason: str) -> Event:
 def failed(run: Run, error: BaseException, future: Future | None) -> Event:
     """Tell a function that failed from a worker that was lost."""
     if lost(error, future):
-        return late(run, str(error)[:TEXT])
+        return late(run, reason(error))
     return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
+
+
+def reason(error: BaseException) -> str:
+    """Return why there is no answer, as text.
+
+    >>> reason(TimeoutError())
+    'TimeoutError()'
+    """
+    return (str(error) or repr(error))[:TEXT]
 
 
 def lost(error: BaseException, future: Future | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import Commitment, SealedPartition
+from dask_verify.engine.bounded import within
 from dask_verify.engine.exhibits import keep
 from dask_verify.engine.graphs import Upstream, changed
 from dask_verify.engine.reader import Reader, UnservedError
@@ -40,6 +41,7 @@ from dask_verify.protocol.messages import (
     Event,
     Failed,
     Finding,
+    Late,
     StandIn,
     StoodIn,
     Task,
@@ -88,6 +90,9 @@ class Arbiter:
         """
         task, inputs = instruction.task, instruction.inputs
         sealed = self.referee.sealed(self._whole(task, inputs))
+        if isinstance(sealed, Failure) and sealed.late:
+            self.post(Late(task, COORDINATOR, inputs, sealed.text))
+            return
         if isinstance(sealed, Failure):
             self.post(Failed(task, COORDINATOR, inputs, sealed.text))
             return
@@ -120,15 +125,17 @@ class Arbiter:
         if len(evidence) > _EVIDENCE:
             return
         try:
-            named = accused(evidence).partition
+            said = accused(evidence)
         except DecodingError:
             return
         # One look only: made-up evidence must not cost a signature check for every partition, and
         # others may be withdrawn at this moment.
-        accepted = self.state.accepted(Task(MAP, named))
+        accepted = self.state.accepted(Task(MAP, said.partition))
         if accepted is not None:
             start, stop = self.work.bounds(accepted.units)[partition]
-            self.reader.convict(evidence, accepted, start, stop)
+            # A reducer asks for as many buckets at a time as it has memory for.
+            if start <= said.start < said.stop <= stop:
+                self.reader.convict(evidence, accepted, said.start, said.stop)
 
     def _arbitrated(self, instruction: Arbitrate) -> Finding:
         task, state = instruction.task, self.state.state(instruction.task)
@@ -242,7 +249,11 @@ class Arbiter:
     def _source_ok(self, task: Task) -> bool:
         if task.stage != MAP:
             return True
-        return self.source.pinned(task.partition) and not changed(self.source.pins)
+        try:
+            found = within(self.referee.allowed(MAP), lambda: changed(self.source.pins))
+        except TimeoutError:
+            return False  # what cannot be looked at may have changed
+        return self.source.pinned(task.partition) and not found
 
     def _whole(self, task: Task, inputs: bytes, sources: Sequence[Source] = ()) -> Request:
         if task.stage == MAP:

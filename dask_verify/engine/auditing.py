@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from distributed import Future
-
 from dask_verify.engine import answers
 from dask_verify.engine.dispatch import Dispatcher, Flight, Landing
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.examiner import Examiner, Question
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.reader import GoneError, UnservedError
@@ -79,7 +78,7 @@ class Auditor:
         elif challenge.domain == COORDINATOR:
             self.post(self.examiner.own(challenge, question))
         else:
-            self.later(lambda: self._submit(challenge, question))
+            self.later(lambda: self.submit(challenge, question))
 
     def recount(self, instruction: Recount) -> None:
         """Count what a reduce partition reads."""
@@ -96,7 +95,7 @@ class Auditor:
         assert isinstance(challenge, Challenge)
         if isinstance(answer, BaseException):
             failed = not answers.lost(answer, flight.future)
-            return Unaudited(challenge, str(answer)[: answers.TEXT], failed)
+            return Unaudited(challenge, answers.reason(answer), failed)
         self.examiner.reader.moved["audits"] += len(answer) if isinstance(answer, bytes) else 0
         try:
             reply = answers.read_audit(answer)
@@ -107,7 +106,8 @@ class Auditor:
             return Unaudited(challenge, reply.failure or "never asked", reply.failure is not None)
         return Audited(challenge, reply.audited, question.expected, question.digests)
 
-    def _submit(self, challenge: Challenge, question: Question) -> None:
+    def submit(self, challenge: Challenge, question: Question) -> None:
+        """Put a question to an auditor; called in the driver's thread."""
         flight = self.dispatcher.challenge(challenge, question)
         try:
             flight.future = self._sent(challenge, question)

@@ -17,14 +17,13 @@ As with any cluster of local processes, a script has to start it under
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import secrets
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +31,12 @@ from distributed import Client, Scheduler
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import silence_logging_cmgr
 
+from dask_verify.engine.cluster_arguments import check_count, check_not_spawned, checked_names
 from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
+from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.enrolment import enrol
 from dask_verify.engine.plugin import HINT, NAME, DomainPlugin
-from dask_verify.errors import InputError, TrustError, one_of
-from dask_verify.evidence.enrolment.texts import name_flaw
+from dask_verify.errors import InputError, one_of
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity, environment
 
 if TYPE_CHECKING:
@@ -95,10 +95,10 @@ class LocalDomainCluster:
         dashboard_address: str | None = ":0",
     ) -> None:
         saboteurs = dict(saboteurs or {})
-        names = _checked_names(domains, saboteurs)
-        _check_count("n_workers", n_workers)
-        _check_count("threads_per_worker", threads_per_worker)
-        _check_not_spawned()
+        names = checked_names(domains, saboteurs)
+        check_count("n_workers", n_workers)
+        check_count("threads_per_worker", threads_per_worker)
+        check_not_spawned()
         self._shared = shared
         self._identities = _identities(names)
         self._seeds = {name: secrets.randbelow(2**31) + 1 for name in names}
@@ -108,6 +108,7 @@ class LocalDomainCluster:
         self.coordinator = Identity.generate(COORDINATOR)
         self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
+        self._remotes: dict[str, Remote] = {}
         with ExitStack() as stack:
             # Once around everything: schedulers that close one by one would each undo it.
             stack.enter_context(silence_logging_cmgr(logging.WARNING))
@@ -131,6 +132,23 @@ class LocalDomainCluster:
             if client is None or client.status in ("closed", "closing"):
                 self._clients[group] = self._connect(group, cluster)
         return self._clients[_SHARED] if self._shared else dict(self._clients)
+
+    def get_remotes(self) -> dict[str, Remote]:
+        """Return the addresses of the domains' schedulers, to be reached by couriers.
+
+        Raises
+        ------
+        InputError
+            If all domains share one.
+        """
+        if self._shared:
+            raise InputError("couriers are for a scheduler of each domain: pass shared=False")
+        for domain in self.domains:
+            if domain.name not in self._remotes:
+                remote = Remote(self._clusters[domain.name].scheduler_address)
+                enrol(remote, [domain], coordinator=self.coordinator)
+                self._remotes[domain.name] = remote
+        return dict(self._remotes)
 
     def write_trust(self, path: str | os.PathLike[str]) -> None:
         """Write the trust file of the throw-away keys, in place of a file that is there.
@@ -190,12 +208,19 @@ class LocalDomainCluster:
 
         Dask's nanny starts another process in its place, with nothing of the old one's memory.
         """
-        for nanny in self._nannies(domain).values():
-            if nanny.pid is not None:
-                address = str(nanny.worker_address)
-                os.kill(nanny.pid, signal.SIGKILL)
-                return address
-        raise InputError(f"domain {domain!r} has no running worker to kill: add one first")
+        return self._signal(domain, signal.SIGKILL, "kill")
+
+    def pause_worker(self, domain: str) -> str:
+        """Stop one running worker process of a domain in its tracks and return its address.
+
+        Until `resume_worker` it neither works nor answers, and its scheduler does not know: a
+        machine that hangs.
+        """
+        return self._signal(domain, signal.SIGSTOP, "pause")
+
+    def resume_worker(self, domain: str) -> None:
+        """Let all worker processes of a domain go on that were paused."""
+        _resume(self._nannies(domain).values())
 
     def stop_domain(self, domain: str) -> None:
         """Stop every worker of a domain for good, without moving its data elsewhere."""
@@ -297,6 +322,14 @@ class LocalDomainCluster:
         self._check_known(domain)
         return self._clusters[_SHARED if self._shared else domain]
 
+    def _signal(self, domain: str, number: int, what: str) -> str:
+        for nanny in self._nannies(domain).values():
+            if nanny.pid is not None:
+                address = str(nanny.worker_address)
+                os.kill(nanny.pid, number)
+                return address
+        raise InputError(f"domain {domain!r} has no running worker to {what}: add one first")
+
     def _nannies(self, domain: str) -> dict[str, DomainNanny]:
         hint = f"{HINT}{domain}"
         workers = self._cluster(domain).workers
@@ -311,6 +344,8 @@ class LocalDomainCluster:
             raise InputError(f"no domain {domain!r} here, only {one_of(self._identities)}")
 
     def _stop(self) -> None:
+        for cluster in self._clusters.values():
+            _resume(cluster.workers.values())  # what is paused ends only if it is killed
         for client in self._clients.values():
             client.close()
         if self._clusters:
@@ -320,40 +355,6 @@ class LocalDomainCluster:
         self._clusters.clear()
 
 
-def _checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[str]:
-    if isinstance(domains, str) or not isinstance(domains, Sequence):
-        raise InputError(f"expected a list of domain names, got {domains!r}")
-    names = list(domains)
-    if not names:
-        raise InputError("no domain given: name at least one, such as ['alice', 'bob']")
-    bad = [name for name in names if not isinstance(name, str) or not name]
-    if bad:
-        raise InputError(f"a domain name is a non-empty string, got {bad[0]!r}")
-    for name in names:
-        # As in the trust file: what cannot be enrolled later is not rehearsed.
-        if flaw := name_flaw(name):
-            raise InputError(str(TrustError("name", *flaw)))
-    if len(set(names)) < len(names):
-        raise InputError(f"domain names must differ, got {names}")
-    unknown = sorted(set(saboteurs) - set(names), key=str)
-    if unknown:
-        raise InputError(f"saboteur for {unknown[0]!r}, but the domains are {one_of(names)}")
-    return names
-
-
-def _check_count(what: str, count: int) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise InputError(f"{what} is a number of at least 1, got {count!r}")
-
-
-def _check_not_spawned() -> None:
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise InputError(
-            "a worker process imported this script and tried to start a cluster itself: "
-            'put the code that starts it under `if __name__ == "__main__":`'
-        )
-
-
 def _identities(names: Sequence[str]) -> dict[str, Identity]:
     return {name: Identity.generate(name) for name in names}
 
@@ -361,6 +362,13 @@ def _identities(names: Sequence[str]) -> dict[str, Identity]:
 def _domains(identities: Mapping[str, Identity]) -> tuple[Domain, ...]:
     here = environment()
     return tuple(Domain(name, key.public_key, here) for name, key in identities.items())
+
+
+def _resume(nannies: Iterable[DomainNanny]) -> None:
+    for nanny in nannies:
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):  # it has just died, and is started again
+                os.kill(nanny.pid, signal.SIGCONT)
 
 
 def _settle(cluster: DomainCluster) -> None:

@@ -15,9 +15,11 @@ from distributed.core import rpc
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import OUTPUT, Commitment, asked
-from dask_verify.engine.pool import TIMEOUT
+from dask_verify.engine.compat import without_pickles
+from dask_verify.engine.domainpool import TIMEOUT
+from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.store import Address
-from dask_verify.errors import DecodingError, InconclusiveError
+from dask_verify.errors import DecodingError, GateError, InconclusiveError, InputError
 from dask_verify.execution.compute import kind
 from dask_verify.execution.work import Work, unship
 from dask_verify.protocol.domain import COORDINATOR
@@ -37,7 +39,22 @@ class Lease:
         self._driver = driver
 
     def __reduce__(self) -> tuple[type[Lease], tuple[None]]:
+        if self._driver is not None and not self._driver.pool.direct:
+            raise InputError(
+                "this collection reads from hostile domains through the couriers of this process,"
+                " so no other one can compute it: pass scheduler='threads' to compute(), or save()"
+                " the result and read that"
+            )
         return Lease, (None,)
+
+    def leaves(self, commitment: Commitment) -> list[bytes] | None:
+        """Read a partition through the job's couriers; None if there are none."""
+        if self._driver is None or self._driver.pool.direct:
+            return None
+        try:
+            return self._driver.reader.leaves(commitment, 0, commitment.size, "results")
+        except UnservedError as error:
+            raise InconclusiveError(f"{error} as agreed; call result(), or run it again") from None
 
     def __dask_tokenize__(self) -> Any:
         return normalize_token(self._driver.plan.job.hex() if self._driver else "")
@@ -80,6 +97,9 @@ def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:
     install_types(list(work.types))
     data, holders, leaves = source
     commitment = Commitment.from_bytes(data)
+    carried = lease.leaves(commitment)
+    if carried is not None:
+        return _decoded(work, carried)
     for domain, address in () if leaves else holders:
         found = _from(commitment, domain, address)
         if found is not None:
@@ -116,8 +136,12 @@ def _ask(address: str, request: bytes) -> Any:
         holder = rpc(
             address, timeout=TIMEOUT, deserialize=False, connection_args=_security(address)
         )
-        async with holder as worker:
-            return await asyncio.wait_for(worker.verify_open(request=request), TIMEOUT)
+        try:
+            async with holder as worker:
+                with without_pickles():
+                    return await asyncio.wait_for(worker.verify_open(request=request), TIMEOUT)
+        except GateError as error:
+            raise ConnectionError(f"{address}: {error}") from None
 
     # A thread of its own, since the calling one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:

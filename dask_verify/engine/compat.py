@@ -6,6 +6,8 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
 * ``dask._expr.LLGExpr`` with a token of our own: Dask hashes every object of a graph, dataframes of
   metadata included, to name a submission; that took milliseconds each and told apart what has keys
   of its own anyway;
+* ``Client.get`` pickles whatever it is given for a graph: a courier passes graphs on as they were
+  pickled elsewhere;
 * ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
   worker process starts, and that environment belongs to the parent process;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
@@ -15,20 +17,29 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   waiting tasks to a worker that may run them from now on;
 * ``Worker.batched_stream.comm`` and ``Scheduler.stream_comms``: between which addresses the
   connection of a worker and its scheduler really runs;
-* ``distributed.core.ConnectionPool`` with ``deserialize=False``: an answer of a worker that is
-  read without unpickling anything in it.
+* ``distributed.core.ConnectionPool`` with ``deserialize=False``, and the ``pickle`` of
+  ``distributed.protocol.core``: an answer of a worker that is read without unpickling anything in
+  it. Without ``deserialize`` Dask leaves values as they came, but unpickles what it calls
+  ``Pickled``;
+* ``distributed.comm.registry.backends`` and the TLS classes of ``distributed.comm.tcp``: whose
+  certificate is at the other end of each connection, before the first byte of it is read;
+* ``distributed.protocol.Serialized``: a value that passes a scheduler, and what would make a client
+  of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import threading
 import time
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import cloudpickle
 from dask._expr import LLGExpr
 from dask._task_spec import (
     Alias,
@@ -40,41 +51,131 @@ from dask._task_spec import (
     TaskRef,
     convert_legacy_graph,
 )
-from distributed.core import ConnectionPool, Status, connect
+from distributed.comm.core import CommClosedError
+from distributed.comm.registry import backends
+from distributed.comm.tcp import TLS, TLSBackend, TLSConnector, TLSListener
+from distributed.core import ConnectionPool, Status, connect, error_message
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
+from distributed.protocol import Serialized, core, serialize
+
+from dask_verify.errors import GateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from dask.typing import Key
     from distributed import Client, Scheduler, Worker
 
 __all__ = [
+    "TLS",
     "Alias",
+    "CommClosedError",
     "DataNode",
     "DomainCluster",
     "DomainNanny",
     "GraphNode",
     "List",
     "NestedContainer",
+    "Packed",
     "RawConnections",
+    "Serialized",
+    "TLSBackend",
+    "TLSConnector",
+    "TLSListener",
     "Task",
     "TaskRef",
+    "backends",
+    "bytes_alone",
+    "connected",
     "convert_legacy_graph",
     "correct_state",
+    "error_message",
     "inner_graph",
     "is_future",
     "joined",
     "local_end",
     "offer_waiting",
+    "packed",
     "remote_end",
     "scheduler_address",
     "submission",
     "tell",
+    "without_pickles",
 ]
 
 _SPAWN = threading.Lock()
+_CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
+_WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
+
+
+class _Pickle:
+    """What ``distributed.protocol`` pickles with, except where nothing may be unpickled."""
+
+    dumps = staticmethod(core.pickle.dumps)
+    _loads = staticmethod(core.pickle.loads)
+
+    @classmethod
+    def loads(cls, *args: Any, **kwargs: Any) -> Any:
+        if _WARY.get():
+            raise GateError("expected a message of plain values, got one with a pickle in it")
+        return cls._loads(*args, **kwargs)
+
+
+core.pickle = _Pickle
+
+
+@contextmanager
+def without_pickles() -> Iterator[None]:
+    """Refuse messages with pickles in them, handshakes included, in this task and its children.
+
+    >>> with without_pickles():
+    ...     core.loads(core.dumps({"op": core.ToPickle(print)}))
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.GateError: expected a message of plain values, got one with a pickle in it
+    """
+    token = _WARY.set(True)
+    try:
+        yield
+    finally:
+        _WARY.reset(token)
+
+
+def bytes_alone(value: Any) -> Any:
+    """Return a value on its way to a client, if unpickling it can give nothing but bytes.
+
+    Raises
+    ------
+    GateError
+        If it could give anything else, or has to be decompressed first.
+    """
+    if isinstance(value, Serialized):
+        said = value.header
+        opaque = said.get("serializer") == "dask" and said.get("type") == "bytes"
+        if opaque and not any(said.get("compression") or ()):
+            # With a header of our own: the class in the other one is a pickle.
+            return Serialized(serialize(b"")[0], [b"".join(value.frames)])
+    elif type(value) is bytes:
+        return value
+    raise GateError(f"expected the bytes of a verified task, got {type(value).__name__}")
+
+
+@asynccontextmanager
+async def connected(scheduler: Scheduler, address: str) -> AsyncIterator[Any]:
+    """Connect to a server as a scheduler does, beside its pool, and read nothing but a handshake.
+
+    Raises
+    ------
+    OSError
+        If there is no connection.
+    """
+    # Not from the scheduler's pool: addresses where nobody answers would use up its connections.
+    comm = await connect(address, deserialize=False, **scheduler.connection_args)
+    try:
+        yield comm
+    finally:
+        await comm.close()
 
 
 def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
@@ -104,6 +205,34 @@ def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:
     False
     """
     return LLGExpr(dict(graph), _determ_token=uuid.uuid4().hex)
+
+
+def packed(graph: Mapping[Key, GraphNode]) -> bytes:
+    """Return a graph as it is sent, for a process that only passes it on.
+
+    >>> Packed(packed({})).__reduce__()[0].__name__
+    'loads'
+    """
+    return bytes(cloudpickle.dumps(submission(graph)))
+
+
+class Packed:
+    """A graph that is pickled already: for its receiver it is the graph itself.
+
+    Parameters
+    ----------
+    data : bytes
+        As `packed` returns it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __repr__(self) -> str:
+        return f"<Packed {len(self._data)} bytes>"
+
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]:
+        return pickle.loads, (self._data,)
 
 
 def is_future(value: object) -> bool:
@@ -138,12 +267,8 @@ async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> N
     OSError
         If there is no connection.
     """
-    # Not from the scheduler's pool: addresses where nobody answers would use up its connections.
-    comm = await connect(address, deserialize=False, **scheduler.connection_args)
-    try:
+    async with connected(scheduler, address) as comm:
         await comm.write({**message, "reply": False})
-    finally:
-        await comm.close()
 
 
 def remote_end(worker: Worker) -> str:
@@ -249,13 +374,26 @@ class RawConnections:
             If there is no connection, or no answer within `timeout` seconds.
         """
         try:
-            return await asyncio.wait_for(self._ask(message), timeout)
+            return await asyncio.wait_for(self._asked(message), timeout)
         except TimeoutError as error:
             raise TimeoutError(f"no answer from {self._address} in {timeout:g} s") from error
 
+    async def _asked(self, message: dict[str, Any]) -> Any:
+        try:
+            return await self._ask(message)
+        except CommClosedError:
+            # It may have been dead for long, without a question to notice it by: once more.
+            return await self._ask(message)
+
     async def _ask(self, message: dict[str, Any]) -> Any:
-        pool = await self._connections()
-        comm = await pool.connect(self._address)
+        try:
+            with without_pickles():
+                return await self._answer(await self._connections(), message)
+        except GateError as error:
+            raise ConnectionError(f"{self._address}: {error}") from None
+
+    async def _answer(self, pool: ConnectionPool, message: dict[str, Any]) -> Any:
+        comm = await pool.connect(self._address, timeout=_CONNECT)
         answered = False
         try:
             await comm.write({**message, "reply": True})

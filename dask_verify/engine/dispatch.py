@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from dask.typing import Key
-from distributed import Future
-
+from dask_verify.engine.attendance import Attendance
+from dask_verify.engine.domainpool import DomainPool, Future
 from dask_verify.engine.examiner import Question
-from dask_verify.engine.pool import DomainPool
+from dask_verify.engine.pace import Pace
 from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run
 
 Errand = Run | Challenge  #: what is submitted for a domain
@@ -25,12 +22,10 @@ Landing = tuple[Errand, Future]
 
 _AHEAD = 2.0  #: seconds of work that a domain is given ahead
 _WIDEST = 64  #: tasks in flight for each worker at the most
-_FRESH = 1.0  #: seconds for which the number of a domain's workers is taken as known
 _TICK = 0.25  #: seconds between looks at deadlines
 _TOGETHER = 0.5  #: seconds for which a result waits for others at the most
-_GATHER = 10.0  #: seconds for fetching small results
-_REMEMBERED = 500  #: durations of a stage that its deadline is derived from, the latest
-_SLACK = 10  #: times the median duration of a stage after which a task is late
+_IDLE = 1.0  #: seconds without a result after which a look at a domain's workers pays
+_AGAIN = 3  #: times that a task is submitted again when its connection broke
 
 
 @dataclass
@@ -57,10 +52,8 @@ class Dispatcher:
     pool : DomainPool
     window : int
         Tasks in flight for each worker of a domain; more where `_AHEAD` seconds hold more.
-    deadline : float, optional
-        Seconds a task may take, see `overdue`; None: derived from what the stage's tasks took.
-    floor : float
-        Seconds that every task is given, where the deadline is derived.
+    pace : Pace
+        How long a task may take, see `overdue`.
     launch : callable
         Starts flights of one domain and stage.
     wanted : callable
@@ -69,16 +62,18 @@ class Dispatcher:
 
     pool: DomainPool
     window: int
-    deadline: float | None
-    floor: float
+    pace: Pace
     launch: Callable[[str, str, list[Flight]], None]
     wanted: Callable[[Run], bool]
     flying: dict[Errand, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
     _landings: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_first_moment))
-    _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
-    _workers: tuple[float, dict[str, list[str]]] = (float("-inf"), {})
+    _cut: dict[Errand, int] = field(default_factory=lambda: defaultdict(int))
+
+    def __post_init__(self) -> None:
+        self._attendance = Attendance(self.pool)
+        self.taken_at = time.monotonic()
 
     def add(self, run: Run, relay: bool = False) -> None:
         """Queue a task for its domain; audits of maps go first, since the reduces wait for them."""
@@ -117,6 +112,7 @@ class Dispatcher:
                 taken.append(events.get(timeout=max(0.0, end - time.monotonic())))
             while True:
                 taken.append(events.get_nowait())
+        self.taken_at = time.monotonic()
         return taken
 
     def _patience(self) -> float:
@@ -140,7 +136,7 @@ class Dispatcher:
 
     def _window(self, domain: str) -> int:
         """Return the tasks that a domain may have in flight: about `_AHEAD` seconds of its work."""
-        size = self._size(domain)
+        size = self._attendance.size(domain)
         rate = self._rate(domain) / size
         return size * max(self.window, min(round(rate * _AHEAD), _WIDEST))
 
@@ -151,7 +147,7 @@ class Dispatcher:
 
     def _start(self, domain: str, flying: int, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
-        size = self._size(domain)
+        size = self._attendance.size(domain)
         for ahead, (run, relay) in enumerate(taken, flying):
             # What is read for it is not its own time.
             flight = Flight(run, relay, float("inf"), ahead=ahead // size)
@@ -167,12 +163,26 @@ class Dispatcher:
         return flight
 
     def landed(self, run: Errand) -> Flight | None:
-        """Take a task out of flight; None if it was given up before."""
+        """Take a task out of flight; None if it was given up before.
+
+        What came of it may have taken long to fetch: that says nothing of how long tasks take.
+        """
         flight = self.flying.pop(run, None)
         if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
-            self._took[run.task.stage].append(time.monotonic() - flight.started)
+            self.pace.note(run.task.stage, max(0.0, self.taken_at - flight.started))
             self._landings[run.domain].append(time.monotonic())
         return flight
+
+    def cut_off(self, run: Errand) -> bool:
+        """Take a task out of flight whose connection broke; whether to submit it once more.
+
+        A client whose scheduler drops it forgets all that was submitted: nobody was silent.
+        """
+        if run not in self.flying or self._cut[run] >= _AGAIN:
+            return False
+        self._cut[run] += 1
+        del self.flying[run]
+        return True
 
     def give_up(self, run: Errand) -> bool:
         """Count a task as unanswered; its answer is still welcome. False if it had landed."""
@@ -185,17 +195,26 @@ class Dispatcher:
         """Return the tasks that should have been answered by now; they stay in flight.
 
         Waiting behind other work of its own domain does not make a task late, as long as this work
-        gets done; but nobody may go on with that and leave one task aside.
+        gets done; but nobody may go on with that and leave one task aside. Nor does whatever kept
+        us from taking what has arrived.
         """
-        now = time.monotonic()
-        limits = {stage: self._limit(stage) for stage in {r.task.stage for r in self.flying}}
+        now = self.taken_at
+        limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in self.flying}}
         late = []
         for run, flight in self.flying.items():
             limit, idle = limits[run.task.stage], now - self._landings[run.domain][-1]
             flown = now - flight.started
-            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
+            stays_away = self._deserted(run.domain, min(flown, idle))
+            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead) or stays_away:
                 late.append(run)
         return late
+
+    def _deserted(self, domain: str, waited: float) -> bool:
+        """Whether a domain has had no worker for so long that it is as good as silent."""
+        if waited < _IDLE:
+            return False
+        absent = self._attendance.absent(domain)
+        return min(waited, absent) > self.pace.absence(self._attendance.others(domain))
 
     def drop(self, unwanted: Callable[[Errand], bool]) -> list[Flight]:
         """Forget tasks, waiting or in flight; return the flights, to be cancelled."""
@@ -205,27 +224,9 @@ class Dispatcher:
         self._given_up = [f for f in self._given_up if not unwanted(f.run)]
         return late + [self.flying.pop(run) for run in list(self.flying) if unwanted(run)]
 
-    def _limit(self, stage: str) -> float:
-        if self.deadline is not None:
-            return self.deadline
-        took = self._took[stage]
-        return max(self.floor, _SLACK * statistics.median(took)) if took else float("inf")
-
-    def _size(self, domain: str) -> int:
-        asked, workers = self._workers
-        if time.monotonic() - asked > _FRESH:
-            with contextlib.suppress(OSError):  # the last known number does for a window
-                workers = self.pool.workers()
-            self._workers = (time.monotonic(), workers)
-        return max(1, len(workers.get(domain, ())))
-
 
 def _first_moment() -> deque[float]:
     return deque([time.monotonic()], maxlen=_WIDEST)
-
-
-def _recent() -> deque[float]:
-    return deque(maxlen=_REMEMBERED)
 
 
 def _checks_reduce(waiting: tuple[Run, bool]) -> bool:
@@ -237,54 +238,6 @@ def done(future: Future) -> bool:
     return bool(future.status == "finished")
 
 
-def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
-    """Return what finished futures hold: bytes, or why there are none.
-
-    Everything is fetched at once; if that fails, or somebody does not hand over what it said it
-    had, then domain by domain, so that no domain stands in another's way.
-    """
-    found: dict[Key, Any] = {}
-    ready = [(run, future) for run, future in landings if done(future)]
-    for together in _groups(ready, lambda run, future: future.client):
-        try:
-            found |= _fetched(together)
-        except Exception:
-            for own in _groups(together, lambda run, future: run.domain):
-                found |= _singly(own)
-    return [found[f.key] if f.key in found else _failure(f) for _, f in landings]
-
-
-def _groups(
-    landings: Sequence[Landing], by: Callable[[Errand, Future], Any]
-) -> Iterable[list[Landing]]:
-    groups: dict[Any, list[Landing]] = defaultdict(list)
-    for landing in landings:
-        groups[by(*landing)].append(landing)
-    return groups.values()
-
-
-def _fetched(landings: list[Landing]) -> dict[Key, Any]:
-    futures = [future for _, future in landings]
-    client = futures[0].client
-    # Dask sets no limit to a worker that has a result and does not send it.
-    gather = partial(client.gather, futures, asynchronous=True)
-    values = client.sync(gather, callback_timeout=_GATHER)
-    return {f.key: v for f, v in zip(futures, values, strict=True)}
-
-
-def _singly(landings: list[Landing]) -> dict[Key, Any]:
-    """Fetch the results of one domain; one by one if some of them are lost."""
-    try:
-        return _fetched(landings)
-    except TimeoutError as error:
-        return {future.key: error for _, future in landings}
-    except Exception as error:
-        # Whatever went wrong on the way is a task without an answer, never a crash here.
-        if len(landings) == 1:
-            return {landings[0][1].key: error}
-    return {key: v for landing in landings for key, v in _singly([landing]).items()}
-
-
-def _failure(future: Future) -> BaseException:
-    error = future.exception() if future.status == "error" else None
-    return error if error is not None else ConnectionError(f"{future.key} is {future.status}")
+def forgotten(future: Future) -> bool:
+    """Whether a scheduler has forgotten what it was given, or its client could not tell it."""
+    return bool(future.status == "cancelled")

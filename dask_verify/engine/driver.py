@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,25 +19,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Future
-
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
-from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, results
+from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, forgotten
+from dask_verify.engine.domainpool import DomainPool, Future
+from dask_verify.engine.dossier import Past, Recorder
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.inbox import Inbox
 from dask_verify.engine.launch import Launcher
-from dask_verify.engine.pool import DomainPool
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
+from dask_verify.engine.referee import Referee
 from dask_verify.engine.store import Store
 from dask_verify.engine.waiting import Action, Waiting
-from dask_verify.errors import DecodingError
+from dask_verify.errors import DecodingError, JournalError
 from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
-from dask_verify.protocol.job import JobState
 from dask_verify.protocol.messages import (
     MAP,
     REDUCE,
@@ -78,6 +77,10 @@ class Driver:
     pool : DomainPool
     floor : float
         Least seconds before a task counts as late where the policy names no deadline.
+    past : Past, optional
+        What has become of the job so far, if it is taken up again.
+    recorder : Recorder, optional
+        Writes down what happens, before it is acted on.
     """
 
     def __init__(
@@ -89,12 +92,16 @@ class Driver:
         source: Upstream,
         pool: DomainPool,
         floor: float,
+        past: Past | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.plan, self.terms, self.work, self.pool = plan, terms, work, pool
-        self.state = JobState(plan)
-        self.crash = ""
+        self._past = past = past or Past.none(plan)
+        self._recorder = recorder or Recorder()
+        self.state = past.state
+        self.crash, self.crashed = "", "crash"
         self.began = self.ended = datetime.now(UTC)
-        self.spent: Counter[str] = Counter()
+        self.spent = past.spent
         self.decided = threading.Event()
         self.changed = threading.Condition()
         self.shipped = shipped
@@ -105,6 +112,7 @@ class Driver:
         self.local = Store(self._folder.name, _LOCAL_MEMORY)
         self._events = Inbox(lambda: self._thread.is_alive())
         self.look, self.catch_up = self._events.look, self._events.catch_up
+        pace = Pace(plan.policy.deadline, floor)
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
         self.reader = Reader(
             domains={d.name: d for d in plan.domains},
@@ -113,11 +121,13 @@ class Driver:
             holders=self.holders,
             post=self.post,
             claimed=self.state.claimed,
+            pace=pace,
         )
-        self._launcher = Launcher(self, source, shipped)
-        self._dispatcher = Dispatcher(
-            pool, plan.policy.window, plan.policy.deadline, floor, self._launch, self._wanted
-        )
+        self.reader.moved["answers"] = past.answered
+        for place in past.places:
+            self.reader.found_at(*place)
+        self._launcher = Launcher(self, source, shipped, past.epoch)
+        self._dispatcher = Dispatcher(pool, plan.policy.window, pace, self._launch, self._wanted)
         self.arbiter = Arbiter(
             plan,
             work,
@@ -128,6 +138,7 @@ class Driver:
             self._launcher.ranges,
             self.post,
             self.exhibits,
+            Referee(pace.own),
         )
         self.auditor = Auditor(
             Examiner(
@@ -151,7 +162,9 @@ class Driver:
         )
         self._waiting = Waiting(self.state, self._launcher)
         self._dropped: frozenset[str] = frozenset()
-        self._closed = False
+        self._decided = list(past.owed)
+        self._closed = self._announced = False
+        self._forgets = True
         self._thread = threading.Thread(target=self._loop, name="dask-verify-job", daemon=True)
 
     # --- from other threads --------------------------------------------------------------------
@@ -162,20 +175,30 @@ class Driver:
 
     def post(self, event: Event) -> None:
         """Hand an event to the protocol."""
-        self._events.put(lambda: self._carry_out(self.state.handle(event)))
+        self._events.put(lambda: self._apply(event))
 
     def holders(self, task: Task) -> list[str]:
         """Return who can serve an accepted task."""
         with self.changed:
             return self.state.holders(task)
 
-    def cancel(self) -> None:
-        """End the job without a verdict and forget everything about it."""
+    @property
+    def finished(self) -> Finished | None:
+        """How the job ended; None before that is written down."""
+        return self.state.finished if self._announced else None
+
+    def leave(self) -> None:
+        """End the job here; with a journal, workers keep what it takes to go on elsewhere."""
+        self._forgets = self._forgets and not self._recorder.keeps
         self._events.put(None)
 
-    def close(self) -> None:
-        """Release what the job holds here and on the workers; waits for the job's thread."""
-        self.cancel()
+    def close(self, forget: bool = True) -> None:
+        """Release what the job holds here and on the workers; waits for the job's thread.
+
+        Without ``forget`` a job with a journal can be taken up again.
+        """
+        self._forgets = forget or not self._recorder.keeps
+        self._events.put(None)
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout=30)
 
@@ -183,9 +206,14 @@ class Driver:
 
     def _loop(self) -> None:
         try:
-            self._carry_out(self.state.start())
+            for event in self._past.losses:
+                self._apply(event)
+            self._carry_out()
             while self._step():
                 continue
+        except JournalError as error:
+            # What was decided last is acted on by nobody; all before is there to go on with.
+            self.crash, self.crashed, self._forgets = str(error), "journal", False
         except Exception:
             # A defect here must end the job without an answer, and never leave somebody waiting.
             self.crash = traceback.format_exc()
@@ -204,16 +232,23 @@ class Driver:
         for run in self._dispatcher.overdue():
             self._dispatcher.give_up(run)
             self._apply(answers.late(run, "not answered in time"))
+        self._carry_out()
         self._launcher.flush()
         return True
 
     def _apply(self, event: Event) -> None:
-        self._carry_out(self.state.handle(event))
+        """Hand an event to the protocol; what it decides is carried out with the next step."""
+        instructions = self.state.handle(event)
+        self._recorder.happened(event, instructions)
+        self._decided += instructions
 
-    def _carry_out(self, instructions: list[Instruction]) -> None:
+    def _carry_out(self) -> None:
+        """Act on what was decided, once it is written down."""
+        self._recorder.sync()
+        decided, self._decided = self._decided, []
         with self.changed:
             self.changed.notify_all()
-        for instruction in instructions:
+        for instruction in decided:
             self._do(instruction)
         exposed = self.state.exposed
         if exposed != self._dropped:
@@ -238,7 +273,7 @@ class Driver:
         elif isinstance(instruction, Settled):
             self._launcher.release(instruction.task)
         elif isinstance(instruction, Finished):
-            self.ended = datetime.now(UTC)
+            self._announced, self.ended = True, datetime.now(UTC)
             self._drop(lambda run: True)
             self.decided.set()
 
@@ -283,9 +318,13 @@ class Driver:
         with contextlib.suppress(Exception):
             # Clients may be gone already; what they held is gone with them.
             self._drop(lambda run: True)
-            self.pool.broadcast("verify_forget", job=self.plan.job)
+            if self._forgets:
+                # Who does not hear it drops the job together with its worker.
+                farewell = self._dispatcher.pace.soon
+                self.pool.broadcast("verify_forget", timeout=farewell, job=self.plan.job)
             self._launcher.close()
             self.pool.close()
+        self._recorder.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._folder.cleanup()
         self.decided.set()
@@ -374,7 +413,10 @@ class Driver:
     def _landed(self, landings: Sequence[Landing]) -> None:
         """Fetch all answers that are there in one go, then take them one by one."""
         wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or done(f)]
-        for (run, future), answer in zip(wanted, results(wanted), strict=True):
+        fetched = self.pool.results([(run.domain, future) for run, future in wanted])
+        for (run, future), answer in zip(wanted, fetched, strict=True):
+            if self._submitted_again(run, future):
+                continue
             flight = self._dispatcher.landed(run)
             if isinstance(run, Challenge):
                 if flight is not None:
@@ -383,6 +425,20 @@ class Driver:
                 self._answered(run, answer, flight is not None and flight.relay)
             elif flight is not None:
                 self._apply(answers.failed(run, answer, future))
+
+    def _submitted_again(self, run: Errand, future: Future) -> bool:
+        """Submit what nobody will ever answer, because our own connection broke; False: it was not.
+
+        What we gave up or took back ourselves is not in flight any more.
+        """
+        flight = self._dispatcher.flying.get(run)
+        if flight is None or not forgotten(future) or not self._dispatcher.cut_off(run):
+            return False
+        if isinstance(run, Run):
+            self._dispatcher.add(run, relay=flight.relay)
+        elif flight.question is not None:
+            self.auditor.submit(run, flight.question)
+        return True
 
     def _answered(self, run: Run, answer: object, relayed: bool) -> None:
         self.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
@@ -400,10 +456,13 @@ class Driver:
         self.spent[run.domain] += reply.cpu
         if reply.wires:
             self.reader.found_at(run.task, run.domain, reply.address)
+            self._recorder.found_at(run.task, run.domain, reply.address, reply.cpu)
         for wire in reply.wires:
             self._apply(Committed(run.task, run.domain, run.inputs, wire))
         if reply.failure is not None:
             self._apply(Failed(run.task, run.domain, run.inputs, reply.failure))
+        elif reply.unkept is not None:
+            self._apply(answers.late(run, reply.unkept))
         elif reply.missing and relayed:
             self._apply(answers.late(run, "refused verified sections"))
         elif reply.missing:

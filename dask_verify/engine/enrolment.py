@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import dask
 
 from dask_verify.engine.compat import RawConnections
+from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.plain import plain
-from dask_verify.engine.pool import TIMEOUT
 from dask_verify.errors import InputError
 from dask_verify.evidence.enrolment.keys import read_key
 from dask_verify.evidence.enrolment.trust import Trust, load_trust
@@ -28,6 +28,8 @@ from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from dask_verify.engine.courier.remote import Remote
 
 Path = str | os.PathLike[str]
 _log = logging.getLogger("distributed.dask_verify")
@@ -40,11 +42,11 @@ class _Enrolment:
     coordinator: Identity | None
 
 
-_ENROLLED: weakref.WeakKeyDictionary[Client, _Enrolment] = weakref.WeakKeyDictionary()
+_ENROLLED: weakref.WeakKeyDictionary[Client | Remote, _Enrolment] = weakref.WeakKeyDictionary()
 
 
 def enrol(
-    client: Client,
+    client: Client | Remote,
     domains: Iterable[Domain] | None = None,
     *,
     trust: Path | Trust | None = None,
@@ -54,7 +56,7 @@ def enrol(
 
     Parameters
     ----------
-    client : distributed.Client
+    client : distributed.Client or Remote
         The client; another enrolment of the same client replaces the first.
     domains : iterable of Domain, optional
         The domains, with distinct names.
@@ -103,7 +105,7 @@ def enrol(
         )
 
 
-def enrolled(client: Client) -> tuple[Domain, ...] | None:
+def enrolled(client: Client | Remote) -> tuple[Domain, ...] | None:
     """Return the domains of a client, in the order of their enrolment; None if there are none.
 
     Examples
@@ -116,12 +118,12 @@ def enrolled(client: Client) -> tuple[Domain, ...] | None:
     return None if enrolment is None else enrolment.domains
 
 
-def domains_of(client: Client, name: str | None = None) -> tuple[Domain, ...]:
+def domains_of(client: Client | Remote, name: str | None = None) -> tuple[Domain, ...]:
     """Return the domains that a job may use: the enrolled ones, else those of the configuration.
 
     Parameters
     ----------
-    client : distributed.Client
+    client : distributed.Client or Remote
     name : str, optional
         With a client for each domain, which one this client is for. Without it the client is that
         of a shared scheduler: there the configured domains are used that have a worker now.
@@ -153,7 +155,7 @@ def _present(client: Client, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
     try:
         found = plain(client.sync(raw.ask, request, TIMEOUT), request)
     finally:
-        client.sync(raw.close)
+        client.sync(raw.close, callback_timeout=TIMEOUT)
     there = {name for name, workers in found.items() if workers} if type(found) is dict else set()
     return tuple(d for d in domains if d.name in there) or domains
 
@@ -163,7 +165,7 @@ def _configured() -> Trust | None:
     return None if path is None else _loaded(path)
 
 
-def coordinator_of(client: Client | Mapping[str, Client]) -> Identity:
+def coordinator_of(client: Client | Mapping[str, Client | Remote]) -> Identity:
     """Return the key with which the coordinator of a client, or of a dict of clients, signs.
 
     Raises
@@ -187,7 +189,7 @@ def coordinator_of(client: Client | Mapping[str, Client]) -> Identity:
     return found[0]
 
 
-def _coordinator_of(client: Client) -> Identity:
+def _coordinator_of(client: Client | Remote) -> Identity:
     enrolment = _ENROLLED.get(client)
     if enrolment is None:
         return _coordinator(_configured(), None)
@@ -213,6 +215,15 @@ def _coordinator(trust: Trust | None, identity: Identity | None) -> Identity:
 @functools.cache
 def _throw_away() -> Identity:
     return Identity.generate(COORDINATOR)
+
+
+def is_throw_away(identity: Identity) -> bool:
+    """Whether a coordinator's key will be gone with this process.
+
+    >>> is_throw_away(Identity.generate("coordinator"))
+    False
+    """
+    return identity is _throw_away()
 
 
 def _identity(coordinator: Path | Identity) -> Identity:

@@ -122,7 +122,7 @@ class Examiner:
         """Audit in the coordinator's name: nothing is signed, and nobody else is told."""
         runs = self.referee.run(self._request(challenge, question), 1)
         if isinstance(runs, Failure):
-            return Unaudited(challenge, runs.text, failed=True)
+            return Unaudited(challenge, runs.text, failed=not runs.late)
         hashes, counts = _found(challenge, runs[0])
         answer = Answer(
             job=self.plan.job,

@@ -12,7 +12,7 @@ What holds:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
@@ -79,6 +79,10 @@ class Upstream:
     sources: Sources
     # Holds the futures of trusted input, which the cluster forgets with their last reference.
     _collection: Any = field(repr=False, compare=False)
+
+    def without_collection(self) -> Upstream:
+        """Return what is enough to compute the partitions where no data are held elsewhere."""
+        return replace(self, _collection=None)
 
     @property
     def pins(self) -> tuple[Pin, ...]:

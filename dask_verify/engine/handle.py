@@ -51,6 +51,7 @@ _ADVICE = {
     "faults": "more domains were proven wrong than the policy allows for",
     "unserved": "nobody can serve a partition that was agreed on",
     "crash": "the coordinator failed; this is a defect of dask_verify",
+    "journal": "the journal cannot be written; make room, and go on with dask_verify.resume()",
 }
 
 
@@ -83,7 +84,7 @@ class Job:
         # Collections over the result hold the lease too: the last one to go ends the job. It may
         # go in any thread, so nothing may wait there.
         self._lease = Lease(driver)
-        weakref.finalize(self._lease, driver.cancel)
+        weakref.finalize(self._lease, driver.leave)
 
     def __repr__(self) -> str:
         return f"<Job {self._driver.plan.job.hex()[:12]}: {self.status}>"
@@ -94,7 +95,7 @@ class Job:
     @property
     def verdict(self) -> Verdict | None:
         """How the job ended; None while it runs."""
-        finished = self._driver.state.finished
+        finished = self._driver.finished
         if finished is not None:
             return finished.verdict
         return Verdict.INCONCLUSIVE if self._driver.crash else None
@@ -129,17 +130,21 @@ class Job:
                     if end is not None and time.monotonic() >= end:
                         break
         except KeyboardInterrupt:
-            self.cancel()
+            self._end(forget=False)
             raise
         return self.verdict
 
     def cancel(self) -> None:
         """Stop the job's tasks and forget what workers keep of it.
 
-        Functions that already run go on until they return, as always in Dask.
+        Functions that already run go on until they return, as always in Dask. A job with a journal
+        can be resumed even so, but then all of it is computed again.
         """
+        self._end(forget=True)
+
+    def _end(self, forget: bool) -> None:
         self._cancelled = True
-        self._driver.close()
+        self._driver.close(forget)
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the verified answer.
@@ -266,12 +271,12 @@ class Job:
             )
             for name, standing in state.standing.items()
         }
-        finished, audited = state.finished, driver.plan.policy.audited
+        finished, audited = driver.finished, driver.plan.policy.audited
         answered = finished is not None and finished.verdict.answered
         return Report(
             job=driver.plan.job.hex(),
             verdict=self.verdict,
-            cause=finished.cause if finished else ("crash" if driver.crash else ""),
+            cause=finished.cause if finished else (driver.crashed if driver.crash else ""),
             domains=domains,
             divergences=tuple(state.divergences),
             bytes_moved=dict(driver.reader.moved),
@@ -288,6 +293,7 @@ class Job:
             seed=driver.plan.seed.hex() if audited and finished else "",
             status=self.status,
             failure=finished.text if finished else driver.crash,
+            couriers=dict(driver.pool.in_force),
         )
 
     def _accepted(self) -> Iterator[Commitment]:

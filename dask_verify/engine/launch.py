@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from dask.typing import Key
-from distributed import Future
 
 from dask_verify.core.canonical import encode
-from dask_verify.core.seal import Commitment, digest
+from dask_verify.core.seal import Commitment, Opening, digest
 from dask_verify.engine import compat
+from dask_verify.engine.domainpool import Future
 from dask_verify.engine.graphs import Upstream, copy_for, renamed
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import Order, run_audit, run_map, run_read, run_reduce
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _FLUSH = 0.5  #: seconds between messages to workers about inputs that they may drop
+_EPOCH = 10**12  #: attempts that nobody makes before a job is taken up again
 _AUDIT_PRIORITY = 1  #: for Dask: above that of what waits in a window
 
 
@@ -36,6 +38,12 @@ def _bytes(data: bytes) -> bytes:
 
 def _release(blob: Future, _: Future) -> None:
     blob.release()
+
+
+def _packed(openings: list[Opening]) -> bytes:
+    """Encode openings, letting go of each: they may take much memory."""
+    openings.reverse()
+    return encode(tuple(openings.pop().to_bytes() for _ in range(len(openings))))
 
 
 def _priority(audit: bool) -> int:
@@ -52,17 +60,20 @@ class Launcher:
         Whose pool, reader and state are used.
     source : Upstream
     shipped : Shipped
+    epoch : int
+        How often the job was taken up before: what was submitted then may still be there.
     """
 
-    def __init__(self, driver: Driver, source: Upstream, shipped: Shipped) -> None:
+    def __init__(self, driver: Driver, source: Upstream, shipped: Shipped, epoch: int = 0) -> None:
         self._driver, self._source, self._shipped = driver, source, shipped
         self._job = driver.plan.job
         self._held: dict[Key, Future] = {}
-        self._attempts = count()
+        self._attempts = count(epoch * _EPOCH)
         self._released: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0
         self._maps: dict[bytes, tuple[Commitment, ...]] = {}
+        self._relaying = Lock()
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph, audits as another; return their futures."""
@@ -255,16 +266,21 @@ class Launcher:
     def _constant(self, domain: str, what: str, data: bytes) -> Key:
         """Give a domain some bytes once; return the key under which its tasks find them."""
         key = f"{self._prefix(domain)}-{what}-{digest(what, data).hex()[:16]}"
-        if key not in self._held:
+        if self._gone(key):
             graph = {key: compat.Task(key, _bytes, data)}
             self._held |= self._driver.pool.submit(domain, graph, [key])
         return key
+
+    def _gone(self, key: Key) -> bool:
+        """Whether a domain has to be given something that its tasks need: again, if it is lost."""
+        held = self._held.get(key)
+        return held is None or held.status in ("lost", "cancelled")
 
     def _shared(self, domain: str) -> frozenset[Key]:
         """Submit what several partitions need, once a domain, and hold it; return its keys."""
         shared = self._source.shared
         names = [renamed(key, self._prefix(domain)) for key in shared]
-        if not names or names[0] in self._held:
+        if not names or not any(map(self._gone, names)):
             return shared
         below: dict[Key, Any] = {}
         stack = list(shared)
@@ -325,5 +341,7 @@ class Launcher:
                 wanted.append((accepted, start, stop))
         if not wanted:
             return None
-        openings = self._driver.reader.sections(wanted, "relayed")
-        return self._driver.pool.scatter(domain, encode(tuple(o.to_bytes() for o in openings)))
+        # Whole sections pass through here: those of one reduce partition at a time are enough.
+        with self._relaying:
+            openings = self._driver.reader.sections(wanted, "relayed")
+            return self._driver.pool.scatter(domain, _packed(openings))

@@ -19,12 +19,17 @@ def plain(answer: Any, request: Mapping[str, Any]) -> Any:
     if isinstance(answer, dict) and answer.get("status") == "uncaught-error":
         text = str(answer.get("exception_text", "no reason given"))
         raise ConnectionError(f"{_what(request)} failed: {text}")
-    if not _is_plain(answer):
+    if not is_plain(answer):
         raise ConnectionError(f"{_what(request)} was answered with something that is not plain")
     return answer
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Tell whether a value is made of numbers, text, bytes, and lists and dicts of them.
+
+    >>> is_plain({"a": [1, b"x"]}), is_plain({1, 2})
+    (True, False)
+    """
     stack = [value]
     while stack:
         value = stack.pop()

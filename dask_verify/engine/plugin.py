@@ -53,6 +53,9 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     addresses : iterable of str, optional
         Under which workers reach the scheduler, besides those that it has itself: of a proxy or
         load balancer in front of it, say. Only with `domains`.
+    separated : bool
+        Whether workers of different domains cannot reach each other, because neither trusts the
+        other's certificates, say. The coordinator then relays what one reads from another.
 
     Raises
     ------
@@ -77,7 +80,9 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         history: int = 100_000,
         domains: Iterable[Domain] | None = None,
         addresses: Iterable[str] = (),
+        separated: bool = False,
     ) -> None:
+        self._separated = separated
         self._history = history
         # Dask drops an idempotent plugin without a word where there is one of that name.
         self.idempotent = domains is None
@@ -109,6 +114,7 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
             self.add_worker(scheduler, address)
         scheduler.handlers["verify_domains"] = self.domains
         scheduler.handlers["verify_settled"] = self.settled
+        scheduler.handlers["verify_separated"] = self.separated
         scheduler.handlers["verify_provenance"] = self.provenance
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
@@ -156,6 +162,10 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     def domains(self) -> dict[str, list[str]]:
         """Return the addresses of every domain's workers; empty lists for lost domains."""
         return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
+
+    def separated(self) -> bool:
+        """Return whether workers of different domains cannot reach each other."""
+        return self._separated
 
     async def settled(self, everybody: bool = False) -> dict[str, list[str]]:
         """Return what `domains` does, once each claimed domain has a member, or none in time.

@@ -1,12 +1,7 @@
-"""One interface to the domains' workers, on one shared scheduler or on a scheduler each.
+"""Domains reached by Dask clients of this process: on one shared scheduler, or on one each.
 
-What holds:
-
-* What is submitted for a domain runs on workers of that domain or not at all. On a shared
-  scheduler that is doubly so: a task is sent off to no worker, and only `DomainPlugin` lets it in.
-* Answers of workers are plain values (numbers, text, bytes, and lists and dicts of them); they
-  are read without unpickling. Everything else counts as no answer.
-* Every method may be called from any thread, and blocks.
+* On a shared scheduler a task is sent off to no worker, and only `DomainPlugin` lets it in.
+* Every method blocks.
 """
 
 from __future__ import annotations
@@ -14,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,6 +21,10 @@ from dask.typing import Key
 from distributed import Client, Future
 
 from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address, submission
+from dask_verify.engine.courier.pool import CourierPool
+from dask_verify.engine.courier.remote import Remote
+from dask_verify.engine.domainpool import TIMEOUT, DomainPool, check_workers, names_of
+from dask_verify.engine.fetching import results
 from dask_verify.engine.plain import plain
 from dask_verify.engine.plugin import ANNOTATION, NOWHERE
 from dask_verify.errors import InputError, one_of
@@ -33,29 +32,17 @@ from dask_verify.errors import InputError, one_of
 if TYPE_CHECKING:
     from dask_verify.protocol.domain import Domain
 
-#: Seconds that a worker has for an answer.
-TIMEOUT = 30.0
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
+_QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
+_RATE = 1 << 20  #: bytes that bring a second more, where data are sent
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"
 _CONFIGURING = threading.Lock()
 
 
-class DomainPool(ABC):
-    """The workers of several domains."""
-
-    #: Whether workers of one domain can fetch from workers of another.
-    connected: bool
-
-    @property
-    @abstractmethod
-    def names(self) -> tuple[str, ...]:
-        """Names of the domains, in the order in which they were given."""
-
-    @abstractmethod
-    def workers(self) -> dict[str, list[str]]:
-        """Return the addresses of every domain's workers at this moment."""
+class ClientPool(DomainPool):
+    """A pool whose Dask clients live in this process."""
 
     @abstractmethod
     def _workers(self, domain: str) -> list[str]:
@@ -81,39 +68,32 @@ class DomainPool(ABC):
         retries: int = 0,
         priority: int = 0,
     ) -> dict[Key, Future[Any]]:
-        """Start computing some keys of a graph in one domain.
+        """Start computing some keys of a graph in one domain."""
+        return self.send(domain, submission(graph), keys, retries, priority)
 
-        Parameters
-        ----------
-        domain : str
-            Where.
-        graph : mapping of key to GraphNode
-            What, under keys that no other submission uses.
-        keys : sequence of key
-            Which results are wanted.
-        retries : int
-            How often Dask may try a failing task again.
-        priority : int
-            Tasks with a higher one start before those that are waiting already.
-
-        Returns
-        -------
-        dict of key to distributed.Future
-            To be released by the caller.
-        """
+    def send(
+        self, domain: str, graph: Any, keys: Sequence[Key], retries: int, priority: int
+    ) -> dict[Key, Future[Any]]:
+        """Submit a graph that is ready to be sent."""
         client = self._client(domain)
         # Literal partitions are part of a graph on purpose: each domain needs a copy of its own.
         placed = annotate(**self._placement(domain))
         with _CONFIGURING, dask.config.set({_LARGE: 2**62}), placed:
             # By default Dask starts the newest of a minute's submissions first: others look late.
             how = {"retries": retries, "priority": priority, "fifo_timeout": 0}
-            futures = client.get(submission(graph), list(keys), sync=False, **how)
+            futures = client.get(graph, list(keys), sync=False, **how)
         return dict(zip(keys, futures, strict=True))
 
-    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:
-        """Put bytes into the memory of one of a domain's workers.
+    def results(self, landings: Sequence[tuple[str, Future[Any]]]) -> list[bytes | BaseException]:
+        """Return what futures hold that are done: bytes, or why there are none."""
+        return results(landings)
 
-        The key starts with `hint` and may be used in that domain. Lost with the worker.
+    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:
+        """Put bytes into the memory of one of a domain's workers."""
+        return self.put(domain, f"{hint}-{uuid.uuid4().hex}", data)
+
+    def put(self, domain: str, key: str, data: bytes) -> Future[Any]:
+        """Put bytes into the memory of one of a domain's workers, under a key that is new there.
 
         Raises
         ------
@@ -123,40 +103,17 @@ class DomainPool(ABC):
         workers = self._workers(self._known(domain))
         if not workers:
             raise ConnectionError(f"domain {domain!r} has no worker to hold data")
-        key = f"{hint}-{uuid.uuid4().hex}"
-        client, put = self._client(domain), {"workers": workers, "hash": False}
+        client, how = self._client(domain), {"workers": workers, "hash": False}
         # Dask sets no limit: a scheduler that never answers would hold the caller forever.
-        scatter = partial(client.scatter, {key: data}, asynchronous=True, **put)
-        placed = client.sync(scatter, callback_timeout=TIMEOUT)
+        scatter = partial(client.scatter, {key: data}, asynchronous=True, **how)
+        placed = client.sync(scatter, callback_timeout=TIMEOUT + len(data) / _RATE)
         future: Future[Any] = placed[key]
         return future
 
     def call(
         self, address: str, domain: str, op: str, *, timeout: float = TIMEOUT, **msg: Any
     ) -> Any:
-        """Ask one worker, through its scheduler, and return its answer.
-
-        Parameters
-        ----------
-        address, domain : str
-            Which worker, and of which domain.
-        op : str
-            Name of the handler, such as ``"verify_open"``.
-        timeout : float
-            Seconds to wait.
-        **msg
-            Arguments of the handler: plain values.
-
-        Returns
-        -------
-        plain value
-            Lists arrive as tuples. None also if the worker has no such handler.
-
-        Raises
-        ------
-        OSError
-            If the worker is gone, fails, is late, or answers with anything but plain values.
-        """
+        """Ask one worker, through its scheduler, and return its answer."""
         # A scheduler would try for long to connect to a worker that it lost.
         if address not in self._workers(self._known(domain)):
             raise ConnectionError(f"domain {domain!r} has no worker at {address} now")
@@ -186,30 +143,16 @@ class DomainPool(ABC):
             if client.status == "running":
                 client.cancel(group)
 
-    @abstractmethod
-    def close(self) -> None:
-        """Close the connections of the pool; the clients stay open."""
-
-    def __enter__(self) -> DomainPool:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def _ask(self, domain: str, request: dict[str, Any], timeout: float) -> Any:
         client = self._client(domain)
-        if client.status != "running":
+        # One that is just connecting again has lost its own connection, and these may stand.
+        if client.status not in ("running", "connecting"):
             raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
         answer = client.sync(self._connections(domain).ask, request, timeout)
         return plain(answer, request)
 
-    def _known(self, domain: str) -> str:
-        if domain not in self.names:
-            raise InputError(f"no domain {domain!r} in this pool, only {one_of(self.names)}")
-        return domain
 
-
-class SharedPool(DomainPool):
+class SharedPool(ClientPool):
     """All domains on the scheduler of one client, kept apart by `DomainPlugin`.
 
     Parameters
@@ -225,14 +168,16 @@ class SharedPool(DomainPool):
         If the client cannot be used, its scheduler lacks the plugin, or a domain has no worker.
     """
 
-    connected = True
-
-    def __init__(self, client: Client, domains: Sequence[Domain | str]) -> None:
-        self._names = _names(domains)
+    def __init__(
+        self, client: Client, domains: Sequence[Domain | str], staffed: bool = True
+    ) -> None:
+        self._names = names_of(domains)
         self._only = _checked_client(client, "the client")
         self._raw = RawConnections(client)
         self._check_plugin()
-        _check_workers(self.workers())
+        self.connected = not self._ask(self._names[0], {"op": "verify_separated"}, TIMEOUT)
+        if staffed:
+            check_workers(self.workers())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -273,13 +218,15 @@ class SharedPool(DomainPool):
             )
 
 
-class SeparatePool(DomainPool):
+class SeparatePool(ClientPool):
     """A scheduler, and so a client, for each domain.
 
     Parameters
     ----------
     clients : mapping of str to distributed.Client
         Running, synchronous clients of different schedulers, by domain.
+    staffed : bool
+        Whether each needs a worker already.
 
     Raises
     ------
@@ -289,18 +236,19 @@ class SeparatePool(DomainPool):
 
     connected = False
 
-    def __init__(self, clients: Mapping[str, Client]) -> None:
+    def __init__(self, clients: Mapping[str, Client], staffed: bool = True) -> None:
         if not isinstance(clients, Mapping):
             raise InputError(f"expected a dict of domain name to client, got {clients!r}")
-        self._names = _names(list(clients))
+        self._names = names_of(list(clients))
         self._clients = {
             name: _checked_client(client, f"the client of domain {name!r}")
             for name, client in clients.items()
         }
-        self._silent_until: dict[str, float] = {}
+        self._silent: dict[str, tuple[float, float]] = {}
         self._check_distinct()
         self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
-        _check_workers(self.workers())
+        if staffed:
+            check_workers(self.workers())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -327,14 +275,18 @@ class SeparatePool(DomainPool):
 
     def _workers(self, domain: str) -> list[str]:
         # A domain whose scheduler is gone, or talks nonsense, has no workers; the others go on,
-        # and do not wait for it again and again.
-        if time.monotonic() < self._silent_until.get(domain, 0):
+        # and wait for it less and less often.
+        until, pause = self._silent.get(domain, (0.0, _GREETING))
+        if time.monotonic() < until:
             return []
+        began = time.monotonic()
         try:
             found = self._ask(domain, {"op": "ncores"}, _GREETING)
         except OSError:
-            self._silent_until[domain] = time.monotonic() + TIMEOUT
+            if time.monotonic() - began > _QUICK:
+                self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
             return []
+        self._silent.pop(domain, None)
         return sorted(a for a in found if isinstance(a, str)) if type(found) is dict else []
 
     def _check_distinct(self) -> None:
@@ -348,8 +300,14 @@ class SeparatePool(DomainPool):
                 )
 
 
-def open_pool(client: Client | Mapping[str, Client], domains: Sequence[Domain | str]) -> DomainPool:
-    """Return the pool that fits what the user passed: one client, or a dict of clients.
+def open_pool(
+    client: Client | Mapping[str, Client | Remote],
+    domains: Sequence[Domain | str],
+    staffed: bool = True,
+) -> DomainPool:
+    """Return the pool that fits what the user passed: one client, or a dict of them or of remotes.
+
+    With ``staffed`` every domain needs a worker now.
 
     Raises
     ------
@@ -357,21 +315,15 @@ def open_pool(client: Client | Mapping[str, Client], domains: Sequence[Domain | 
         If it is neither, or the dict does not name exactly the enrolled domains.
     """
     if isinstance(client, Client):
-        return SharedPool(client, domains)
-    pool = SeparatePool(client)
-    if set(pool.names) != set(_names(domains)):
+        return SharedPool(client, domains, staffed)
+    remote = isinstance(client, Mapping) and any(isinstance(c, Remote) for c in client.values())
+    pool: DomainPool = CourierPool(client) if remote else SeparatePool(client, staffed)
+    if set(pool.names) != set(names_of(domains)):
         pool.close()
         raise InputError(
-            f"clients for {one_of(pool.names)}, but the domains are {one_of(_names(domains))}"
+            f"clients for {one_of(pool.names)}, but the domains are {one_of(names_of(domains))}"
         )
     return pool
-
-
-def _names(domains: Sequence[Domain | str]) -> tuple[str, ...]:
-    names = tuple(domain if isinstance(domain, str) else domain.name for domain in domains)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"expected at least one domain, all with distinct names, got {names}")
-    return names
 
 
 def _checked_client(client: Any, what: str) -> Client:
@@ -384,16 +336,6 @@ def _checked_client(client: Any, what: str) -> Client:
     return client
 
 
-def _check_workers(workers: Mapping[str, Sequence[str]]) -> None:
-    empty = [name for name, addresses in workers.items() if not addresses]
-    if empty:
-        raise InputError(
-            f"no worker of domain {one_of(empty)}: start one, on a shared scheduler with "
-            "resources={'domain:NAME': 1} or the preload dask_verify.worker, and wait for it; "
-            "the scheduler's log names workers that did not prove the key of their domain"
-        )
-
-
 def _close(client: Client, raw: RawConnections) -> None:
     if client.status == "running":
-        client.sync(raw.close)
+        client.sync(raw.close, callback_timeout=TIMEOUT)

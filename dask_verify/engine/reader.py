@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
+from dask_verify.engine.domainpool import TIMEOUT, DomainPool
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.patience import Patience
-from dask_verify.engine.pool import DomainPool
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain
@@ -23,12 +24,17 @@ from dask_verify.protocol.serving import Reply, convicts, questions
 Range = tuple[Commitment, int, int]
 
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
-_LONG = 10.0  #: seconds after which a call without an answer was a silence
 _GRUDGE = 60.0  #: seconds for which a silent worker is not asked again
 
 
 def _task(of: Commitment | Opening | Columns) -> Task:
     return Task(of.stage, of.partition)
+
+
+def _size(wanted: Range) -> int:
+    """Return about how many bytes a range of leaves has."""
+    commitment, start, stop = wanted
+    return commitment.nbytes * (stop - start) // max(1, commitment.size)
 
 
 class UnservedError(VerifyError):
@@ -79,6 +85,8 @@ class Reader:
         Takes events for the protocol.
     claimed : callable
         What a domain itself has committed to for a task.
+    pace : Pace
+        How long a worker has for an answer.
     """
 
     domains: dict[str, Domain]
@@ -87,6 +95,7 @@ class Reader:
     holders: Callable[[Task], list[str]]
     post: Callable[[Event], None]
     claimed: Callable[[Task, str], list[Commitment]]
+    pace: Pace
     addresses: dict[str, dict[Task, str]] = field(default_factory=lambda: defaultdict(dict))
     moved: Counter[str] = field(default_factory=Counter)
     _silent: dict[str, float] = field(default_factory=dict)
@@ -156,7 +165,8 @@ class Reader:
             waiting, patience = list(group), Patience()
             while waiting and not patience.over:
                 requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
-                openings = self._openings(str(address), requests, what, patience)
+                nbytes = sum(map(_size, waiting))
+                openings = self._openings(str(address), requests, what, patience, nbytes)
                 if not any(openings):
                     break
                 for wanted, opening in zip(waiting, openings, strict=False):
@@ -165,12 +175,17 @@ class Reader:
                 waiting = waiting[len(openings) :]
         return found
 
-    def open(self, request: Opening, what: str) -> Opening | None:
-        """Return one domain's verified opening; None if it does not serve it."""
+    def open(self, request: Opening, what: str, nbytes: int | None = None) -> Opening | None:
+        """Return one domain's verified opening; None if it does not serve it.
+
+        Without the number of bytes that it has, about, it is given time for a large one.
+        """
         if request.domain == COORDINATOR:
             return self._own(request)
         address = self._address(_task(request), request.domain)
-        openings = [] if address is None else self._openings(address, [request], what)
+        if address is None:
+            return None
+        openings = self._openings(address, [request], what, nbytes=nbytes)
         return openings[0] if openings else None
 
     def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
@@ -189,7 +204,7 @@ class Reader:
         """Return the leaf hashes of whole units, proven; None if nobody serves them."""
         address = self._address(_task(request), request.domain) or ""
         asking = {"request": request.to_bytes()}
-        reply = self._call(address, request.domain, "verify_columns", asking)
+        reply = self._call(address, request.domain, "verify_columns", asking, 0)
         if not isinstance(reply, bytes) or not reply:
             return None
         self.moved[what] += len(reply)
@@ -207,12 +222,12 @@ class Reader:
             return sealed.tree(request.tree)[0].descendants(level, index, depth)
         asking = encode((request.to_bytes(), level, index, depth))
         address = self._address(_task(request), request.domain) or ""
-        reply = self._call(address, request.domain, "verify_nodes", {"request": asking})
+        reply = self._call(address, request.domain, "verify_nodes", {"request": asking}, 0)
         if not isinstance(reply, bytes) or not reply:
             return None
         self.moved["hashes"] += len(reply)
         try:
-            hashes = decode(reply)
+            hashes = decode_plain(reply)
         except DecodingError:
             return None
         ok = isinstance(hashes, tuple) and all(isinstance(h, bytes) for h in hashes)
@@ -242,7 +257,8 @@ class Reader:
         task = _task(commitment)
         holders = self.holders(task)
         for domain in holders:
-            opening = self.open(asked(commitment, OUTPUT, start, stop, domain), what)
+            request = asked(commitment, OUTPUT, start, stop, domain)
+            opening = self.open(request, what, _size((commitment, start, stop)))
             if opening is not None:
                 return opening
         self._unserved(commitment, holders)
@@ -265,13 +281,14 @@ class Reader:
         requests: Sequence[Opening],
         what: str,
         patience: Patience | None = None,
+        nbytes: int | None = None,
     ) -> list[Opening | None]:
         """Return verified openings of the first of some requests; nothing if it does not answer.
 
         Who has signed for what is not as it was committed to is reported to the protocol.
         """
         asking, began = {"request": questions(requests)}, time.monotonic()
-        wire = self._call(address, requests[0].domain, "verify_open", asking)
+        wire = self._call(address, requests[0].domain, "verify_open", asking, nbytes)
         try:
             reply = Reply.from_bytes(wire, requests) if isinstance(wire, bytes) else None
         except DecodingError:
@@ -300,15 +317,19 @@ class Reader:
 
     def _resent(self, address: str, began: float) -> None:
         """Note who has kept us waiting for long, and for nothing."""
-        if time.monotonic() - began > _LONG:
+        if time.monotonic() - began > self.pace.soon:
             self._silent[address] = time.monotonic() + _GRUDGE
 
-    def _call(self, address: str, domain: str, op: str, message: dict[str, Any]) -> object:
+    def _call(
+        self, address: str, domain: str, op: str, message: dict[str, Any], nbytes: int | None
+    ) -> object:
+        """Ask a worker; None if it does not answer in the time for so many bytes, if known."""
+        timeout = TIMEOUT if nbytes is None else self.pace.answer(nbytes)
         began = time.monotonic()
         if began < self._silent.get(address, 0):
             return None  # it has kept us waiting before; others are asked meanwhile
         try:
-            return self.pool.call(address, domain, op, **message)
+            return self.pool.call(address, domain, op, timeout=timeout, **message)
         except OSError:
             self._resent(address, began)
             return None  # not served; the caller goes on to the next holder

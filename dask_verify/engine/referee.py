@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ from dask_verify.execution.work import Work, search_path, unship
 from dask_verify.protocol.messages import MAP, READ, REDUCE
 
 _TEXT = 20_000  #: characters of a process's last words that are kept
+_DYING = 5.0  #: seconds for a killed process to be gone
+_LONGEST = 3600.0  #: seconds for a task where nobody says how long one takes
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,23 @@ def opened(run: Any) -> tuple[SealedPartition, tuple[bytes, ...]]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a process gave no result."""
+    """Why a process gave no result; whether only because it took too long."""
 
     text: str
+    late: bool = False
 
 
 @dataclass
 class Referee:
-    """Runs requests in processes of their own; `close` kills those that still run."""
+    """Runs requests in processes of their own; `close` kills those that still run.
 
+    Parameters
+    ----------
+    allowed : callable
+        How many seconds a task of a stage may take; longer, and its process is killed.
+    """
+
+    allowed: Callable[[str], float] = lambda stage: _LONGEST
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -120,13 +130,14 @@ class Referee:
         All but the first give the answer of a second time: another one where functions remember
         what they were called with.
         """
+        seconds = self.allowed(MAP if request.stage == READ else request.stage)
         seeds = random.SystemRandom().sample(range(1, 2**32 - 1), runs)
         results: list[Any] = [None] * runs
         packed = cloudpickle.dumps(request)
         threads = [
             threading.Thread(
                 target=self._one,
-                args=(pickle.dumps((search_path(), at > 0, packed)), seed, results, at),
+                args=(pickle.dumps((search_path(), at > 0, packed)), seed, seconds, results, at),
                 daemon=True,
             )
             for at, seed in enumerate(seeds)
@@ -150,7 +161,7 @@ class Referee:
             for process in self._running:
                 process.kill()
 
-    def _one(self, data: bytes, seed: int, results: list[Any], at: int) -> None:
+    def _one(self, data: bytes, seed: int, seconds: float, results: list[Any], at: int) -> None:
         environment = os.environ | {"PYTHONHASHSEED": str(seed)}
         with self._lock:
             if self._closed:
@@ -164,15 +175,32 @@ class Referee:
                 env=environment,
             )
             self._running.add(process)
-        output, errors = process.communicate(data)
-        with self._lock:
-            self._running.discard(process)
+        try:
+            output, errors = process.communicate(data, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            results[at] = Failure(f"no result within {seconds:.0f} s", late=True)
+            return
+        finally:
+            with self._lock:
+                self._running.discard(process)
         try:
             results[at] = decode(output) if process.returncode == 0 else None
         except DecodingError:
             results[at] = None
         if results[at] is None:
             results[at] = Failure(errors.decode(errors="replace")[-_TEXT:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and hang up: what it has started may hold its pipes open for ever."""
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_DYING)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):  # what was to be written is read by nobody
+            if pipe is not None:
+                pipe.close()
 
 
 def main() -> None:

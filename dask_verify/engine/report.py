@@ -77,6 +77,8 @@ class Report:
         Accepted and total partitions by stage.
     trust_input : bool
         Whether input computed earlier, by whomever, was accepted as it was.
+    couriers : mapping of str to tuple of str
+        By hostile domain, what confines the process that reaches it; empty without couriers.
     """
 
     job: str
@@ -97,6 +99,7 @@ class Report:
     seed: str = ""
     status: str = "running"
     failure: str = field(default="", repr=False)
+    couriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-like values; what was signed is in the receipt."""
@@ -126,6 +129,10 @@ class Report:
             f" for {self.bytes_computed:,} bytes computed"
         )
         lines += [f"audit        {line}" for line in self._audited()]
+        lines += [
+            f"courier      {name}: confined in {', '.join(in_force) or 'nothing'}"
+            for name, in_force in self.couriers.items()
+        ]
         if self.trust_input:
             lines.append("input        accepted as it was: trust_input=True")
         return lines

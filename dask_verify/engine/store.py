@@ -134,7 +134,12 @@ class Store:
         with self._lock:
             name = _name(address)
             self._discard(name)
-            self._whole[name] = sealed
+            try:
+                self._whole[name] = sealed
+            except OSError:
+                # Such as a full disk: without a place for it, memory would hold more and more.
+                self._discard(name)
+                raise
 
     def __getitem__(self, address: Address) -> SealedPartition:
         with self._lock:

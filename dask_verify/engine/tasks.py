@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from distributed import Worker, get_worker
 from distributed.core import send_recv
 from distributed.utils import sync
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree
+from dask_verify.core.record import Record
 from dask_verify.core.seal import (
     ANSWER_CONTEXT,
     OUTPUT,
@@ -34,13 +35,14 @@ from dask_verify.core.seal import (
 )
 from dask_verify.engine.patience import Patience
 from dask_verify.engine.store import Address
-from dask_verify.engine.worker import VerifyWorker, this_side
+from dask_verify.engine.worker import UnkeptError, VerifyWorker, this_side
 from dask_verify.errors import DecodingError, InputError, ProofError
 from dask_verify.execution.compute import (
+    Sections,
     map_partition,
     map_unit,
     read_partition,
-    reduce_partition,
+    reduce_in_turn,
     reduce_unit,
 )
 from dask_verify.execution.work import Work, unship
@@ -48,17 +50,17 @@ from dask_verify.protocol.messages import MAP, READ, REDUCE
 from dask_verify.protocol.serving import Reply, questions
 
 COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited"
+UNKEPT = "unkept"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
 _REPLY = 5.0  #: seconds that a reply may take which was asked for in time
-Sections = list[Sequence[bytes]]
 Answered = tuple[Any, ...]  #: what is encoded as the answer, with the CPU time that it took
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Record):
     """What a worker is told about one task.
 
     Parameters
@@ -82,14 +84,10 @@ class Order:
     table: bytes = b""
     audit: bool = False
 
-    def to_bytes(self) -> bytes:
-        """Return the order as bytes."""
-        return encode(tuple(getattr(self, f.name) for f in fields(self)))
-
     @classmethod
-    def from_bytes(cls, data: bytes) -> Order:
-        """Return what `to_bytes` encoded."""
-        return cls(*decode(data))
+    def _types(cls) -> dict[str, type]:
+        octets = dict.fromkeys(("job", "inputs", "functions", "table"), bytes)
+        return octets | {"domain": str, "partition": int, "audit": bool}
 
 
 def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
@@ -106,9 +104,8 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
-        collector = _Collector(side, order, work, table, decode(relayed))
-        sections = collector.collect()
-        sealed = reduce_partition(work, order.partition, sections, _hooks(side, order))
+        collector = _Collector(side, order, work, table, decode_plain(relayed))
+        sealed = reduce_in_turn(work, order.partition, collector.turns(), _hooks(side, order))
         return sealed, collector.evidence
 
     return _executed(REDUCE, order_bytes, functions, partial(_committed, REDUCE, seal))
@@ -133,7 +130,7 @@ def run_audit(stage: str, order_bytes: bytes, functions: bytes, asked_bytes: byt
     """
 
     def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
-        units, payloads = zip(*decode(asked_bytes), strict=True)
+        units, payloads = zip(*decode_plain(asked_bytes), strict=True)
         columns = [_unit(work, stage, order, *pair) for pair in zip(units, payloads, strict=True)]
         question = map_question if stage == MAP else reduce_question
         return _audited(
@@ -174,6 +171,8 @@ def _executed(
         return encode((*execute(side, order, unship(functions)), time.thread_time_ns() - began))
     except SectionsMissingError as missing:
         return encode((MISSING, tuple(missing.partitions), tuple(missing.evidence[:_EVIDENCE])))
+    except UnkeptError as error:
+        return encode((UNKEPT, str(error)))
     except Exception:
         # Whatever the user's function raised becomes text: it must not be unpickled anywhere.
         text = traceback.format_exc()[-_TEXT:]
@@ -248,7 +247,7 @@ class SectionsMissingError(Exception):
 @lru_cache(maxsize=4)
 def _table(data: bytes) -> tuple[bool, list[Commitment], list[Any]]:
     """Decode the table of accepted maps, once for all reduce partitions of a worker."""
-    trusted, rows = decode(data)
+    trusted, rows = decode_plain(data)
     accepted = [Commitment.from_bytes(commitment) for commitment, _ in rows]
     return trusted, accepted, [holders for _, holders in rows]
 
@@ -268,16 +267,45 @@ class _Collector:
         self._trusted, self._accepted, self._holders = _table(table)
         self._partition = order.partition
         self._work = work
+        self._buckets = range(work.run)  #: those that are collected now
         self._relayed = [Opening.from_bytes(data) for data in relayed]
         self._sections: dict[int, Sequence[bytes]] = {}
         self.evidence: list[bytes] = []
 
-    def collect(self) -> Sections:
-        """Return the verified leaves of every map partition, in order."""
+    def turns(self) -> Iterator[tuple[range, Sections]]:
+        """Yield buckets, as many at a time as fit into memory, with their verified leaves."""
+        self._take(iter(self._relayed))
+        relayed, self._relayed = self._sections, []
+        for buckets in self._cut():
+            self._buckets = buckets
+            self._sections = {i: self._part(i, leaves) for i, leaves in relayed.items()}
+            yield buckets, self._collected()
+
+    def request(self, i: int, domain: str) -> Opening:
+        """Return the request for what is read now of one section."""
+        accepted = self._accepted[i]
+        start, _ = self._work.bounds(accepted.units)[self._partition]
+        first, last = (
+            start + b * accepted.units for b in (self._buckets[0], self._buckets[-1] + 1)
+        )
+        return asked(accepted, OUTPUT, first, last, domain)
+
+    def _cut(self) -> Iterator[range]:
+        """Cut the buckets into runs of about as many bytes as may be in memory, at least one."""
+        run = self._work.run
+        read = sum(c.nbytes * c.counts[self._partition] // (c.records_out or 1)
+                   for c in self._accepted)  # fmt: skip
+        step = max(1, min(run, run * self._side.memory // max(1, read)))
+        return (range(run)[start : start + step] for start in range(0, run, step))
+
+    def _part(self, i: int, leaves: Sequence[bytes]) -> Sequence[bytes]:
+        units = self._accepted[i].units
+        return leaves[self._buckets[0] * units : (self._buckets[-1] + 1) * units]
+
+    def _collected(self) -> Sections:
         # Where one domain alone counted, a false zero would hide the records from the reducer.
         counts = [commitment.counts[self._partition] for commitment in self._accepted]
         wanted = [i for i, records in enumerate(counts) if records or not self._trusted]
-        self._take(opening for opening in self._relayed)
         self._take(self._local(i) for i in wanted if i not in self._sections)
         for rank in range(max(map(len, self._holders), default=0)):
             self._fetch([i for i in wanted if i not in self._sections], rank)
@@ -285,11 +313,6 @@ class _Collector:
         if missing:
             raise SectionsMissingError(missing, self.evidence)
         return [self._sections.get(i, ()) for i in range(len(self._accepted))]
-
-    def request(self, i: int, domain: str) -> Opening:
-        """Return the request for one section."""
-        start, stop = self._work.bounds(self._accepted[i].units)[self._partition]
-        return asked(self._accepted[i], OUTPUT, start, stop, domain)
 
     def _take(self, openings: Iterable[Opening | None]) -> None:
         for opening in openings:

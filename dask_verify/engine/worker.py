@@ -21,7 +21,7 @@ from distributed import get_worker
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.worker import Worker
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
 from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
@@ -42,6 +42,10 @@ _UNLIMITED = 256 << 20  #: bytes for them where a worker's memory has no limit
 _POLL = 0.02  #: seconds between looks at whether a rehearsed delay is over
 
 
+class UnkeptError(Exception):
+    """A sealed partition could not be stored: that is nobody's function's failure."""
+
+
 class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     """Make a worker process a member of a domain.
 
@@ -54,8 +58,9 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     saboteur_path : str, optional
         File with a pickled saboteur; read again whenever it changes. For rehearsal only.
     store_memory : int, optional
-        Bytes of sealed partitions kept in memory before they spill to disk; default: the
-        configuration's ``verify.store-memory``, or a tenth of the worker's memory limit.
+        Bytes of sealed partitions kept in memory before they spill to disk, and of sections that
+        reduces collect at a time; default: the configuration's ``verify.store-memory``, or a tenth
+        of the worker's memory limit.
     """
 
     name = NAME
@@ -79,7 +84,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Open the store and register the handlers."""
         self.identity = Identity(self.domain, self._private_key)
         self.address = worker.address
-        self.store = Store(str(Path(worker.local_directory) / "verify"), self._memory(worker))
+        memory = self._memory(worker)
+        self.store = Store(str(Path(worker.local_directory) / "verify"), memory)
+        #: Bytes of sections that each thread may collect at a time: as much as is stored, in all.
+        self.memory = memory // worker.state.nthreads
         self.closed: set[bytes] = set()
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open
@@ -88,6 +96,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         worker.handlers["verify_close"] = self.close
         worker.handlers["verify_release"] = self.release
         worker.handlers["verify_forget"] = self.forget
+        worker.handlers["verify_reopen"] = self.reopen
         worker.handlers[CHALLENGE] = prover(worker, self.identity)
         worker.handlers[OUTCOME] = listener(self.domain)
 
@@ -125,7 +134,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """
         at = Address(commitment.job, commitment.stage, commitment.partition)
         if commitment.job not in self.closed:
-            self.store[at] = sealed
+            try:
+                self.store[at] = sealed
+            except OSError as error:
+                raise UnkeptError(f"no place for it on its worker's disk: {error}") from error
         said: Any = commitment
         if self.saboteur is not None and not audit:
             said = self.saboteur.commit(commitment)
@@ -184,6 +196,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         self.closed.add(job)
         self.store.forget(job)
 
+    def reopen(self, job: bytes) -> None:
+        """Keep again what is computed for a job that was ended, and is taken up once more."""
+        self.closed.discard(job)
+
     def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
         try:
             return answer(request)
@@ -229,7 +245,10 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         return replace(opening, leaves=tuple(leaves))
 
     def _nodes(self, request: bytes) -> bytes:
-        payload, level, index, depth = decode(request)
+        asking = decode_plain(request)
+        if not isinstance(asking, tuple) or len(asking) != 4:
+            raise DecodingError("expected a request for an opening, level, index and depth")
+        payload, level, index, depth = asking
         wanted = Opening.from_bytes(payload)
         tree, _ = self._sealed(wanted, self.saboteur).tree(wanted.tree)
         return encode(self._served(wanted.partition, tree.descendants(level, index, depth)))

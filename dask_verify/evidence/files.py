@@ -7,9 +7,11 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from typing import IO
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _READABLE = 0o644
+_PIECE = 1 << 20  #: bytes that are read at a time
 
 Refusal = Callable[[str, str, str], Exception]
 """Makes the error to raise from what, expected and got."""
@@ -46,7 +48,7 @@ def read_file(
             raise refusal(what, "a regular file", "another kind of file")
         check(status)
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
+            data = read_up_to(file, limit + 1)
     except OSError as error:
         raise refusal(what, "a file to read", _reason(error)) from error
     finally:
@@ -54,6 +56,18 @@ def read_file(
     if len(data) > limit:
         raise refusal(what, f"at most {limit:,} bytes", "more")
     return data
+
+
+def read_up_to(file: IO[bytes], most: int) -> bytes:
+    """Return the next bytes of a file, at most so many; memory is taken for what is there.
+
+    Asked for a gigabyte at once, Python would take one before it looks at the file.
+    """
+    pieces: list[bytes] = []
+    while most > 0 and (piece := file.read(min(most, _PIECE))):
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def write_anywhere(path: Path, data: bytes) -> None:

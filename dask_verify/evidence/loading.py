@@ -9,6 +9,7 @@ import fsspec
 
 from dask_verify.evidence.enrolment.trust import Trust, load_trust
 from dask_verify.evidence.fields import LARGEST_FILE
+from dask_verify.evidence.files import read_up_to
 from dask_verify.evidence.receipts.checking import check_receipt, compared_data
 from dask_verify.evidence.receipts.values import Receipt
 
@@ -87,5 +88,4 @@ def presented(frame: Any, by: tuple[str, ...]) -> Any:
 
 def _read(path: Path) -> bytes:
     with fsspec.open(os.fspath(path), "rb") as file:
-        data: bytes = file.read(LARGEST_FILE + 1)
-    return data
+        return read_up_to(file, LARGEST_FILE + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +10,8 @@ from dask_verify.core.seal import SealedPartition
 from dask_verify.errors import InputError
 from dask_verify.execution.work import Hooks, Work
 from dask_verify.protocol.board import MAX_UNITS
+
+Sections = Sequence[Sequence[bytes]]  #: the verified leaves of each map partition, in order
 
 
 def kind(work: Work) -> ModuleType:
@@ -82,16 +84,36 @@ def map_unit(work: Work, partition: int, unit: int, unit_input: bytes) -> tuple[
 
 
 def reduce_partition(
-    work: Work,
-    partition: int,
-    sections: Sequence[Sequence[bytes]],
-    hooks: Hooks | None = None,
+    work: Work, partition: int, sections: Sections, hooks: Hooks | None = None
 ) -> SealedPartition:
     """Reduce a run of buckets; ``sections`` are the verified leaves of each map partition."""
-    results = [
-        kind(work).reduce_bucket(work, partition, unit, cells_of(work, sections, unit), hooks)
-        for unit in range(work.run)
-    ]
+    return reduce_in_turn(work, partition, [(range(work.run), sections)], hooks)
+
+
+def reduce_in_turn(
+    work: Work,
+    partition: int,
+    turns: Iterable[tuple[range, Sections]],
+    hooks: Hooks | None = None,
+) -> SealedPartition:
+    """Reduce the buckets of a partition, some at a time: no more of them need be in memory.
+
+    Parameters
+    ----------
+    work : Work
+    partition : int
+    turns : iterable of (range, sections)
+        Which buckets of the partition, and their verified leaves of each map partition; together
+        all buckets, in order.
+    hooks : Hooks, optional
+    """
+    results = []
+    for buckets, sections in turns:
+        for at, unit in enumerate(buckets):
+            cells = cells_of(sections, at, len(buckets))
+            results.append(kind(work).reduce_bucket(work, partition, unit, cells, hooks))
+        # They would be held while the next ones are collected.
+        del sections, cells
     return SealedPartition(
         buckets=work.run,
         units=1,
@@ -101,12 +123,12 @@ def reduce_partition(
     )
 
 
-def cells_of(work: Work, sections: Sequence[Sequence[bytes]], unit: int) -> list[bytes]:
-    """Return one bucket's cells, in the fixed order of map partition, then unit."""
+def cells_of(sections: Sections, bucket: int, buckets: int) -> list[bytes]:
+    """Return one of so many buckets' cells, in the fixed order of map partition, then unit."""
     cells: list[bytes] = []
     for section in sections:
-        width = len(section) // work.run
-        cells.extend(section[unit * width : (unit + 1) * width])
+        width = len(section) // buckets
+        cells.extend(section[bucket * width : (bucket + 1) * width])
     return cells
 
 

@@ -24,6 +24,7 @@ from dask_verify.protocol.messages import (
     MAP,
     REDUCE,
     Accepted,
+    Arbitrate,
     Finished,
     Instruction,
     Objection,
@@ -94,6 +95,10 @@ class Agreement(ABC):
         """Return what is known about every task that has been assigned so far."""
         return list(self._tasks.values())
 
+    def assigned(self) -> list[Task]:
+        """Return every task that has been assigned so far."""
+        return list(self._tasks)
+
     def accepted(self, task: Task) -> Commitment | None:
         """Return the agreed commitment of a task (of any domain that signed it)."""
         state = self._tasks.get(task)
@@ -109,6 +114,15 @@ class Agreement(ABC):
     def holders(self, task: Task) -> list[str]:
         """Return who can serve an accepted task."""
         return self._tasks[task].holders(self.exposed)
+
+    def is_counted(self, task: Task) -> bool:
+        """Whether the records that a reduce task reads are to be counted."""
+        return task in self._recounts and task not in self._uncounted
+
+    @property
+    def arbitrated(self) -> Arbitrate | None:
+        """The question that the referee has been asked and has not answered."""
+        return self._docket.asked
 
     @property
     def divergences(self) -> list[Divergence]:

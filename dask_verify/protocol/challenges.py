@@ -33,6 +33,13 @@ class Challenges(Disputes):
     def _silent(self, task: Task, domain: str, reason: str) -> None:
         """Suspect a domain; after some silences, it loses all that it has not answered."""
 
+    def is_challenged(self, challenge: Challenge) -> bool:
+        """Whether an answer to a challenge is still awaited."""
+        state = self._tasks.get(challenge.task)
+        if self.finished is not None or state is None or state.inputs != challenge.inputs:
+            return False
+        return self.audits.check_of(challenge, state) is not None
+
     def _checked(self, event: Audited | Unopened | Unaudited, state: TaskState) -> None:
         """Take what became of a challenge, if it is still asked."""
         task, check = event.task, self.audits.check_of(event.challenge, state)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree
 from dask_verify.core.record import Record
 from dask_verify.core.seal import ANSWER_CONTEXT, Commitment, answer_statement
@@ -194,7 +194,7 @@ def closed(wire: bytes, expected: Closing, domain: Domain) -> bytes:
 
 
 def _requested(wire: bytes) -> tuple[bytes, tuple[tuple[bytes, bytes], ...], list[SignedAnswer]]:
-    parts = decode(wire)
+    parts = decode_plain(wire)
     if not (isinstance(parts, tuple) and len(parts) == 3 and type(parts[0]) is bytes):
         raise DecodingError("expected a job, commitments and answers")
     job, commitments, answers = parts

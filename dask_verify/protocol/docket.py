@@ -26,6 +26,11 @@ class Docket:
         """Whether nothing waits and nothing is being arbitrated."""
         return self._current is None and not self._waiting
 
+    @property
+    def asked(self) -> Arbitrate | None:
+        """The question that is being arbitrated."""
+        return None if self._current is None else self._current[0]
+
     def add(self, task: Task, state: TaskState) -> None:
         """Queue a disputed task."""
         state.disputed = True

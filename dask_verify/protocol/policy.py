@@ -122,11 +122,12 @@ class Policy:
     deadline : float, optional
         Seconds without an answer after which a task makes its domain suspected, not counting those
         in which it waits behind others that get done; default: derived from the times that other
-        tasks of the stage took.
+        tasks of the stage took. A domain that has no workers any more is late sooner.
     window : int
         Partitions in flight in each domain, per worker.
     buckets : int, optional
-        Key buckets per reduce partition; default: 8 for a bag, 1 for a dataframe.
+        Key buckets per reduce partition; default: 8 for a bag, and for a dataframe so many that
+        there are about as many as input partitions, 256 at the most. Each fits into memory.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from dask_verify.core.canonical import decode, encode
+from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3, verify_range
 from dask_verify.core.record import digest
 from dask_verify.core.seal import Opening
@@ -35,7 +35,7 @@ def unwrap(wire: bytes) -> tuple[bytes, bytes]:
     DecodingError
         If the bytes are no such pair.
     """
-    parts = decode(wire)
+    parts = decode_plain(wire)
     if not (isinstance(parts, tuple) and len(parts) == 2 and all(type(p) is bytes for p in parts)):
         raise DecodingError("expected a payload and its signature")
     payload, signature = parts
@@ -66,7 +66,7 @@ def requested(data: bytes, most: int) -> list[Opening]:
     DecodingError
         If the bytes are no such encoding.
     """
-    parts = decode(data)
+    parts = decode_plain(data)
     rows = parts[-1] if isinstance(parts, tuple) and len(parts) == len(_COMMON) + 1 else None
     if not isinstance(rows, tuple):
         raise DecodingError("expected what all requests share, and the requests")
@@ -113,7 +113,7 @@ class Reply:
         DecodingError
             If the bytes are no answer to so many requests.
         """
-        parts = decode(wire)
+        parts = decode_plain(wire)
         if not (isinstance(parts, tuple) and len(parts) == 2 and isinstance(parts[0], tuple)):
             raise DecodingError("expected openings and a signature")
         rows, signature = parts
@@ -158,7 +158,6 @@ def _proven(opening: Opening | None) -> Opening | None:
 def _opened(request: Opening, row: Any) -> Opening | None:
     if isinstance(row, tuple) and not row:
         return None
-    # Also arrays and frames can be decoded: nothing is compared before its type is known.
     if not (isinstance(row, tuple) and len(row) == 2 and all(map(_octets, row))):
         raise DecodingError("expected leaves and proof of an opening, as bytes")
     return replace(request, leaves=row[0], proof=row[1])
@@ -187,7 +186,7 @@ def accused(evidence: bytes) -> Opening:
 
 
 def _parts(evidence: bytes) -> tuple[Opening, bytes, tuple[bytes, ...], bytes]:
-    parts = decode(evidence)
+    parts = decode_plain(evidence)
     if not (isinstance(parts, tuple) and len(parts) == 3 and _octets(parts[1])):
         raise DecodingError("expected a statement, digests and their signature")
     statement, said, signature = parts

@@ -104,7 +104,12 @@ class Crew:
             usable = domain in self.standing and domain not in self.exposed
             if usable and state.tried.count(domain) < _ATTEMPTS:
                 return [self.ask(task, state, domain)]
-        return [self.ask(task, state, COORDINATOR)] if self._may_stand_in(state) else []
+        # The coordinator may have lost its copy with its process, once.
+        again = COORDINATOR in state.lost and state.tried.count(COORDINATOR) < _ATTEMPTS
+        stands_in = again or COORDINATOR not in state.tried
+        if self._plan.policy.stand_in and stands_in:
+            return [self.ask(task, state, COORDINATOR)]
+        return []
 
     def ask(
         self, task: Task, state: TaskState, executor: str, audit: bool = False

@@ -11,7 +11,7 @@ import pytest
 
 from dask_verify import Standing, verified_map_reduce
 from dask_verify.core.canonical import encode
-from dask_verify.engine import dispatch, tasks
+from dask_verify.engine import fetching, tasks
 from dask_verify.testing import Saboteur
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def test_any_value_in_place_of_an_answer_is_no_answer(
 def test_a_result_that_is_never_handed_over_holds_nobody_up(
     shared_cluster: LocalDomainCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_GATHER", 2.0)
+    monkeypatch.setattr(fetching, "_GATHER", 2.0)
     client = shared_cluster.get_client()
 
     def withhold(dask_worker: Any = None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.bag as db
 import pytest
 from distributed.protocol import to_serialize
+from distributed.protocol.serialize import ToPickle
 
 from dask_verify import Standing, verified_map_reduce
 from dask_verify.engine import collection, pool
@@ -45,7 +47,7 @@ def test_a_scheduler_that_talks_nonsense_of_its_workers(
 ) -> None:
     handlers = separate_cluster._clusters["bob"].scheduler.handlers
     # It was sensible while the job was set up.
-    monkeypatch.setattr(pool, "_check_workers", lambda workers: None)
+    monkeypatch.setattr(pool, "check_workers", lambda workers: None)
     monkeypatch.setitem(handlers, "ncores", lambda workers=None: answer)
     assert run(separate_cluster) is not Standing.EXPOSED
 
@@ -77,14 +79,15 @@ class Evil:
         return Path.touch, (self.mark,)
 
 
+@pytest.mark.parametrize("kind", [to_serialize, ToPickle])
 def test_reading_a_collection_unpickles_nothing_of_what_a_holder_sends(
-    shared_cluster: LocalDomainCluster, tmp_path: Path
+    shared_cluster: LocalDomainCluster, tmp_path: Path, kind: Any
 ) -> None:
     client, mark = shared_cluster.get_client(), tmp_path / "unpickled"
 
     def replace(dask_worker: Any = None) -> str:
         dask_worker.kept = dask_worker.handlers["verify_open"]
-        dask_worker.handlers["verify_open"] = lambda request: to_serialize(Evil(mark))
+        dask_worker.handlers["verify_open"] = lambda request: kind(Evil(mark))
         return str(dask_worker.address)
 
     def restore(dask_worker: Any = None) -> None:
@@ -92,8 +95,25 @@ def test_reading_a_collection_unpickles_nothing_of_what_a_holder_sends(
 
     address = next(iter(client.run(replace).values()))
     try:
-        answer = collection._ask(address, b"")
+        with contextlib.suppress(ConnectionError):
+            assert not isinstance(collection._ask(address, b""), bytes)
     finally:
         client.run(restore)
-    assert not isinstance(answer, bytes)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", [to_serialize, ToPickle])
+def test_asking_a_scheduler_unpickles_nothing_of_what_it_answers(
+    separate_cluster: LocalDomainCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: Any,
+) -> None:
+    mark = tmp_path / "unpickled"
+    handlers = separate_cluster._clusters["bob"].scheduler.handlers
+    with pool.open_pool(separate_cluster.get_client(), separate_cluster.domains) as opened:
+        (address,) = opened.workers()["bob"]
+        monkeypatch.setitem(handlers, "proxy", lambda **message: kind(Evil(mark)))
+        with pytest.raises(ConnectionError):
+            opened.call(address, "bob", "verify_open", request=b"")
     assert not mark.exists()

@@ -107,6 +107,20 @@ def test_every_mutation_of_columns_is_refused() -> None:
             mutant.verify(request)
 
 
+@pytest.mark.parametrize("what", ["root", "units"])
+def test_true_columns_of_something_else_are_refused(what: str) -> None:
+    """Their proofs are good: they only answer another question."""
+    asked = asked_columns(committed(sealed(4, 3)), [0], "a")
+    lie = SealedPartition(4, 3, 5, (1, 2), tuple(b"%d" % i for i in range(12)))
+    other = (
+        asked_columns(committed(lie), [0], "a") if what == "root" else replace(asked, units=(1,))
+    )
+    answer = (lie if what == "root" else sealed(4, 3)).columns(other)
+    answer.verify(other)
+    with pytest.raises(ProofError, match=f"columns, {what}"):
+        answer.verify(asked)
+
+
 def test_columns_of_another_partition_of_the_same_shape_are_refused() -> None:
     mine, other = sealed(4, 3), replace(sealed(4, 3), leaves=tuple(b"%d" % i for i in range(12)))
     request = asked_columns(committed(mine), [1], "a")

@@ -371,6 +371,13 @@ def test_a_huge_claim_costs_nothing():
         verify_descendants(SHA256, 2**63 - 1, 63, 0, 63, [], b"\0" * 32)
 
 
+def test_no_leaves_are_proven_by_their_neighbours():
+    """The hashes beside an empty range do fold to the root."""
+    tree = MerkleTree([b"left", b"right"])
+    with pytest.raises(ProofError, match="range stop"):
+        verify_range(BLAKE3, 1, 1, 2, [], tree.leaf_hashes, tree.root)
+
+
 @pytest.mark.parametrize("hasher", [SHA256, BLAKE3])
 def test_the_empty_tree_has_a_root_and_proves_nothing(hasher):
     tree = MerkleTree([], hasher)

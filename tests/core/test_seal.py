@@ -54,6 +54,40 @@ def test_commitments_come_back_as_they_were(commitment: Commitment) -> None:
     assert Commitment.from_bytes(commitment.to_bytes()) == commitment
 
 
+def test_a_true_opening_of_something_else_is_refused() -> None:
+    """Its proof is good: it only answers another question."""
+    own, lie = sealed(2, 2), replace(sealed(2, 2), leaves=(b"1", b"2", b"3", b"4"))
+    wanted, other = (
+        asked(one.commit(b"j", "map", 0, "a", b"i"), OUTPUT, 1, 3, "a") for one in (own, lie)
+    )
+    answer = lie.open(other)
+    answer.verify(other)
+    with pytest.raises(ProofError, match="opening, root"):
+        answer.verify(wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"buckets": 3}, False),
+        ({"units": 2}, False),
+        ({"records_in": 8}, False),
+        ({"counts": (4, 6)}, False),
+        ({"counts": (5, 4)}, False),
+        ({"nbytes": 98}, False),
+        ({"input_root": b"m" * 32}, False),
+        ({"root": b"s" * 32}, False),
+        ({"job": b"k"}, True),
+        ({"domain": "b"}, True),
+        ({"partition": 1}, True),
+        ({"inputs": b"h"}, True),
+    ],
+    ids=str,
+)
+def test_replicas_are_compared_by_each_of_these(change: dict[str, Any], same: bool) -> None:
+    assert (replace(ONE, **change).digest == ONE.digest) is same
+
+
 @given(COMMITMENTS, COMMITMENTS)
 def test_the_digest_covers_shape_counts_and_roots_and_nothing_else(
     one: Commitment, other: Commitment

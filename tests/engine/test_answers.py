@@ -43,6 +43,11 @@ def test_a_failure_is_text():
     assert answers.read(encode(("failed", "1 / 0"))) == answers.Reply(failure="1 / 0")
 
 
+def test_what_could_not_be_kept_is_no_failure():
+    assert answers.read(encode(("unkept", "full"))) == answers.Reply(unkept="full")
+    assert len(answers.read(encode(("unkept", "x" * 10_000))).unkept) == 500
+
+
 def test_evidence_is_bounded():
     many = tuple(bytes([n]) for n in range(100))
     assert len(answers.read(encode(("missing", (1,), many))).evidence) == 8
@@ -125,6 +130,11 @@ def test_what_is_kept_of_a_failure_is_bounded():
     failure = answers.read(encode(("failed", "x" * 10**6))).failure
     assert failure is not None
     assert len(failure) <= 20_000
+
+
+def test_an_address_is_no_longer_than_addresses_are():
+    with pytest.raises(DecodingError):
+        answers.read(encode(("committed", "tcp://" + "x" * 1000, (b"one",), (), 0)))
 
 
 @pytest.mark.parametrize("said", [-1, 10**30, "1", None, 1.5, True])

@@ -19,9 +19,9 @@ SEALED = SealedPartition(4, 2, 8, (4, 4), tuple(bytes([n]) for n in range(8)))
 COMMITMENT = SEALED.commit(b"job", MAP, 3, "bob", b"inputs")
 
 
-def evidence(partition: int = 3) -> bytes:
+def evidence(partition: int = 3, start: int = 4, stop: int = 8) -> bytes:
     commitment = SEALED.commit(b"job", MAP, partition, "bob", b"inputs")
-    opening = SEALED.open(asked(commitment, OUTPUT, 4, 8, "bob"))
+    opening = SEALED.open(asked(commitment, OUTPUT, start, stop, "bob"))
     return encode((opening.statement(), (bytes(32),), bytes(64)))
 
 
@@ -48,6 +48,15 @@ def examined(item: bytes) -> list[Any]:
 
 def test_evidence_is_held_against_the_partition_that_it_names() -> None:
     assert examined(evidence()) == [(evidence(), COMMITMENT, 4, 8)]
+
+
+def test_evidence_may_be_about_some_buckets_of_the_section_alone() -> None:
+    assert examined(evidence(start=6, stop=7)) == [(evidence(start=6, stop=7), COMMITMENT, 6, 7)]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 4), (3, 8), (0, 8)])
+def test_evidence_about_what_the_reducer_does_not_read_is_dropped(start: int, stop: int) -> None:
+    assert not examined(evidence(start=start, stop=stop))
 
 
 def test_evidence_beyond_all_measure_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

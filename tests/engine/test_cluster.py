@@ -229,15 +229,33 @@ def test_a_failed_start_leaves_nothing(monkeypatch):
     assert set(multiprocessing.active_children()) == children
 
 
-def test_kill_means_sigkill(monkeypatch):
-    """The process gets no chance to hand anything over."""
-    killed = []
-    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+@pytest.fixture
+def signalled(monkeypatch):
+    """A cluster of one worker process, and the signals that it is sent."""
+    sent = []
+
+    def kill(pid, number):
+        sent.append((pid, number))
+        if number == signal.SIGCONT:
+            raise ProcessLookupError  # it has just died
 
     class Nanny:
         pid, worker_address = 7, "tcp://there"
 
+    monkeypatch.setattr(os, "kill", kill)
     monkeypatch.setattr(LocalDomainCluster, "_nannies", lambda self, domain: {"alice-0": Nanny()})
-    cluster = object.__new__(LocalDomainCluster)
+    return object.__new__(LocalDomainCluster), sent
+
+
+def test_kill_means_sigkill(signalled):
+    """The process gets no chance to hand anything over."""
+    cluster, sent = signalled
     assert cluster.kill_worker("alice") == "tcp://there"
-    assert killed == [(7, signal.SIGKILL)]
+    assert sent == [(7, signal.SIGKILL)]
+
+
+def test_who_is_paused_stops_in_its_tracks_until_it_is_resumed(signalled):
+    cluster, sent = signalled
+    assert cluster.pause_worker("alice") == "tcp://there"
+    cluster.resume_worker("alice")
+    assert sent == [(7, signal.SIGSTOP), (7, signal.SIGCONT)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import dask
 import dask.bag as db
@@ -16,7 +18,9 @@ from dask_verify.core.seal import Commitment
 from dask_verify.engine import collection
 from dask_verify.engine.collection import Lease, read_partition
 from dask_verify.engine.handle import Job
-from dask_verify.errors import InconclusiveError
+from dask_verify.engine.reader import UnservedError
+from dask_verify.errors import InconclusiveError, InputError
+from dask_verify.protocol.messages import Task
 
 pytestmark = pytest.mark.cluster
 
@@ -150,3 +154,28 @@ def test_partitions_that_the_coordinator_made_travel_with_the_graph(client):
 
 def test_a_lease_names_its_job():
     assert dask.tokenize.tokenize(Lease(None)) == dask.tokenize.tokenize(Lease(None))
+
+
+class Carried:
+    """A job whose domains are reached by couriers, and of which nobody serves anything."""
+
+    pool = SimpleNamespace(direct=False)
+
+    def __init__(self, leaves):
+        self.reader = SimpleNamespace(leaves=leaves)
+
+
+def test_through_couriers_a_collection_reads_in_this_process_alone():
+    lease = Lease(Carried(lambda commitment, start, stop, what: [start, stop, what]))
+    assert lease.leaves(SimpleNamespace(size=3)) == [0, 3, "results"]
+    assert Lease(None).leaves(SimpleNamespace(size=3)) is None
+    with pytest.raises(InputError, match="pass scheduler='threads'"):
+        pickle.dumps(lease)
+
+
+def test_through_couriers_too_a_partition_may_be_served_by_nobody():
+    def unserved(*given):
+        raise UnservedError(Task("reduce", 2))
+
+    with pytest.raises(InconclusiveError, match="no holder serves reduce partition 2 as agreed"):
+        Lease(Carried(unserved)).leaves(SimpleNamespace(size=3))

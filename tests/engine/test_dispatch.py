@@ -13,6 +13,7 @@ from dask_verify.core.canonical import encode
 from dask_verify.engine import dispatch
 from dask_verify.engine.dispatch import _TOGETHER, Dispatcher, Flight
 from dask_verify.engine.driver import Driver
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.tasks import COMMITTED
 from dask_verify.protocol.messages import MAP, REDUCE, Run, Task
@@ -24,12 +25,17 @@ class Started:
     def __init__(self, window: int = 2) -> None:
         self.batches: list[list[Run]] = []
         pool: Any = SimpleNamespace(workers=lambda: {"a": ["tcp://a"], "b": ["tcp://b"]})
-        self.of = Dispatcher(pool, window, None, 60.0, self._launch, lambda run: True)
+        self.of = Dispatcher(pool, window, Pace(None, 60.0), self._launch, lambda run: True)
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         for flight in flights:
             flight.started = dispatch.time.monotonic()
         self.batches.append([f.run for f in flights if isinstance(f.run, Run)])
+
+    def overdue(self) -> list[Any]:
+        """Return what is late now that everything that has arrived is taken."""
+        self.of.taken_at = dispatch.time.monotonic()
+        return self.of.overdue()
 
     def pump(self) -> list[list[Run]]:
         self.batches.clear()
@@ -136,9 +142,9 @@ def test_what_never_started_says_nothing_of_how_long_tasks_take() -> None:
     started.pump()
     started.of.flying[run(REDUCE, 0)].started = float("inf")
     assert started.of.landed(run(REDUCE, 0)) is not None
-    assert not started.of._took[REDUCE]
+    assert not started.of.pace._took[REDUCE]
     assert started.of.landed(run(REDUCE, 1)) is not None
-    assert len(started.of._took[REDUCE]) == 1
+    assert len(started.of.pace._took[REDUCE]) == 1
 
 
 @pytest.mark.parametrize("error", [UnservedError(Task(MAP, 7)), ValueError("whatever")])
@@ -196,15 +202,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(clock: Clock) -> None:
+@pytest.mark.parametrize("deadline", [None, 60.0])
+def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(
+    clock: Clock, deadline: float | None
+) -> None:
     """Fast tasks first, then slow ones: a window full of these takes long, and nobody is late."""
     started = Started(window=60)
+    started.of.deadline = deadline
     for i in range(60):
         started.of.add(run(MAP, i))
     started.pump()
     for i in range(60):
         clock.now += 5.0
-        assert started.of.overdue() == []
+        assert started.overdue() == []
         started.of.landed(run(MAP, i))
     assert clock.now > 4 * 60.0
 
@@ -218,14 +228,14 @@ def test_who_does_nothing_any_more_is_late(clock: Clock) -> None:
     clock.now = 1.0
     started.of.landed(run(MAP, 0))
     clock.now = 60.5
-    assert {late.domain for late in started.of.overdue()} == {"b"}
+    assert {late.domain for late in started.overdue()} == {"b"}
     clock.now = 61.5
-    assert {late.domain for late in started.of.overdue()} == {"a", "b"}
+    assert {late.domain for late in started.overdue()} == {"a", "b"}
 
 
 def test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is(clock: Clock) -> None:
     started = Started(window=3)
-    started.of.deadline = 60.0
+    started.of.pace.deadline = 60.0
     for i in range(40):
         started.of.add(run(MAP, i))
     started.pump()
@@ -234,7 +244,7 @@ def test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is(clock: Clo
             clock.now += 10.0
             started.of.landed(run(MAP, i))
             started.pump()
-        late = [r.task.partition for r in started.of.overdue()]
+        late = [r.task.partition for r in started.overdue()]
         assert late == ([2] if clock.now > 3 * 60.0 else [])
     assert clock.now > 3 * 60.0
 
@@ -252,3 +262,98 @@ def test_the_window_follows_the_latest_tasks(clock: Clock) -> None:
         wide = max(wide, started.of._window("a"))
     assert wide > 60
     assert started.of._window("a") == 2
+
+
+def test_a_stage_of_which_nothing_lands_has_an_end(clock: Clock) -> None:
+    """Whoever is asked first, alone, and never answers."""
+    started = Started(window=1)
+    started.of.add(run(REDUCE, 0))
+    started.pump()
+    clock.now = 120 * 60.0
+    assert started.overdue() == []
+    clock.now += 1
+    assert started.overdue() == [run(REDUCE, 0)]
+
+
+def test_a_domain_without_workers_is_late_long_before_the_others(clock: Clock) -> None:
+    started = Started(window=1)
+    for domain in "ab":
+        started.of.add(run(MAP, 0, domain=domain))
+    started.pump()
+    workers = {"a": [], "b": ["tcp://b"]}
+    started.of.pool.workers = lambda: workers
+    for clock.now in (3.0, 22.0):
+        assert started.overdue() == []
+    clock.now = 24.0
+    assert [late.domain for late in started.overdue()] == ["a"]
+    workers["a"] = ["tcp://a"]
+    clock.now = 26.0
+    assert started.overdue() == []
+
+
+def test_without_any_workers_nobody_has_to_be_quick(clock: Clock) -> None:
+    started = Started(window=1)
+    started.of.add(run(MAP, 0))
+    started.pump()
+    started.of.pool.workers = lambda: {"a": [], "b": []}
+    for clock.now in (3.0, 60.0):
+        assert started.overdue() == []
+    clock.now = 64.0
+    assert started.overdue() == [run(MAP, 0)]
+
+
+def test_a_task_for_a_domain_that_is_away_has_its_time_too(clock: Clock) -> None:
+    started = Started(window=1)
+    started.of.pool.workers = lambda: {"a": [], "b": ["tcp://b"]}
+    assert started.of._attendance.absent("a") == 0
+    clock.now = 100.0
+    started.of.add(run(MAP, 0))
+    started.pump()
+    clock.now = 115.0
+    assert started.overdue() == []
+    clock.now = 121.0
+    assert started.overdue() == [run(MAP, 0)]
+
+
+def test_time_in_which_nobody_looked_makes_nothing_late(clock: Clock) -> None:
+    """Its answer may have come while the job's thread waited for somebody else."""
+    started = Started(window=1)
+    started.of.pace.deadline = 60.0
+    started.of.add(run(MAP, 0))
+    started.pump()
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    events.put(print)
+    started.of.next_of(events)
+    clock.now = 61.0
+    assert started.of.overdue() == []
+    events.put(print)
+    started.of.next_of(events)
+    assert started.of.overdue() == [run(MAP, 0)]
+
+
+def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever() -> None:
+    started = Started(window=1)
+    for _ in range(3):
+        started.of.add(run(MAP, 0))
+        assert started.pump() == [[run(MAP, 0)]]
+        assert started.of.cut_off(run(MAP, 0))
+        assert not started.of.flying
+    started.of.add(run(MAP, 0))
+    started.pump()
+    assert not started.of.cut_off(run(MAP, 0))
+    assert run(MAP, 0) in started.of.flying
+    assert not started.of.pace._took[MAP]
+
+
+def test_a_slow_fetch_does_not_count_as_a_slow_task(clock: Clock) -> None:
+    """Who keeps its results to itself must not buy everybody else's tasks more time by that."""
+    started = Started(window=1)
+    started.of.add(run(MAP, 0))
+    started.pump()
+    clock.now = 1.0
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    events.put(print)
+    started.of.next_of(events)
+    clock.now = 21.0
+    started.of.landed(run(MAP, 0))
+    assert list(started.of.pace._took[MAP]) == [1.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from dask import delayed
 
 from dask_verify.core.canonical import decode, encode
-from dask_verify.core.seal import Answer, Commitment
+from dask_verify.core.seal import OUTPUT, Answer, Commitment, SealedPartition, asked
 from dask_verify.engine import compat, launch
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import inner_graph, joined
@@ -100,6 +100,36 @@ def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, rela
     assert (len(read), blob) == (relayed, "blob" if relayed else None)
 
 
+def test_what_is_relayed_for_one_reduce_partition_is_let_go_before_the_next_is_read() -> None:
+    sealed = SealedPartition(2, 1, 2, (2,), (b"one", b"two"))
+    ask = asked(sealed.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, 0, 2, "alice")
+    openings = [sealed.open(ask), replace(sealed.open(ask), partition=1)]
+    wires = tuple(opening.to_bytes() for opening in openings)
+    seen: list[bool] = []
+
+    def scatter(domain: str, blob: bytes) -> str:
+        seen.append(launching._relaying.locked())
+        assert (decode(blob), openings) == (wires, [])
+        return "blob"
+
+    def sections(wanted: Any, why: str) -> Any:
+        seen.append(launching._relaying.locked())
+        return openings
+
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        pool=SimpleNamespace(connected=False, scatter=scatter),
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED[:1]), sections=sections),
+        state=SimpleNamespace(accepted=lambda task: ACCEPTED),
+    )
+    nothing: Any = None
+    launching = started(Launcher(driver, nothing, nothing))
+    assert launching._relayed(Run(Task(REDUCE, 0), "bob", b"in"), True) == "blob"
+    assert seen == [True, True]
+    assert not launching._relaying.locked()
+
+
 @pytest.mark.parametrize("other", [None, replace(ACCEPTED, nbytes=2)])
 def test_nothing_is_read_for_inputs_that_have_been_replaced(other: Commitment | None) -> None:
     driver: Any = SimpleNamespace(
@@ -124,16 +154,26 @@ def test_nothing_is_read_for_inputs_that_no_stage_was_started_with() -> None:
 # --- audits ---------------------------------------------------------------------------------
 
 
+@dataclass
+class Submitted:
+    """A future of something that was submitted."""
+
+    key: str
+    status: str = "pending"
+
+
 class Submissions:
     """A pool that only notes what is submitted."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[Any, Any], list[Any], int]] = []
+        self.futures: dict[Any, Submitted] = {}
 
     def submit(self, domain: str, graph: Any, keys: Any, priority: int = 0) -> Any:
         if not str(keys[0]).partition("-functions-")[1]:
             self.seen.append((domain, dict(graph), list(keys), priority))
-        return {key: f"future of {key}" for key in keys}
+        self.futures |= (made := {key: Submitted(key) for key in keys})
+        return made
 
 
 def launcher(pool: Any, collection: Any = None) -> Launcher:
@@ -174,6 +214,18 @@ def test_reading_again_uses_only_what_the_auditor_reads() -> None:
     assert len(set(names)) == len(names) == 4
 
 
+def test_what_tasks_need_is_sent_once_and_again_if_it_is_lost() -> None:
+    """A courier that is started again has none of what the one before had sent."""
+    pool = Submissions()
+    launching = launcher(pool)
+    key = launching._constant("bob", "table", b"data")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 1
+    launching._held[key] = SimpleNamespace(status="lost")
+    launching._constant("bob", "table", b"data")
+    assert len(pool.seen) == 2
+
+
 def test_audits_go_first_and_carry_what_they_need() -> None:
     pool = Submissions()
     launching = launcher(pool)
@@ -184,7 +236,7 @@ def test_audits_go_first_and_carry_what_they_need() -> None:
         launching.audit(challenge("bob", "units", REDUCE), asked),
     ]
     tasks = [inside(graph, *keys)[keys[0]] for _, graph, keys, _ in pool.seen]
-    assert futures == [f"future of {keys[0]}" for _, _, keys, _ in pool.seen]
+    assert futures == [Submitted(keys[0]) for _, _, keys, _ in pool.seen]
     assert [priority for *_, priority in pool.seen] == [1, 1, 1]
     assert tasks[0].func is run_read
     assert [(t.func.func, t.func.args, t.args[2]) for t in tasks[1:]] == [
@@ -194,6 +246,20 @@ def test_audits_go_first_and_carry_what_they_need() -> None:
         order = ordered(task)
         assert (order.domain, order.partition, order.inputs) == ("bob", 1, b"in")
         assert order.audit
+
+
+def test_what_a_scheduler_has_forgotten_is_given_to_it_again() -> None:
+    """A client that is dropped has no claim any more to what its scheduler held for it."""
+    pool, one = Submissions(), delayed(str.upper)("to be")
+    launching = launcher(pool, dask.bag.from_delayed([one, one]))
+    for _ in range(2):
+        launching.maps("bob", [Run(Task(MAP, 0), "bob", b"in")])
+    kept = [key for key in pool.futures if "-map-" not in key]
+    assert len(kept) == 2  # the functions, and what both partitions are made of
+    for key in kept:
+        pool.futures[key].status = "cancelled"
+    launching.maps("bob", [Run(Task(MAP, 1), "bob", b"in")])
+    assert [pool.futures[key].status for key in kept] == ["pending", "pending"]
 
 
 def test_audits_of_whole_partitions_overtake_the_window() -> None:
@@ -207,7 +273,7 @@ def test_audits_of_whole_partitions_overtake_the_window() -> None:
             assert task.func is run_map
             assert ordered(task).audit is (priority == 1)
     first, second = pool.seen[0][2]
-    assert futures == [f"future of {key}" for key in (first, pool.seen[1][2][0], second)]
+    assert futures == [Submitted(key) for key in (first, pool.seen[1][2][0], second)]
 
 
 @pytest.mark.parametrize("audit", [False, True])

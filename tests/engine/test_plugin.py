@@ -188,6 +188,11 @@ def test_a_claim_alone_gives_no_domain(strict, monkeypatch):
     assert asked[0][1] != asked[1][1]
 
 
+def test_who_is_separated_says_so():
+    assert not DomainPlugin().separated()
+    assert DomainPlugin(separated=True).separated()
+
+
 def test_a_plugin_without_domains_waits_for_nobody(plugin, scheduler):
     scheduler.add(plugin, "w1", "domain:alice")
     assert asyncio.run(scheduler.handlers["verify_settled"]()) == {"alice": ["w1"]}

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from distributed import Client, Event, LocalCluster, wait
+from distributed import Client, Event, LocalCluster
 
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import DataNode, Task, TaskRef
-from dask_verify.engine.plain import _is_plain
+from dask_verify.engine.plain import is_plain
 from dask_verify.engine.plugin import DomainPlugin
 from dask_verify.engine.pool import (
     DomainPool,
@@ -22,19 +24,40 @@ from dask_verify.errors import InputError
 NAMES = ("alice", "bob", "carol")
 
 
-def opened(cluster):
-    return open_pool(cluster.get_client(), cluster.domains)
+KINDS = ["shared", "separate", "courier"]
 
 
-@pytest.fixture(params=["shared", "separate"])
-def cluster(request):
-    return request.getfixturevalue(f"{request.param}_cluster")
+def opened(cluster, kind="client"):
+    reached = cluster.get_remotes() if kind == "courier" else cluster.get_client()
+    return open_pool(reached, cluster.domains)
 
 
-@pytest.fixture
-def pool(cluster):
-    with opened(cluster) as pool:
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def cluster(kind, request):
+    return request.getfixturevalue("shared_cluster" if kind == "shared" else "separate_cluster")
+
+
+@pytest.fixture(scope="module")
+def pool(cluster, kind):
+    with opened(cluster, kind) as pool:
         yield pool
+
+
+def ended(future):
+    """Wait until there is a result, or never will be."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(60)
+    return future
+
+
+def results(pool, domain, futures):
+    return list(pool.results([(domain, ended(future)) for future in futures.values()]))
 
 
 def where(dask_worker):
@@ -50,7 +73,10 @@ def where(dask_worker):
     async def verify_strange():
         return {"value": {1, 2}}
 
-    for handler in (verify_echo, verify_fail, verify_strange):
+    async def verify_never():
+        await asyncio.Event().wait()
+
+    for handler in (verify_echo, verify_fail, verify_strange, verify_never):
         dask_worker.handlers[handler.__name__] = handler
     return domain
 
@@ -74,7 +100,7 @@ def hold(gate):
 
 def now():
     def clock():
-        return time.monotonic()
+        return str(time.monotonic()).encode()
 
     return clock
 
@@ -91,11 +117,19 @@ def waits(client, key):
     return client.run_on_scheduler(state) == "queued" or any(client.run(there).values())
 
 
+def size_of(data):
+    return str(len(data)).encode()
+
+
+def raises():
+    raise ValueError("as it was written")
+
+
 def location():
     def domain():
         from distributed import get_worker
 
-        return get_worker().plugins["dask-verify"].domain
+        return get_worker().plugins["dask-verify"].domain.encode()
 
     return domain
 
@@ -104,6 +138,7 @@ def location():
 class TestContract:
     def test_names_and_workers(self, pool):
         assert pool.names == NAMES
+        assert pool.connected is isinstance(pool, SharedPool)
         workers = pool.workers()
         assert list(workers) == list(NAMES)
         assert [len(addresses) for addresses in workers.values()] == [1, 1, 1]
@@ -115,11 +150,11 @@ class TestContract:
             graph = {key: Task(key, location()) for key in keys}
             futures = pool.submit(name, graph, keys)
             assert list(futures) == keys
-            assert {future.result() for future in futures.values()} == {name}
+            assert set(results(pool, name, futures)) == {name.encode()}
 
     def test_intermediate_tasks_run_in_their_domain(self, pool):
-        graph = {"in": Task("in", location()), "out": Task("out", str.upper, TaskRef("in"))}
-        assert pool.submit("bob", graph, ["out"])["out"].result() == "BOB"
+        graph = {"in": Task("in", location()), "out": Task("out", bytes.upper, TaskRef("in"))}
+        assert results(pool, "bob", pool.submit("bob", graph, ["out"])) == [b"BOB"]
 
     def test_retries(self, pool):
         def once(name):
@@ -132,8 +167,7 @@ class TestContract:
         for retries, failing in ((1, False), (0, True)):
             key = f"retry-{retries}-{type(pool).__name__}"
             future = pool.submit("bob", {key: Task(key, once, key)}, [key], retries=retries)[key]
-            wait(future)
-            assert (future.status == "error") is failing
+            assert (ended(future).status == "error") is failing
 
     def test_a_higher_priority_starts_first(self, cluster, pool):
         kind = type(pool).__name__
@@ -150,9 +184,9 @@ class TestContract:
             for priority in (3, 1, 5, 2, 0, 4)
         }
         while not waits(client, futures[4].key):
-            assert not blocking.done()
+            assert blocking.status == "pending"
         Event(f"gate-{kind}", client=client).set()
-        started = client.gather(futures)
+        started = dict(zip(futures, map(float, results(pool, "bob", futures)), strict=True))
         order = sorted(started, key=started.get)
         # The worker may have been given the first tasks in advance, before there were others.
         assert [priority for priority in order if priority not in (3, 1)] == [5, 4, 2, 0]
@@ -172,25 +206,27 @@ class TestContract:
         for batch in (["z0", "y0", "x0"], ["m1"], ["a2"], ["f3"], ["c4"]):
             futures |= submitted(batch, now())
         while not waits(client, f"c4-{kind}"):
-            assert not any(future.done() for future in futures.values())
+            assert {future.status for future in futures.values()} == {"pending"}
         Event(f"queue-{kind}", client=client).set()
-        started = client.gather(futures)
+        started = dict(zip(futures, map(float, results(pool, "bob", futures)), strict=True))
         order = sorted(started, key=started.get)
         assert [key[1] for key in order] == ["0", "0", "0", "1", "2", "3", "4"]
 
-    def test_scattered_bytes_are_in_the_domain_and_usable(self, pool):
+    def test_scattered_bytes_are_in_the_domain_and_usable(self, pool, cluster):
+        clients = cluster.get_client()
+        client = clients["carol"] if isinstance(clients, dict) else clients
         data = pool.scatter("carol", b"x" * 1000, "relay")
         assert data.key.startswith("relay-")
-        holders = data.client.who_has([data])[data.key]
+        holders = client.who_has()[data.key]
         assert set(holders) <= set(pool.workers()["carol"])
-        graph = {"size": Task("size", len, TaskRef(data.key))}
-        assert pool.submit("carol", graph, ["size"])["size"].result() == 1000
+        graph = {"size": Task("size", size_of, TaskRef(data.key))}
+        assert results(pool, "carol", pool.submit("carol", graph, ["size"])) == [b"1000"]
 
     def test_large_graphs_give_no_warning(self, pool):
         key = f"large-{type(pool).__name__}"
         graph = {f"{key}-data": DataNode(f"{key}-data", bytes(12_000_000)),
-                 key: Task(key, len, TaskRef(f"{key}-data"))}  # fmt: skip
-        assert pool.submit("alice", graph, [key])[key].result() == 12_000_000
+                 key: Task(key, size_of, TaskRef(f"{key}-data"))}  # fmt: skip
+        assert results(pool, "alice", pool.submit("alice", graph, [key])) == [b"12000000"]
 
     def test_call(self, answering):
         for name, addresses in answering.workers().items():
@@ -227,7 +263,7 @@ class TestContract:
     def test_late_answers_are_os_errors_and_do_not_answer_the_next_question(self, answering):
         address = answering.workers()["bob"][0]
         with pytest.raises(OSError, match="no answer"):
-            answering.call(address, "bob", "verify_echo", value=1, timeout=1e-9)
+            answering.call(address, "bob", "verify_never", timeout=0.01)
         assert answering.call(address, "bob", "verify_echo", value=2)["value"] == 2
 
     def test_broadcast(self, answering):
@@ -236,7 +272,23 @@ class TestContract:
         assert {address: answer["domain"] for address, answer in answers.items()} == expected
         assert answering.broadcast("verify_fail") == {}
 
-    def test_cancel(self, pool):
+    def test_what_a_task_raised_is_in_its_result(self, pool):
+        key = f"raises-{type(pool).__name__}"
+        futures = pool.submit("bob", {key: Task(key, raises)}, [key])
+        [error] = results(pool, "bob", futures)
+        assert isinstance(error, Exception)
+        assert not isinstance(error, OSError)
+        text = "".join(traceback.format_exception(error))
+        assert text.strip().splitlines()[-1] == "ValueError: as it was written"
+
+    def test_results_of_many_tasks(self, pool):
+        keys = [f"many-{i}-{type(pool).__name__}" for i in range(150)]
+        graph = {key: Task(key, key.encode) for key in keys}
+        assert results(pool, "bob", pool.submit("bob", graph, keys)) == [k.encode() for k in keys]
+
+    def test_cancel(self, pool, cluster):
+        clients = cluster.get_client()
+        client = clients["bob"] if isinstance(clients, dict) else clients
         gate = f"gate-{type(pool).__name__}"
 
         def blocked():
@@ -246,7 +298,7 @@ class TestContract:
         futures = pool.submit("bob", {key: Task(key, blocked) for key in keys}, keys)
         pool.cancel(futures.values())
         assert all(future.status == "cancelled" for future in futures.values())
-        Event(gate, client=futures[keys[0]].client).set()
+        Event(gate, client=client).set()
         pool.cancel([])
 
     def test_unknown_domains(self, pool):
@@ -258,21 +310,22 @@ class TestContract:
             with pytest.raises(InputError, match="no domain 'mallory'"):
                 ask()
 
-    def test_closing_twice_and_leaving_clients_open(self, cluster):
-        pool = opened(cluster)
+    def test_closing_twice_and_leaving_clients_open(self, cluster, kind):
+        pool = opened(cluster, kind)
         assert isinstance(pool, DomainPool)
         pool.close()
         pool.close()
-        assert pool.workers()["alice"]
+        assert bool(pool.workers()["alice"]) is (kind != "courier")
         pool.close()
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_lost_domain(shared):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lost_domain(kind):
+    shared = kind == "shared"
     with (
         LocalDomainCluster(["alice", "bob"], shared=shared, dashboard_address=None) as cluster,
-        opened(cluster) as pool,
+        opened(cluster, kind) as pool,
     ):
         (address,) = pool.workers()["bob"]
         cluster.stop_domain("bob")
@@ -284,7 +337,11 @@ def test_a_lost_domain(shared):
             pool.scatter("bob", b"x")
         assert list(pool.broadcast("verify_forget", job=b"x")) == pool.workers()["alice"]
         with pytest.raises(InputError, match="no worker of domain 'bob'"):
-            opened(cluster)
+            opened(cluster, kind)
+    if kind == "courier":
+        with pytest.raises(OSError, match=r"there is no courier|no worker"):
+            pool.call(address, "alice", "verify_open")
+        return
     closed = pool._client("alice")
     with pytest.raises(InputError, match="closed"):
         SharedPool(closed, NAMES)
@@ -364,4 +421,4 @@ def test_bad_names(domains):
     ],
 )
 def test_plain_values(value, plain):
-    assert _is_plain(value) is plain
+    assert is_plain(value) is plain

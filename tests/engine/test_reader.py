@@ -21,6 +21,7 @@ from dask_verify.core.seal import (
     asked_columns,
 )
 from dask_verify.engine import patience, reader
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Address
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
@@ -32,6 +33,7 @@ SEALED = SealedPartition(
     2, 3, 3, (6,), tuple(b"cell %d" % i for i in range(6)), tuple(b"in %d" % i for i in range(3))
 )
 COMMITMENT = SEALED.commit(b"job", MAP, 0, "bob", b"inputs")
+_SOON = 10.0  #: seconds after which a worker that answers nothing has been silent
 
 
 class Clock:
@@ -82,6 +84,7 @@ def reading(pool: Pool, partitions: int = 1) -> tuple[Reader, list[Any]]:
         holders=lambda task: ["bob"],
         post=posted.append,
         claimed=lambda task, domain: [replace(COMMITMENT, partition=task.partition)],
+        pace=Pace(None, 3 * _SOON),
     )
     for partition in range(partitions):
         made.addresses["bob"][Task(MAP, partition)] = "tcp://bob:1"
@@ -124,7 +127,7 @@ def test_what_comes_in_time_is_read_to_the_end(clock: Clock) -> None:
 
 
 def test_who_has_been_silent_is_not_asked_again_for_a_while(clock: Clock) -> None:
-    pool = Pool(clock, seconds=reader._LONG + 1, at_once=0)
+    pool = Pool(clock, seconds=_SOON + 1, at_once=0)
     made, _ = reading(pool)
     for _ in range(3):
         assert made.openings(inputs(), "audits") is None
@@ -214,7 +217,7 @@ def test_one_look_at_a_reply_with_many_lies(clock: Clock, monkeypatch: pytest.Mo
 
 
 def test_nobody_is_asked_range_by_range_for_what_it_did_not_serve(clock: Clock) -> None:
-    pool = Pool(clock, seconds=reader._LONG - 1)
+    pool = Pool(clock, seconds=_SOON - 1)
     pool.sent = lambda honest: answers([None], BOB)
     made, posted = reading(pool, partitions=50)
     missing = [replace(COMMITMENT, partition=i) for i in range(50)]
@@ -225,7 +228,7 @@ def test_nobody_is_asked_range_by_range_for_what_it_did_not_serve(clock: Clock) 
 
 
 def test_who_is_slow_and_serves_nothing_is_not_asked_again_for_a_while(clock: Clock) -> None:
-    pool = Pool(clock, seconds=reader._LONG + 1)
+    pool = Pool(clock, seconds=_SOON + 1)
     pool.sent = lambda honest: answers([None], BOB)
     made, _ = reading(pool)
     for _ in range(3):

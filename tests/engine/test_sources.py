@@ -102,6 +102,7 @@ def replace_by_equal_looking(path):
 )
 def test_changes_are_seen(file, change):
     pins = read_pins(leaf(load, str(file))).pins
+    assert [pin.path for pin in pins] == [str(file)]
     assert changed(pins) == []
     change(file)
     assert changed(pins) == list(pins)

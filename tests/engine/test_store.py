@@ -138,6 +138,26 @@ def test_what_cannot_be_written_stays_in_memory_and_leaves_nothing_on_disk(
     assert store[AT] == sealed(b"x" * 100)
 
 
+@pytest.mark.parametrize("nbytes", [6_000, 20_000])
+def test_what_has_no_place_anywhere_is_not_kept_and_the_rest_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nbytes: int
+) -> None:
+    """Memory would grow by every partition that does not fit, whichever is to make room."""
+    store = Store(str(tmp_path), memory=10_000)
+    store[AT] = sealed(b"x" * 6_000)
+
+    def full(path: Path, leaves: Sequence[bytes]) -> Spilled:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Spilled, "write", full)
+    at = Address(b"job", "map", 1)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no space"):
+            store[at] = sealed(b"y" * nbytes)
+        assert at not in store
+        assert store[AT] == sealed(b"x" * 6_000)
+
+
 @pytest.mark.parametrize("damage", [b"", b"rubbish"])
 def test_a_damaged_list_of_hashes_is_a_missing_partition(tmp_path: Path, damage: bytes) -> None:
     store = Store(str(tmp_path), memory=0)

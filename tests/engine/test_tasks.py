@@ -13,7 +13,7 @@ import cloudpickle
 import pandas as pd
 import pytest
 
-from dask_verify.core.canonical import decode, decode_records, encode
+from dask_verify.core.canonical import decode, decode_records, encode, encode_records
 from dask_verify.core.merkle import BLAKE3, MerkleTree
 from dask_verify.core.seal import (
     ANSWER_CONTEXT,
@@ -34,6 +34,7 @@ from dask_verify.engine.tasks import (
     COMMITTED,
     FAILED,
     MISSING,
+    UNKEPT,
     Order,
     run_audit,
     run_map,
@@ -121,7 +122,11 @@ Sabotage = Callable[[Any], VerifyWorker]
 def alice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sabotage:
     """Be a worker of alice's, with the saboteur that one passes."""
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=1 << 20)
-    side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers={}))  # type: ignore[arg-type]
+    threads = SimpleNamespace(nthreads=1)
+    worker: Any = SimpleNamespace(
+        address="here", local_directory=str(tmp_path), handlers={}, state=threads
+    )
+    side.setup(worker)
     monkeypatch.setattr(tasks, "this_side", lambda: side)
 
     def sabotage(saboteur: Any) -> VerifyWorker:
@@ -157,6 +162,21 @@ def answered(answer: bytes) -> Answer:
 def audited_units(work: Work, sealed: SealedPartition, units: tuple[int, ...]) -> bytes:
     asked = encode(tuple((unit, sealed.inputs[unit]) for unit in units))
     return run_audit("map", order(work, audit=True), ship(work).data, asked)
+
+
+@CASES
+def test_a_full_disk_is_no_failure_of_the_function(
+    alice: Sabotage, work: Work, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*what: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    side = alice(None)
+    monkeypatch.setattr(side.store._whole, "n", 0)
+    monkeypatch.setattr(side.store._whole, "on_evict", [full])
+    what, why = decode(run_map(order(work), ship(work).data, data))
+    assert (what, why[:33]) == (UNKEPT, "no place for it on its worker's d")
+    assert len(side.store) == 0
 
 
 @CASES
@@ -198,7 +218,7 @@ def test_buckets_computed_again_give_their_leaves(alice: Sabotage, work: Work, d
     maps = [compute.map_partition(work, i, data[i * 5 : i * 5 + 5]) for i in range(2)]
     sections = [s.leaves[slice(*work.bounds(s.units)[1])] for s in maps]
     sealed = compute.reduce_partition(work, 1, sections)
-    cells = {unit: tuple(compute.cells_of(work, sections, unit)) for unit in (0, 2)}
+    cells = {unit: tuple(compute.cells_of(sections, unit, work.run)) for unit in (0, 2)}
     asked = encode(tuple(cells.items()))
     answer = answered(run_audit("reduce", order(work, 1), ship(work).data, asked))
     assert (answer.stage, answer.partition, answer.units) == ("reduce", 1, (0, 2))
@@ -320,6 +340,76 @@ def test_an_untrusted_empty_section_that_nobody_has_is_missing(alice: Sabotage) 
     table, _ = kept(side, (0, 0), trusted=False)
     side.forget(b"job")
     assert decode(reduced(side, table)) == (MISSING, (0,), ())
+
+
+@pytest.mark.parametrize("lie", [False, True])
+def test_a_section_is_taken_only_if_it_belongs_to_the_accepted_root(
+    alice: Sabotage, lie: bool
+) -> None:
+    side = alice(None)
+    table, (section,) = kept(side, (9, 9))
+    sealed = side.store[Address(b"job", "map", 0)]
+    commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
+    opening = sealed.open(opening_asked(commitment, OUTPUT, 0, len(section), "bob"))
+    if lie:
+        opening = replace(opening, leaves=(encode_records([("a", 1)]), *opening.leaves[1:]))
+    side.forget(b"job")
+    ordered = order(BAG, 0, table=digest("table", table))
+    answer = run_reduce(ordered, ship(BAG).data, table, encode((opening.to_bytes(),)))
+    assert decode(answer)[0] == (MISSING if lie else COMMITTED)
+
+
+# --- as much at a time as fits into memory --------------------------------------------------
+
+
+def collector(side: VerifyWorker, table: bytes, relayed: tuple[bytes, ...] = ()) -> Any:
+    return tasks._Collector(side, Order.from_bytes(order(BAG, 0)), BAG, table, relayed)
+
+
+@pytest.mark.parametrize(("memory", "turns"), [(0, 3), (0.4, 3), (0.7, 2), (1, 1), (99, 1)])
+def test_a_reducer_collects_as_many_buckets_at_a_time_as_it_may_hold(
+    alice: Sabotage, memory: float, turns: int
+) -> None:
+    side = alice(None)
+    table, (section,) = kept(side, counts=(7, 0))
+    # By the counts, all of the partition is for this reduce partition.
+    side.memory = round(memory * sum(map(len, side.store[Address(b"job", "map", 0)].leaves)))
+    found = list(collector(side, table).turns())
+    assert [b for buckets, _ in found for b in buckets] == [0, 1, 2]
+    assert len(found) == turns
+    assert tuple(leaf for _, (part,) in found for leaf in part) == section
+
+
+@pytest.mark.parametrize("how", ["kept", "relayed", "fetched"])
+def test_the_commitment_does_not_depend_on_the_memory(
+    alice: Sabotage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    side, roots, asked_for = alice(None), set(), []
+    table, _ = kept(side, counts=(7, 7))
+    sealed = side.store[Address(b"job", "map", 0)]
+    relayed: tuple[bytes, ...] = ()
+    if how == "relayed":
+        ask = collector(side, table).request(0, "bob")
+        relayed = (sealed.open(ask).to_bytes(),)
+    if how == "fetched":
+        commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
+        table = encode((True, ((commitment.to_bytes(), (("alice", "tcp://there"),)),)))
+
+    def serve(requests: list[Opening]) -> list[Opening | None]:
+        asked_for.append([(o.start, o.stop) for o in requests])
+        return [sealed.open(o) for o in requests]
+
+    if how != "kept":
+        side.forget(b"job")
+        side.closed.clear()
+        Holder(monkeypatch, 0, serve)
+    given = (ship(BAG).data, table, encode(relayed))
+    for side.memory in (0, 1 << 20):
+        ordered = order(BAG, 0, table=digest("table", table))
+        roots.add(committed(run_reduce(ordered, *given), Task("reduce", 0)).root)
+    assert len(roots) == 1
+    by_bucket = [[(0, 3)], [(3, 6)], [(6, 9)], [(0, 9)]]
+    assert asked_for == (by_bucket if how == "fetched" else [])
 
 
 # --- asking other workers ------------------------------------------------------------------

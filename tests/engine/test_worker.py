@@ -44,10 +44,27 @@ COMMITMENT = SEALED.commit(b"job", "map", 0, "alice", b"inputs")
 def side(tmp_path: Path) -> VerifyWorker:
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=10_000)
     handlers: dict[str, Any] = {}
-    side.setup(SimpleNamespace(address="here", local_directory=str(tmp_path), handlers=handlers))
+    worker: Any = SimpleNamespace(
+        address="here",
+        local_directory=str(tmp_path),
+        handlers=handlers,
+        state=SimpleNamespace(nthreads=4),
+    )
+    side.setup(worker)
+    assert side.memory == 2_500, "each thread may collect sections"
     assert set(handlers) == {
         f"verify_{name}"
-        for name in ("open", "nodes", "columns", "close", "release", "forget", "prove", "outcome")
+        for name in (
+            "open",
+            "nodes",
+            "columns",
+            "close",
+            "release",
+            "forget",
+            "reopen",
+            "prove",
+            "outcome",
+        )
     }
     return side
 
@@ -163,7 +180,8 @@ def test_hashes_below_a_node_fold_to_the_root(side: VerifyWorker) -> None:
 )
 def test_what_it_did_not_commit_to_is_not_answered(side: VerifyWorker, wanted: Opening) -> None:
     side.keep(SEALED, COMMITMENT)
-    assert opened(side, wanted) is None
+    # Not even signed for: what is believed is the asker's business.
+    assert Reply.from_bytes(side.open(questions([wanted])), [wanted]).openings == (None,)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x11\x80", encode((1, 2)), encode("text")])
@@ -270,3 +288,6 @@ def test_released_inputs_and_forgotten_jobs_are_not_answered(side: VerifyWorker)
     assert opened(side, request()) is None
     side.keep(SEALED, COMMITMENT)  # a straggler of a closed job leaves nothing behind
     assert len(side.store) == 0
+    side.reopen(b"job")
+    side.keep(SEALED, COMMITMENT)
+    assert opened(side, request()) is not None

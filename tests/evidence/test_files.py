@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 
@@ -9,6 +10,7 @@ import pytest
 
 from dask_verify.errors import EvidenceError, TrustError
 from dask_verify.evidence.enrolment.trust import Entry, Trust, load_trust, save_trust
+from dask_verify.evidence.files import read_up_to
 from dask_verify.protocol.domain import Identity
 
 BOB = Entry("bob", Identity.generate("bob").public_key)
@@ -67,3 +69,21 @@ def test_what_cannot_be_loaded(tmp_path):
         load_trust(tmp_path / "bad")
     with refused("a path to write to"):
         save_trust(tmp_path / "no" / "folder", TRUST)
+
+
+class Noting(io.BytesIO):
+    """A file that notes how many bytes were asked for at once: Python sets as many aside."""
+
+    most = 0
+
+    def read(self, size=-1):
+        self.most = max(self.most, size)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 << 20])
+def test_memory_is_taken_for_what_is_there(size):
+    file = Noting(bytes(size))
+    assert read_up_to(file, 1 << 30) == bytes(size)
+    assert file.most == 1 << 20
+    assert len(read_up_to(Noting(bytes(size)), 3)) == min(size, 3)

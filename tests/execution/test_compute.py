@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import defaultdict
 
 import pandas as pd
@@ -93,8 +94,46 @@ def test_a_bucket_recomputed_alone_gives_its_leaf(work, data):
     for j in range(2):
         sealed = compute.reduce_partition(work, j, sections(work, maps, j))
         for unit in range(work.run):
-            cells = compute.cells_of(work, sections(work, maps, j), unit)
+            cells = compute.cells_of(sections(work, maps, j), unit, work.run)
             assert compute.reduce_unit(work, j, unit, cells) == sealed.leaves[unit]
+
+
+@CASES
+def test_buckets_may_be_reduced_some_at_a_time(work, data):
+    maps = [compute.map_partition(work, i, data[i * 10 : i * 10 + 10]) for i in range(2)]
+    whole = sections(work, maps, 1)
+    for step in range(1, work.run + 1):
+        cut = [range(work.run)[i : i + step] for i in range(0, work.run, step)]
+        turns = [
+            (
+                some,
+                [
+                    s[some.start * m.units : some.stop * m.units]
+                    for s, m in zip(whole, maps, strict=True)
+                ],
+            )
+            for some in cut
+        ]
+        assert compute.reduce_in_turn(work, 1, turns) == compute.reduce_partition(work, 1, whole)
+
+
+def test_what_was_reduced_is_let_go_before_more_is_collected():
+    class Held(list):
+        """Sections that tell when nobody holds them any more."""
+
+    work = bag_work()
+    sealed, gone = compute.map_partition(work, 0, RECORDS), []
+
+    def turns():
+        for unit in range(work.run):
+            held = Held([sealed.leaves[unit * sealed.units : (unit + 1) * sealed.units]])
+            seen = weakref.ref(held)
+            yield range(unit, unit + 1), held
+            del held
+            gone.append(seen() is None)
+
+    compute.reduce_in_turn(work, 0, turns())
+    assert gone == [True] * work.run
 
 
 def test_a_bag_is_reduced_to_the_plain_answer():

@@ -36,8 +36,10 @@ class Script:
         self.plan = plan or make_plan(*names, **({"maps": 1, "reduces": 1} | options))
         self.job = JobState(self.plan)
         self.log = self.job.start()
+        self.fed: list[Event] = []
 
     def feed(self, event: Event) -> list[Instruction]:
+        self.fed.append(event)
         got = self.job.handle(event)
         self.log += got
         return got

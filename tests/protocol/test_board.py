@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from script import R0, Script
 
-from dask_verify.errors import InputError
+from dask_verify.core.seal import Commitment
+from dask_verify.errors import DecodingError, InputError
 from dask_verify.protocol.board import _CONTAINERS, _SLOTS, Plan, TaskState
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import MAP, Task, Verdict
 from dask_verify.protocol.policy import Policy
+from dask_verify.testing.simulation.enrolment import make_plan
 
 
 @pytest.mark.parametrize("name", _CONTAINERS)
@@ -83,3 +85,28 @@ def test_one_key_under_two_names_is_named() -> None:
         Plan(b"job", Policy(), domains, maps=1, reduces=1)
     with pytest.raises(InputError, match="a name for each, got 'carol' 2 times"):
         Plan(b"job", Policy(), (domains[0], domains[0]), maps=1, reduces=1)
+
+
+def shaped(unit_records: int | None, units: int, root: bytes, records: int = 12) -> None:
+    plan = make_plan("alice", maps=1, reduces=1, faults=1, replicas=1, unit_records=unit_records)
+    own = Commitment(b"job", MAP, 0, "alice", b"i", 2, units, records, (4,), 9, root, b"r" * 32)
+    plan.check_shape(own)
+
+
+@pytest.mark.parametrize(
+    ("unit_records", "units", "root"), [(5, 3, b"n" * 32), (12, 1, b"n" * 32), (None, 7, b"")]
+)
+def test_units_follow_from_the_records(unit_records: int | None, units: int, root: bytes) -> None:
+    shaped(unit_records, units, root)
+
+
+@pytest.mark.parametrize(
+    ("unit_records", "units", "root"),
+    [(5, 1, b"n" * 32), (5, 2, b"n" * 32), (5, 4, b"n" * 32), (5, 3, b"")],
+    ids=["one", "fewer", "more", "without inputs"],
+)
+def test_fewer_units_than_planned_would_be_drawn_less_often(
+    unit_records: int, units: int, root: bytes
+) -> None:
+    with pytest.raises(DecodingError, match=f"of {units} units for 12 records"):
+        shaped(unit_records, units, root)

@@ -9,6 +9,7 @@ import pytest
 from challenging import Challenged, challenged
 from script import M0, M1, R0, kinds, runs
 
+from dask_verify.protocol import answers
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.draws import Draws
 from dask_verify.protocol.messages import (
@@ -46,6 +47,42 @@ def test_nothing_is_challenged_before_the_commitment_and_reduce_waits_for_the_an
     script.agree(R0, auditor)
     assert script.ended == (Verdict.SAMPLED, "")
     assert script.outcomes() == ["agreed"] * 3
+
+
+def test_every_unit_has_the_auditor_that_was_drawn_for_it_alone() -> None:
+    script = challenged("a", "b", "c", "d", audit=0.9)
+    draws = Draws(script.plan.seed, script.plan.job)
+    made = [check for check in script.job.audits.made if check.kind == "units"]
+    for check in made:
+        what = (M0, bytes.fromhex(check.inputs), bytes.fromhex(check.commitment), set("bcd"))
+        assert {draws.auditors(*what, unit)[0] for unit in check.units} == {check.auditor}
+    assert len(made) == 3
+    assert sum(len(check.units) for check in made) > 6
+
+
+def test_an_answer_is_compared_leaf_by_leaf() -> None:
+    script = challenged("a", "b", "c", "d", audit=0.9)
+    asked = next(c for c in script.challenges() if len(c.units) > 1)
+    honest = script.audited(asked)
+    claim = script.job.state(M0).ballot.of(asked.digest)
+    assert claim is not None
+    for at, leaf in enumerate(honest.expected):
+        lie = (*honest.expected[:at], bytes([leaf[0] ^ 1]) + leaf[1:], *honest.expected[at + 1 :])
+        event = script.audited(asked, hashes=lie)
+        answer = answers.admit(event, script.plan.job, {d.name: d for d in script.plan.domains})
+        found = answers.objection(event, answer, claim.commitment)
+        assert found is not None
+        assert found.unit == asked.units[at * len(asked.units) // len(lie)]
+
+
+def test_reduce_waits_for_the_audits_of_every_map() -> None:
+    script = Challenged("a", "b", "c", maps=2, audit=1.0)
+    for task, domain in ((M0, "a"), (M1, "b")):
+        script.says(task, domain)
+    auditors = {i.task: i.domain for i in script.log if isinstance(i, Run) and i.audit}
+    assert StartReduce not in kinds(script.says(M0, auditors[M0]))
+    assert script.job.progress[MAP] == (2, 2)
+    assert StartReduce in kinds(script.says(M1, auditors[M1]))
 
 
 def test_draws_can_be_made_again_from_seed_job_and_log() -> None:

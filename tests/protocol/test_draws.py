@@ -59,6 +59,8 @@ def test_everything_that_names_a_draw_changes_it(what: str) -> None:
     assert other.units(task, *drawn, 1_000, 0.5) != DRAWS.units(*WHAT, 1_000, 0.5)
     assert other.one(task, *drawn, 2**64) != DRAWS.one(*WHAT, 2**64)
     assert other.auditors(task, *drawn, names) != DRAWS.auditors(*WHAT, names)
+    numbers = other.numbers(task, *drawn, range(50)).tolist()
+    assert not set(numbers) & set(DRAWS.numbers(*WHAT, range(50)).tolist())
 
 
 def test_reads_are_drawn_by_commitment_too() -> None:

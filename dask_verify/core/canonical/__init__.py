@@ -11,13 +11,14 @@ from dask_verify.core.canonical.records import decode_records, encode_records, n
 from dask_verify.core.canonical.registry import install_types, register_type, registered_types
 from dask_verify.core.canonical.splicing import decode_frames
 from dask_verify.core.canonical.table import decode_table, encode_table
-from dask_verify.core.canonical.values import decode, encode
+from dask_verify.core.canonical.values import decode, decode_plain, encode
 
 __all__ = [
     "decode",
     "decode_frame",
     "decode_frames",
     "decode_leaf",
+    "decode_plain",
     "decode_records",
     "decode_table",
     "encode",

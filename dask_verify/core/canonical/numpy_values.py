@@ -83,9 +83,16 @@ def _dtype(code: Any) -> np.dtype[Any]:
     return dtype
 
 
+def _exactly(kind: type, value: Any) -> Any:
+    """Refuse what the constructors take, too: of a number they make that many zero bytes."""
+    if type(value) is not kind:
+        raise ValueError(f"a scalar that is not made of {kind.__name__}")
+    return value
+
+
 add_type(20, np.ndarray, _from_array, _to_array)
 for _scalar in _SCALARS:
     add_type(21, _scalar, _from_scalar, _to_scalar)
 # Text scalars keep trailing NULs, which a fixed-width buffer would lose.
-add_type(22, np.str_, str, np.str_)
-add_type(23, np.bytes_, bytes, np.bytes_)
+add_type(22, np.str_, str, lambda text: np.str_(_exactly(str, text)))
+add_type(23, np.bytes_, bytes, lambda data: np.bytes_(_exactly(bytes, data)))

@@ -18,7 +18,12 @@ MASKED_DTYPES = {
     *(f"{sign}Int{width}Dtype" for sign in ("", "U") for width in (8, 16, 32, 64)),
     *("Float32Dtype", "Float64Dtype", "BooleanDtype"),
 }
-"""Names of the nullable dtypes, whose arrays are values with a mask."""
+"""Names of the classes of nullable dtypes, whose arrays are values with a mask."""
+MASKED_NAMES = {
+    *(f"{sign}Int{width}" for sign in ("", "U") for width in (8, 16, 32, 64)),
+    *("Float32", "Float64", "boolean"),
+}
+"""Names of these dtypes."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dask_verify.core.canonical.arrow import read_arrow, read_nulls
 from dask_verify.core.canonical.arrow_types import is_empty, plain_type, type_from
 from dask_verify.core.canonical.columns import Parts
 from dask_verify.core.canonical.numpy_values import check_dtype, plain_bytes
-from dask_verify.core.canonical.pandas_columns import A_STEP, MASKED_DTYPES, progression_bytes
+from dask_verify.core.canonical.pandas_columns import A_STEP, MASKED_NAMES, progression_bytes
 from dask_verify.core.canonical.pandas_writing import describe, index_bytes
 from dask_verify.core.canonical.records import read_column
 from dask_verify.core.canonical.stdlib_values import zone_from
@@ -119,9 +119,10 @@ def _read_arrow(reader: Reader, count: int, depth: int, kind: Any) -> Any:
 def _read_masked(reader: Reader, count: int, depth: int, name: str) -> Any:
     import pandas as pd
 
+    # No other text is handed to pandas, which would look for time zones and extensions in it.
+    if name not in MASKED_NAMES:
+        raise DecodingError(f"not a nullable dtype: {name!r:.80}")
     dtype: Any = pd.api.types.pandas_dtype(name)
-    if type(dtype).__name__ not in MASKED_DTYPES:
-        raise DecodingError(f"not a nullable dtype: {name!r}")
     bits = read_nulls(reader, count)
     values = np.frombuffer(reader.take(count * dtype.numpy_dtype.itemsize), dtype.numpy_dtype)
     mask = np.zeros(count, dtype=bool)

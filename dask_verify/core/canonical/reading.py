@@ -25,6 +25,7 @@ from dask_verify.core.canonical.wire import (
     TAG,
     TAG_BASE,
     TAG_BYTEARRAY,
+    TAG_DECIMAL,
     TAG_FROZENSET,
     TAG_OBJECT,
     TAG_SET,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from dask_verify.core.canonical.writing import Registered
 
 _CROWD = 256  #: members that may share a hash, about
+_LONG = 512  #: bytes of a number from which on comparing it with a decimal takes long
+LONG, DECIMAL = 1, 2  #: kinds of numbers that a reader has met
 READERS: dict[int, Callable[[Any, int], Any]] = {}
 """Tag -> function of payload and depth; what it builds is encoded again to check it."""
 
@@ -115,10 +118,22 @@ def _ascending(reader: Reader, last: bytes | None, start: int) -> bytes:
     return piece
 
 
-def _spread(keys: list[Any]) -> None:
-    """Refuse keys made to have equal hashes: a set or dict of them costs quadratic time."""
+def _read_member(reader: Reader, depth: int, before: bytes | None) -> tuple[Any, bytes]:
+    """Return the next element of a set, or key of a dict, and its bytes."""
+    start = reader.pos
+    value = read(reader, depth)
+    return value, _ascending(reader, before, start)
+
+
+def _spread(keys: list[Any], numbers: int) -> None:
+    """Refuse keys made to have equal hashes: comparing them takes quadratic time.
+
+    So does comparing a single long number with a decimal; `numbers` says which of them are there.
+    """
     if len(keys) > _CROWD and len(set(map(hash, keys))) * _CROWD < len(keys) * 2:
         raise DecodingError(f"{len(keys)} members of a set or dict share a few hashes")
+    if numbers == LONG | DECIMAL and len(set(map(hash, keys))) < len(keys):
+        raise DecodingError("a long number and a decimal in a set or dict whose hashes meet")
 
 
 def _read_set(reader: Reader, depth: int) -> set[Any]:
@@ -127,11 +142,12 @@ def _read_set(reader: Reader, depth: int) -> set[Any]:
     if major != ARRAY:
         raise DecodingError(f"expected an array at {reader.pos}, got CBOR major type {major}")
     items, last = [], None
+    outside, reader.numbers = reader.numbers, 0
     for _ in range(reader.afford(count)):
-        start = reader.pos
-        items.append(read(reader, depth + 1))
-        last = _ascending(reader, last, start)
-    _spread(items)
+        item, last = _read_member(reader, depth + 1, last)
+        items.append(item)
+    _spread(items, reader.numbers)
+    reader.numbers |= outside
     result = set(items)
     if len(result) != count:
         raise DecodingError("a set with elements that the language calls equal")
@@ -142,13 +158,16 @@ def _read_dict(reader: Reader, count: int, depth: int) -> dict[Any, Any]:
     _nest(reader, depth)
     keys: list[Any] = []
     values: list[Any] = []
-    last = None
+    last, numbers, outside = None, 0, reader.numbers
     for _ in range(reader.afford(count, 2)):
-        start = reader.pos
-        keys.append(read(reader, depth + 1))
-        last = _ascending(reader, last, start)
+        reader.numbers = 0
+        key, last = _read_member(reader, depth + 1, last)
+        keys.append(key)
+        numbers |= reader.numbers
         values.append(read(reader, depth + 1))
-    _spread(keys)
+        outside |= reader.numbers
+    _spread(keys, numbers)
+    reader.numbers = numbers | outside
     result = dict(zip(keys, values, strict=True))
     if len(result) != count:
         raise DecodingError("a dict with keys that the language calls equal")
@@ -159,6 +178,8 @@ def _read_big(reader: Reader, negative: bool) -> int:
     digits = _read_bytes(reader)
     if len(digits) <= 8 or not digits[0]:
         raise DecodingError(f"a big integer that needs fewer bytes, before {reader.pos}")
+    if len(digits) > _LONG:
+        reader.numbers |= LONG
     value = int.from_bytes(digits, "big")
     return ~value if negative else value
 
@@ -182,7 +203,11 @@ def _read_tag(reader: Reader, tag: int, depth: int) -> Any:
         return bytearray(_read_bytes(reader))
     if tag == TAG_SURROGATES:
         return _read_surrogates(reader)
+    if reader.plain:
+        raise DecodingError(f"expected plain values only, got one with the CBOR tag {tag}")
     reader.recheck = True
+    if tag == TAG_DECIMAL:
+        reader.numbers |= DECIMAL
     if tag == TAG_OBJECT:
         return _read_object(reader, depth)
     return _find_reader(tag)(_payload(reader, depth), depth)

@@ -77,7 +77,14 @@ def _to_fraction(value: list[int]) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-add_type(8, Decimal, str, Decimal)
+def _to_decimal(value: str) -> Decimal:
+    if type(value) is not str:
+        # Of a whole number it would be made, too, but in quadratic time.
+        raise ValueError("a decimal that is not made of text")
+    return Decimal(value)
+
+
+add_type(8, Decimal, str, _to_decimal)
 add_type(9, complex, lambda z: [z.real, z.imag], lambda parts: complex(*parts))
 add_type(10, Fraction, _from_fraction, _to_fraction)
 add_type(11, date, lambda d: [d.year, d.month, d.day], lambda fields: date(*fields))

@@ -87,6 +87,39 @@ def decode(data: bytes) -> Any:
     return value
 
 
+def decode_plain(data: bytes) -> Any:
+    """Return the value of a message: built-in types only, so that reading costs what bytes cost.
+
+    Whoever sends a message could fill it with frames, fractions or objects of the user's classes,
+    each of them a few bytes that take long to build, or run code that is not this package's.
+
+    Parameters
+    ----------
+    data : bytes
+        What ``encode`` returned.
+
+    Returns
+    -------
+    object
+        None, bools, numbers, text, bytes, and containers of them.
+
+    Raises
+    ------
+    DecodingError
+        If ``encode`` returns these bytes for no such value.
+
+    Examples
+    --------
+    >>> decode_plain(encode((b"payload", 1)))
+    (b'payload', 1)
+    """
+    reader = open_reader(data, VALUE, "an encoded value")
+    reader.plain = True
+    value = decoded(lambda: read(reader, 0))
+    reader.finish()
+    return value
+
+
 def check_same(again: Callable[[], bytes], data: bytes) -> None:
     """Refuse bytes that their own value does not encode to."""
     if decoded(again) != data:

@@ -31,6 +31,7 @@ TAG_BASE = 0xDA00
 TAG_TUPLE, TAG_SET, TAG_FROZENSET, TAG_SURROGATES, TAG_BYTEARRAY, TAG_OBJECT = range(
     TAG_BASE, TAG_BASE + 6
 )
+TAG_DECIMAL = TAG_BASE + 8
 FLOAT, NONE, FALSE, TRUE = b"\xfb", b"\xf6", b"\xf4", b"\xf5"
 NAN = struct.pack(">d", math.nan)
 
@@ -98,14 +99,18 @@ def head(major: int, count: int) -> bytes:
 class Reader:
     """Bytes with a position; every read is checked against what is left.
 
-    ``recheck`` is set by whatever read something whose canonical form only the encoder knows.
+    ``recheck`` is set by whatever read something whose canonical form only the encoder knows;
+    a ``plain`` reader refuses that. ``numbers`` says which kinds of numbers were read that take
+    long to be compared with each other.
     """
 
-    __slots__ = ("data", "pos", "recheck")
+    __slots__ = ("data", "numbers", "plain", "pos", "recheck")
 
     def __init__(self, data: bytes, pos: int = 0) -> None:
         self.data = data
         self.pos = pos
+        self.plain = False
+        self.numbers = 0
         self.recheck = False
 
     def take(self, count: int) -> bytes:
@@ -170,4 +175,13 @@ def decoded(work: Callable[[], T]) -> T:
     except DecodingError:
         raise
     except Exception as error:
-        raise DecodingError(f"not a canonical encoding: {type(error).__name__}: {error}") from error
+        raise DecodingError(f"not a canonical encoding: {_described(error)}") from error
+
+
+def _described(error: Exception) -> str:
+    """Return what an error says: one that shows a hostile value may fail at that, or be endless."""
+    try:
+        said = str(error)
+    except Exception:
+        said = "what it says cannot be shown"
+    return f"{type(error).__name__}: {said:.500}"

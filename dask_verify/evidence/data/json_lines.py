@@ -213,7 +213,9 @@ def _pair(line: bytes, number: int) -> tuple[Any, Any]:
     except (ValueError, RecursionError, DecodingError) as error:
         raise _bad(number, "a JSON array of key and value", error) from None
     if type(value) is not list or len(value) != 2:
-        raise _bad(number, "a JSON array of key and value", f"{value!r:.80}")
+        # The value itself is not shown: it may be a number that is too long to be.
+        got = f"{len(value)} values" if type(value) is list else type(value).__name__
+        raise _bad(number, "a JSON array of key and value", got)
     # A level costs two brackets at least: text without many needs no second look.
     if line.count(b"[") + line.count(b"{") > _NESTING and _depth(value) > _NESTING + 1:
         raise _bad(number, f"at most {_NESTING} levels of nesting", "more")

@@ -32,8 +32,10 @@ from dask_verify.protocol.domain import COORDINATOR, Domain
 _VERSION = 1
 _WHAT = "trust file"
 _LARGEST = 1 << 20  #: bytes of a trust file: some thousand domains
-# A dotted key costs the parser the square of its length, so a key, and so a line, is short.
-_LONGEST_LINE = 2000
+# A dotted key costs the parser the square of its parts, so there are few, and a line is short.
+_LONGEST_LINE, _MOST_DOTS = 2000, 16
+# Texts and comments of a line, also such as have no end: what is left is keys, numbers and signs.
+_TEXTS = re.compile(rb"""\"{3}|'{3}|"(?:[^"\\]|\\.)*+"?|'[^']*'?|#.*""")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -261,10 +263,23 @@ def _parsed(data: bytes) -> dict[str, Any]:
     longest = max(map(len, data.split(b"\n")))
     if longest > _LONGEST_LINE:
         raise TrustError(_WHAT, f"lines of at most {_LONGEST_LINE:,} bytes", f"{longest:,}")
+    for number, line in enumerate(data.split(b"\n"), 1):
+        _check_line(number, line)
     try:
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or too deep
         raise TrustError(_WHAT, "TOML", f"something else ({error!s:.200})") from None
+
+
+def _check_line(number: int, line: bytes) -> None:
+    if line.count(b".") <= _MOST_DOTS:
+        return
+    what = f"{_WHAT}, line {number}"
+    if {b'"' * 3, b"'" * 3}.intersection(_TEXTS.findall(line)):
+        raise TrustError(what, "texts that begin and end on it", "one of several lines")
+    dots = _TEXTS.sub(b"", line).count(b".")
+    if dots > _MOST_DOTS:
+        raise TrustError(what, f"at most {_MOST_DOTS} dots between keys", dots)
 
 
 def _entry(fields: Fields, name: str) -> Entry:

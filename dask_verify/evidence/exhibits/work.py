@@ -10,7 +10,7 @@ import pickletools
 from dataclasses import dataclass
 from typing import Any
 
-from dask_verify.core.canonical import decode, decode_frame, encode_frame
+from dask_verify.core.canonical import decode_frame, decode_plain, encode_frame
 from dask_verify.core.public_keys import public_key_flaw
 from dask_verify.core.seal import digest
 from dask_verify.errors import DecodingError, EvidenceError, InputError
@@ -62,7 +62,7 @@ class Bound:
         """Decode `Terms.to_bytes`."""
         refusal = EvidenceError(path, "the terms of a job", "something else")
         try:
-            match decode(data):
+            match decode_plain(data):
                 case (
                     bytes(), bytes(), bytes(coordinator), (int(), int(faults), *_),
                     tuple(rows), bytes(functions), bytes(),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from dask_verify.core.public_keys import public_key_flaw
 from dask_verify.core.seal import ANSWER_CONTEXT, Commitment
 from dask_verify.errors import DecodingError, EvidenceError, SignatureError
 from dask_verify.evidence.enrolment.texts import name_flaw
@@ -41,9 +42,11 @@ def check_signatures(receipt: Receipt) -> None:
 def check_names(receipt: Receipt) -> None:
     """Check that everybody who appears is there once, and nobody else does."""
     names = [party.name for party in receipt.parties]
-    for name in names:
-        if flaw := name_flaw(name):
+    for party in receipt.parties:
+        if flaw := name_flaw(party.name):
             raise EvidenceError("domains, name", *flaw)
+        if flaw := public_key_flaw(party.key):
+            raise EvidenceError("domains, public key", *flaw)
     keys = [receipt.terms.coordinator.hex(), *(party.key.hex() for party in receipt.parties)]
     for what, values in (("name", [COORDINATOR, *names]), ("public key", keys)):
         value, times = Counter(values).most_common(1)[0]

@@ -33,7 +33,12 @@ _RUNS = 2  #: times that the referee computes
 
 def arbitrated(world: Simulation, asked: Arbitrate) -> Finding:
     """Settle a divergence, or an auditor's objection."""
-    ballot = world.job.state(asked.task).ballot
+    state = world.job.state(asked.task)
+    if state.inputs != asked.inputs:
+        # As the engine, where a coordinator that was gone is asked again: nothing is decided.
+        failure = "the stage was started again"
+        return Finding(asked.task, asked.inputs, asked.task.stage, failure=failure)
+    ballot = state.ballot
     one, other = ballot.of(asked.one), ballot.of(asked.other)
     assert one is not None, "what is arbitrated was claimed"
     given = (asked.vouched, asked.answers)

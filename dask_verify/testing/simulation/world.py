@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dask_verify.core.seal import Commitment, SealedPartition
@@ -36,13 +36,14 @@ from dask_verify.protocol.messages import (
     Unserved,
     Verdict,
 )
+from dask_verify.protocol.recording import decisions, read_event, write_event
+from dask_verify.protocol.replay import losses, replay
 from dask_verify.testing.simulation.auditing import challenged, recounted, there
 from dask_verify.testing.simulation.behaviours import behave
 from dask_verify.testing.simulation.nature import USUAL, Nature
 from dask_verify.testing.simulation.partitions import PLAIN, Flavour, commit, partition
 from dask_verify.testing.simulation.pending import Pending, deadline, sender, unheard
 from dask_verify.testing.simulation.refereeing import arbitrated
-from dask_verify.testing.simulation.replaying import replay
 from dask_verify.testing.simulation.truth import untrue
 from dask_verify.testing.simulation.weather import CALM, Weather, pass_time
 
@@ -68,15 +69,14 @@ class Simulation:
         What makes honest domains differ.
     protocol : type of JobState
         What decides.
-    restore : callable
-        Makes a new state from a plan, the events so far and what decides, where the coordinator
-        died.
 
     Attributes
     ----------
     job : JobState
     events : list of Event
         All that the job was told, in order: the same again gives the same state.
+    decided : list of list of Instruction
+        What followed from each of them.
     pending : list of Pending
         What may happen next, in any order.
     blocked : list of Run or StandIn
@@ -100,12 +100,12 @@ class Simulation:
     weather: Weather = CALM
     nature: Nature = USUAL
     protocol: type[JobState] = JobState
-    restore: Callable[[Plan, list[Event], type[JobState]], JobState] = replay
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.job = self.protocol(self.plan)
         self.events: list[Event] = []
+        self.decided: list[list[Instruction]] = []
         self.pending: list[Pending] = []
         self.blocked: list[Run | StandIn] = []
         self.away: list[str] = list(self.weather.later)
@@ -215,14 +215,25 @@ class Simulation:
             self.pending.append(Pending(Unserved(task, domain)))
 
     def restart(self) -> None:
-        """Let the coordinator die, and go on from what it has recorded."""
+        """Let the coordinator die, and go on from its journal, without all that was its own."""
         self.restarts += 1
-        self.job = self.restore(self.plan, self.events, self.protocol)
+        marks = map(decisions, self.decided)
+        past = zip((read_event(write_event(e)) for e in self.events), marks, strict=True)
+        self.job, owed = replay(self.plan, past, self.protocol)
+        self.pending.clear()
+        self.blocked.clear()
+        for task, holder in list(self.stores):
+            if holder == COORDINATOR:
+                del self.stores[task, holder]
+        for event in losses(self.job):
+            self.feed(event)
+        self._carry_out(owed)
 
     def feed(self, event: Event) -> None:
         """Tell the job of an event, and carry out what it asks for."""
         self.events.append(event)
-        self._carry_out(self.job.handle(event))
+        self.decided.append(self.job.handle(event))
+        self._carry_out(self.decided[-1])
 
     def _interrupted(self, item: Pending, domain: str, then: tuple[Event, ...] | None) -> Pending:
         """Return what comes instead of a domain's message; ``then=None``: followed by itself."""

@@ -93,6 +93,13 @@ def test_an_opening_blames_nobody_but_who_signed_it(bench: ex.Court) -> None:
             again(replace(framing, given=base.given, referee=base.referee))
 
 
+def test_nobody_signs_an_exhibit_of_another_coordinators_job(bench: ex.Court) -> None:
+    made = bench.exhibit([bench.claim("alice"), bench.claim("carol")])
+    data, key = made.to_bytes(ex.KEYS["carol"]), ex.KEYS["carol"].public_key
+    with pytest.raises(EvidenceError, match="terms: expected a job of the coordinator who signed"):
+        Exhibit.from_bytes(data, key)
+
+
 def test_blame_for_an_opening_may_be_withheld(bench: ex.Court) -> None:
     made = opened(bench, (), wrong_opening(bench, ex.KEYS["carol"]))
     withheld = again(replace(made, settled="withheld: not deterministic", excused=("carol",)))

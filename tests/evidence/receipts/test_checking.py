@@ -169,12 +169,30 @@ def test_one_key_under_two_names_counts_once() -> None:
         check_receipt(envelope(agreed()), only)
 
 
+def test_votes_are_counted_by_keys_and_not_by_names() -> None:
+    """Whatever else of a receipt is checked: two names of one key are one domain."""
+    assert votes(agreed()) == 2
+    forged = agreed()
+    for name in NAMES[:3]:
+        forged = with_party(forged, name, key=identity("alice").public_key)
+    with pytest.raises(EvidenceError, match="2 distinct trusted domains, got 1"):
+        votes(forged)
+
+
 def test_two_domains_of_a_receipt_have_two_keys() -> None:
     receipt = agreed()
     domains = tuple((name, identity("alice").public_key) for name, _ in receipt.terms.domains)
     parties = tuple(replace(p, key=identity("alice").public_key) for p in receipt.parties)
     terms = replace(receipt.terms, domains=domains)
     refused(replace(receipt, terms=terms, parties=parties), "public key: expected one for each")
+
+
+def test_a_key_under_which_anybody_can_sign_is_none() -> None:
+    receipt = agreed()
+    domains = tuple((name, bytes(32)) for name, _ in receipt.terms.domains[:1])
+    terms = replace(receipt.terms, domains=domains + receipt.terms.domains[1:])
+    forged = with_party(replace(receipt, terms=terms), domains[0][0], key=bytes(32))
+    refused(forged, "domains, public key: expected a public key of full order")
 
 
 def test_a_domain_that_is_not_in_the_trust_file_counts_for_nothing() -> None:
@@ -345,6 +363,13 @@ def test_the_seed_cannot_be_chosen_afterwards() -> None:
     terms = replace(receipt.terms, seed_digest=seed_digest(b"x" * 32))
     forged = replace(receipt, terms=terms, sampled=replace(receipt.sampled, seed=b"x" * 32))
     refused(forged, "job.id|closing")
+
+
+def test_the_seed_is_the_one_that_the_job_bound() -> None:
+    receipt = sampled()
+    assert receipt.sampled is not None
+    other = replace(receipt, sampled=replace(receipt.sampled, seed=b"x" * 32))
+    undersampled(other, "sampling.seed, its digest")
 
 
 # --- what it is about -----------------------------------------------------------------------

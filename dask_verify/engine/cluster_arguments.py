@@ -1,0 +1,47 @@
+"""What `LocalDomainCluster` checks before it starts anything."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dask_verify.errors import InputError, TrustError, one_of
+from dask_verify.evidence.enrolment.texts import name_flaw
+
+
+def checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[str]:
+    """Return the names of the domains, each usable and each once, with saboteurs for none else."""
+    if isinstance(domains, str) or not isinstance(domains, Sequence):
+        raise InputError(f"expected a list of domain names, got {domains!r}")
+    names = list(domains)
+    if not names:
+        raise InputError("no domain given: name at least one, such as ['alice', 'bob']")
+    bad = [name for name in names if not isinstance(name, str) or not name]
+    if bad:
+        raise InputError(f"a domain name is a non-empty string, got {bad[0]!r}")
+    for name in names:
+        # As in the trust file: what cannot be enrolled later is not rehearsed.
+        if flaw := name_flaw(name):
+            raise InputError(str(TrustError("name", *flaw)))
+    if len(set(names)) < len(names):
+        raise InputError(f"domain names must differ, got {names}")
+    unknown = sorted(set(saboteurs) - set(names), key=str)
+    if unknown:
+        raise InputError(f"saboteur for {unknown[0]!r}, but the domains are {one_of(names)}")
+    return names
+
+
+def check_count(what: str, count: int) -> None:
+    """Refuse what is no number of at least one."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise InputError(f"{what} is a number of at least 1, got {count!r}")
+
+
+def check_not_spawned() -> None:
+    """Refuse to start a cluster in a worker process that imports the user's script."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "a worker process imported this script and tried to start a cluster itself: "
+            'put the code that starts it under `if __name__ == "__main__":`'
+        )

@@ -1,0 +1,100 @@
+"""How long anybody may take: from what the policy says, and from how long tasks have taken.
+
+* Whoever takes longer is late. That proves nothing; it only lets others do the work.
+* No wait is without an end, not even that for the first task of a job.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+
+_SLACK = 10  #: times what tasks took by the median after which one is late
+_UNKNOWN = 120  #: times the floor that a task is given when none has told how long they take
+_SOON = 3  #: what needs no computing is given one in so many parts of the floor
+_REMEMBERED = 500  #: durations of each stage, the latest
+_RATE = 1 << 20  #: bytes of an answer that bring a second more
+
+
+@dataclass
+class Pace:
+    """What is known of how long things take in one job.
+
+    Parameters
+    ----------
+    deadline : float, optional
+        Seconds a task may take, as the policy says; None: derived from what others took.
+    floor : float
+        Least seconds where it is derived.
+
+    Examples
+    --------
+    >>> pace = Pace(None, floor=30)
+    >>> pace.limit("map"), pace.absence(others=True)
+    (3600, 10.0)
+    >>> pace.note("map", 7.0)
+    >>> pace.limit("map"), pace.limit("reduce")
+    (70.0, 70.0)
+    """
+
+    deadline: float | None
+    floor: float
+    _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
+
+    def note(self, stage: str, seconds: float) -> None:
+        """Note how long a task took, its wait behind others of its domain included."""
+        self._took[stage].append(seconds)
+
+    def limit(self, stage: str) -> float:
+        """Return the seconds after which a task of a stage is late."""
+        if self.deadline is not None:
+            return self.deadline
+        took = list(self._took.get(stage, ()))
+        slack = _SLACK * statistics.median(took) if took else self._first()
+        return max(self.floor, slack)
+
+    @property
+    def soon(self) -> float:
+        """Seconds for what needs no computing: a small answer, or a worker that is started."""
+        return self.floor / _SOON
+
+    def absence(self, others: bool) -> float:
+        """Return the seconds after which a task is late whose domain has had no worker meanwhile.
+
+        A worker that is started again must be back by then. Without workers of other domains
+        either, it is more likely their way to us that is broken.
+        """
+        least = self.soon if others else self.floor
+        return least if self.deadline is None else min(least, self.deadline)
+
+    def answer(self, nbytes: int) -> float:
+        """Return the seconds that a worker has to answer a question with some bytes.
+
+        Some functions keep a worker from answering anybody for as long as they run.
+        """
+        known = self._known()
+        busy = statistics.median(known) if known else self.floor
+        return min(self.soon + busy, self.floor) + nbytes / _RATE
+
+    def own(self, stage: str) -> float:
+        """Return the seconds that a process of the coordinator has to compute a task, twice."""
+        return max(self.floor, 2 * self.limit(stage))
+
+    def _first(self) -> float:
+        """Return what a stage is given of which nothing has come back.
+
+        One of its tasks hardly takes longer than all those of another stage together.
+        """
+        known, unknown = self._known(), _UNKNOWN * self.floor
+        if not known:
+            return unknown
+        return min(_SLACK * sum(known), max(unknown, _SLACK * statistics.median(known)))
+
+    def _known(self) -> list[float]:
+        """Return what tasks of any stage took; other threads ask too, so it is copied at once."""
+        return [seconds for took in list(self._took.values()) for seconds in list(took)]
+
+
+def _recent() -> deque[float]:
+    return deque(maxlen=_REMEMBERED)

@@ -1,0 +1,128 @@
+"""Connections that break, and schedulers that do not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from distributed.comm import CommClosedError
+
+from dask_verify.engine import pool
+from dask_verify.engine.compat import RawConnections
+from dask_verify.engine.driver import Driver
+from dask_verify.engine.pool import SeparatePool
+from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
+
+RUN = Run(Task(MAP, 0), "alice", b"in")
+AUDIT = Challenge(Task(MAP, 1), b"in", b"digest", READ, (), "alice", "bob")
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_a_connection_that_was_dead_already_is_replaced_once(broken: int) -> None:
+    said: list[Any] = [CommClosedError("dead")] * broken + ["answer"]
+
+    async def ask(message: Any) -> Any:
+        answer = said.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    raw: Any = object.__new__(RawConnections)
+    raw._address, raw._ask = "tcp://there", ask
+    if broken == 1:
+        assert asyncio.run(raw.ask({}, 60.0)) == "answer"
+    else:
+        with pytest.raises(CommClosedError):
+            asyncio.run(raw.ask({}, 60.0))
+
+
+class Silence:
+    """A pool of one domain, whose scheduler answers with whatever is next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.asked, self.takes = 100.0, 0, 0.0
+        self.says: Any = TimeoutError("no answer")
+        monkeypatch.setattr(pool, "time", self)
+        self.pool: Any = object.__new__(SeparatePool)
+        self.pool._silent, self.pool._ask = {}, self.ask
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def ask(self, *question: Any) -> Any:
+        self.asked += 1
+        self.now += self.takes
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+    def workers(self) -> list[str]:
+        found: list[str] = self.pool._workers("alice")
+        return found
+
+
+def test_a_silent_scheduler_is_asked_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Silence(monkeypatch)
+    of.takes, times = 5.0, []
+    while of.now < 240:
+        assert of.workers() == []
+        times += [of.now] * (of.asked - len(times))
+        of.now += 1.0
+    assert times == [105, 115, 130, 155, 190, 225]
+    of.says = {"tcp://a": 1}
+    of.takes = 0.0
+    of.now += 30.0
+    assert of.workers() == ["tcp://a"]
+    of.says, of.takes = TimeoutError("no answer"), 5.0
+    of.workers()
+    of.now += 5.0
+    of.says, of.takes = {"tcp://a": 1}, 0.0
+    assert of.workers() == ["tcp://a"]  # it had answered since: this was a first time again
+
+
+def test_who_says_no_at_once_may_be_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Silence(monkeypatch)
+    of.says = ConnectionError("the client is closed")
+    assert of.workers() == []
+    of.says = {"tcp://a": 1}
+    assert of.workers() == ["tcp://a"]
+
+
+class Carrying:
+    """A driver with one task in flight."""
+
+    def __init__(self, errand: Any, may: bool = True) -> None:
+        self.done: list[Any] = []
+        self.of: Any = object.__new__(Driver)
+        flight = SimpleNamespace(relay=True, question="question")
+        self.of._dispatcher = SimpleNamespace(
+            flying={errand: flight},
+            cut_off=lambda run: may,
+            add=lambda run, relay: self.done.append(("add", run, relay)),
+        )
+        self.of.auditor = SimpleNamespace(submit=lambda *what: self.done.append(("submit", *what)))
+
+    def again(self, errand: Any, status: str) -> bool:
+        return bool(self.of._submitted_again(errand, SimpleNamespace(status=status)))
+
+
+def test_what_a_client_forgot_with_its_connection_is_submitted_again() -> None:
+    task, audit = Carrying(RUN), Carrying(AUDIT)
+    assert task.again(RUN, "cancelled")
+    assert task.done == [("add", RUN, True)]
+    assert audit.again(AUDIT, "cancelled")
+    assert audit.done == [("submit", AUDIT, "question")]
+
+
+@pytest.mark.parametrize("status", ["finished", "error", "lost", "pending"])
+def test_what_was_answered_or_lost_by_others_is_not(status: str) -> None:
+    task = Carrying(RUN)
+    assert not task.again(RUN, status)
+    assert not task.done
+
+
+def test_nor_is_what_we_took_back_or_has_been_tried_enough() -> None:
+    assert not Carrying(RUN).again(AUDIT, "cancelled")
+    assert not Carrying(RUN, may=False).again(RUN, "cancelled")
