@@ -224,8 +224,8 @@ MUTANTS = [
     Mutant(
         "1 whoever signs two things counts for both",
         "protocol/quorum.py",
-        "if said[claim.domain] == 1:",
-        "if said[claim.domain]:",
+        "elif name in (first := voters[said[name]]):\n                    first.remove(name)",
+        "elif name not in names:\n                    names.append(name)",
         ("protocol/test_quorum.py::test_a_self_contradictor_counts_for_nothing_but_stays_visible",),
     ),
     Mutant(
@@ -438,9 +438,18 @@ MUTANTS = [
     Mutant(
         "2 the coordinator votes against a domain",
         "protocol/blame.py",
-        "state.ballot.voters(exposed).get(state.accepted, ()) if d != COORDINATOR]",
-        "state.ballot.voters(exposed).get(state.accepted, ()) if d]",
+        "state.ballot.voters(exposed).get(accepted.digest, ()) if d != COORDINATOR]",
+        "state.ballot.voters(exposed).get(accepted.digest, ()) if d]",
         ("protocol/test_blame.py::test_one_signature_and_a_stand_in_expose_nobody",),
+    ),
+    Mutant(
+        "2 votes blame whoever read a source that changed",
+        "protocol/blame.py",
+        "if differs and (source_ok or _read_alike((accepted, claim))):",
+        "if differs:",
+        (
+            "protocol/test_blame.py::test_votes_expose_a_liar_but_nobody_who_read_a_source_that_changed",
+        ),
     ),
     Mutant(
         "2 the referee maps what a liar made up",
