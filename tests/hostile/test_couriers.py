@@ -85,6 +85,7 @@ def test_a_dataframe(separate_cluster: LocalDomainCluster) -> None:
     job.cancel()
 
 
+@pytest.mark.matrix
 def test_a_liar_is_exposed_with_an_exhibit(tampering: LocalDomainCluster) -> None:
     job = counted(tampering)
     assert dict(job.result(timeout=60)) == COUNTS

@@ -52,7 +52,7 @@ def client(folder: Path, authority: str, in_memory: bool) -> Security:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("in_memory", [False, True])
+@pytest.mark.parametrize("in_memory", [False, pytest.param(True, marks=pytest.mark.matrix)])
 def test_certificates_of_the_scheduler(folder: Path, address: str, in_memory: bool) -> None:
     assert address.startswith("tls://")
     remote = Remote(address, client(folder, "bob", in_memory))
