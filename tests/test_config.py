@@ -19,7 +19,10 @@ from dask_verify.protocol.policy import DEFAULTS
 FILE = Path(dask_verify.__file__).with_name("verify.yaml")
 
 #: Settings that are not part of a policy.
-OTHERS = {"coordinator-key", "deadline-floor", "store-memory", "trust"}
+OTHERS = {
+    "coordinator-key", "courier-answer", "courier-confinement", "courier-memory", "deadline-floor",
+    "store-memory", "trust",
+}  # fmt: skip
 
 
 def test_the_file_has_the_defaults_of_the_policy():

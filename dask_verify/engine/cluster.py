@@ -134,13 +134,7 @@ class LocalDomainCluster:
         return self._clients[_SHARED] if self._shared else dict(self._clients)
 
     def get_remotes(self) -> dict[str, Remote]:
-        """Return the addresses of the domains' schedulers, to be reached by couriers.
-
-        Raises
-        ------
-        InputError
-            If all domains share one.
-        """
+        """Return where couriers reach the domains' schedulers, of which each has its own."""
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
         for domain in self.domains:

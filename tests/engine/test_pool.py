@@ -320,7 +320,9 @@ class TestContract:
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["shared", "separate", pytest.param("courier", marks=pytest.mark.matrix)]
+)
 def test_a_lost_domain(kind):
     shared = kind == "shared"
     with (

@@ -100,24 +100,20 @@ def sabotage(attack: str | None, folder: str, dask_worker: Any) -> None:
 
 
 class Attacker(SchedulerPlugin):
-    """Attacks couriers as soon as they connect."""
+    """Attacks couriers as soon as they have submitted something."""
 
     name = "attacker"
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.attack: str | None = None
-        self.tasks: set[Any] = set()
+        self.tasks: dict[str, Any] = {}
 
-    def add_client(self, scheduler: Any, client: str) -> None:
+    def update_graph(self, scheduler: Any, *, client: str, **kwargs: Any) -> None:
         act = getattr(self, f"_{self.attack}", None)
-        if client.startswith(COURIER) and act is not None:
-            self.tasks.add(asyncio.ensure_future(self._soon(act, scheduler, client)))
-
-    async def _soon(self, act: Any, scheduler: Any, client: str) -> None:
-        while client not in scheduler.client_comms:
-            await asyncio.sleep(0)
-        await act(scheduler.client_comms[client])
+        if COURIER in client and act is not None and client not in self.tasks:
+            stream = scheduler.client_comms[client]
+            self.tasks[client] = asyncio.ensure_future(act(stream))
 
     async def _messages(self, stream: Any) -> None:
         bomb = Bomb(self.folder)

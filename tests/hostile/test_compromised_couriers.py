@@ -277,6 +277,14 @@ def test_couriers_that_never_become_ready(
     assert reason in f"{error} {impostors.end()}"
 
 
+def test_less_confinement_is_for_those_who_ask_for_it(impostors: Impostors) -> None:
+    impostors.steps["bob"] = [write(frame("answer", 0, ("limits",))), *STARTED[1:], WAIT]
+    limits = Limits(memory=1 << 31, answer=1 << 20, required=False)
+    line = Line("bob", Remote("tcp://bob:1"), limits, impostors._ended)
+    impostors.lines.append(line)
+    assert line.ready.result(30) == ("limits",)
+
+
 # --- a courier of one domain, and the others ---------------------------------------------------
 
 

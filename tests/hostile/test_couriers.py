@@ -11,8 +11,6 @@ import dask.bag as db
 import dask.dataframe as dd
 import pandas as pd
 import pytest
-import trustme
-from distributed.security import Security
 from pandas.testing import assert_frame_equal
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, load, verified_map_reduce
@@ -87,6 +85,7 @@ def test_a_dataframe(separate_cluster: LocalDomainCluster) -> None:
     job.cancel()
 
 
+@pytest.mark.matrix
 def test_a_liar_is_exposed_with_an_exhibit(tampering: LocalDomainCluster) -> None:
     job = counted(tampering)
     assert dict(job.result(timeout=60)) == COUNTS
@@ -166,25 +165,6 @@ def test_an_address_where_nobody_listens(separate_cluster: LocalDomainCluster) -
     nobody = enrolled(separate_cluster, bob=Remote("tcp://127.0.0.1:1"))
     with pytest.raises(InputError, match=r"domain 'bob' cannot reach tcp://127.0.0.1:1"):
         counted(separate_cluster, client=nobody)
-
-
-@pytest.mark.matrix
-def test_certificates_of_somebody_else(
-    separate_cluster: LocalDomainCluster, tmp_path: Path
-) -> None:
-    ca = trustme.CA()
-    made = ca.issue_cert("bob")
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "bob.pem")
-    security = Security(
-        tls_ca_file=str(tmp_path / "ca.pem"),
-        tls_client_cert=str(tmp_path / "bob.pem"),
-        require_encryption=True,
-    )
-    address = separate_cluster.get_remotes()["bob"].address.replace("tcp://", "tls://")
-    wrong = enrolled(separate_cluster, bob=Remote(address, security))
-    with pytest.raises(InputError, match="domain 'bob' cannot reach tls://"):
-        counted(separate_cluster, client=wrong)
 
 
 def test_addresses_that_nobody_enrolled(separate_cluster: LocalDomainCluster) -> None:
