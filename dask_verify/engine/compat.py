@@ -75,6 +75,7 @@ __all__ = [
 ]
 
 _SPAWN = threading.Lock()
+_CLOSE = 20.0  #: seconds that a worker has to end; of 5, Dask kills it after 4, and gives up
 
 
 def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
@@ -205,6 +206,10 @@ class DomainNanny(Nanny):  # type: ignore[misc]
             while not starting.done() and not self._spawned():
                 await asyncio.sleep(0.002)
         return await starting
+
+    async def close(self, timeout: float = _CLOSE, reason: str = "nanny-close") -> Any:
+        """Stop the worker process; it removes what it has on disk, which may be a lot."""
+        return await super().close(timeout=timeout, reason=reason)
 
     def _spawned(self) -> bool:
         process = self.process and self.process.process
