@@ -216,9 +216,10 @@ def _work(
     meta = _meta("reducer", "meta", reducer, map_meta, meta)
     if sort and not set(keys) <= {*meta.columns, *meta.index.names}:
         raise InputError(f"sort=True: expected the keys {keys} in the result, got {list(meta)}")
+    buckets = _frame_buckets(collection.npartitions, partitions, combiner is not None)
     return Work(
         kind="frame",
-        buckets=partitions * (policy.buckets or _frame_buckets(collection.npartitions, partitions)),
+        buckets=partitions * (policy.buckets or buckets),
         unit_records=policy.unit_records,
         by=tuple(keys),
         map_meta=map_meta,
@@ -235,13 +236,14 @@ def _unit_records(maps: int) -> int:
     return _UNIT_RECORDS * max(1, -(-maps // _FEW_PARTITIONS))
 
 
-def _frame_buckets(maps: int, partitions: int) -> int:
+def _frame_buckets(maps: int, partitions: int, combined: bool) -> int:
     """Return the buckets in each reduce partition: in all about as many as there are maps.
 
-    A reducer has a whole bucket in memory. So it takes what a map partition does, if much of the
-    input goes into the shuffle; but each bucket has a cell in every map partition.
+    A reducer has a whole bucket in memory. So it takes what a map partition does, if all of the
+    input goes into the shuffle. But each bucket costs some milliseconds, and what is combined first
+    is small.
     """
-    return max(1, min(maps, _MOST_BUCKETS) // partitions)
+    return 1 if combined else max(1, min(maps, _MOST_BUCKETS) // partitions)
 
 
 def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:

@@ -332,4 +332,5 @@ def test_reduce_partitions_where_nobody_says(maps, reduces):
     [(0, 1, 1), (1, 1, 1), (8, 1, 8), (64, 8, 8), (320, 17, 15), (10_000, 32, 8), (4, 16, 1)],
 )
 def test_a_bucket_of_a_dataframe_is_about_as_large_as_a_partition(maps, partitions, buckets):
-    assert mapreduce._frame_buckets(maps, partitions) == buckets
+    assert mapreduce._frame_buckets(maps, partitions, combined=False) == buckets
+    assert mapreduce._frame_buckets(maps, partitions, combined=True) == 1

@@ -105,6 +105,7 @@ __all__ = [
 ]
 
 _SPAWN = threading.Lock()
+_CLOSE = 20.0  #: seconds that a worker has to end; of 5, Dask kills it after 4, and gives up
 _CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
 _WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
 
@@ -330,6 +331,10 @@ class DomainNanny(Nanny):  # type: ignore[misc]
             while not starting.done() and not self._spawned():
                 await asyncio.sleep(0.002)
         return await starting
+
+    async def close(self, timeout: float = _CLOSE, reason: str = "nanny-close") -> Any:
+        """Stop the worker process; it removes what it has on disk, which may be a lot."""
+        return await super().close(timeout=timeout, reason=reason)
 
     def _spawned(self) -> bool:
         process = self.process and self.process.process

@@ -126,8 +126,9 @@ class Policy:
     window : int
         Partitions in flight in each domain, per worker.
     buckets : int, optional
-        Key buckets per reduce partition; default: 8 for a bag, and for a dataframe so many that
-        there are about as many as input partitions, 256 at the most. Each fits into memory.
+        Key buckets per reduce partition; default: 8 for a bag, 1 for a dataframe with a combiner,
+        and without one so many that there are as many as input partitions, 256 at the most. A
+        reducer has one in memory.
 
     Raises
     ------

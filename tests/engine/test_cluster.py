@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -9,10 +10,11 @@ from dataclasses import replace
 import dask
 import dask.bag as db
 import pytest
-from distributed import Client
+from distributed import Client, Nanny
 
 from dask_verify import verified_map_reduce
 from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.compat import DomainNanny
 from dask_verify.engine.enrolment import coordinator_of, domains_of, enrolled
 from dask_verify.errors import InputError
 from dask_verify.evidence.enrolment.trust import Entry, load_trust, save_trust
@@ -259,3 +261,15 @@ def test_who_is_paused_stops_in_its_tracks_until_it_is_resumed(signalled):
     assert cluster.pause_worker("alice") == "tcp://there"
     cluster.resume_worker("alice")
     assert sent == [(7, signal.SIGSTOP), (7, signal.SIGCONT)]
+
+
+def test_a_worker_has_time_to_remove_what_it_spilled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of gigabytes, Dask's five seconds are not enough: closing the cluster would fail."""
+    given: list[float] = []
+
+    async def close(self: Nanny, timeout: float = 5, reason: str = "") -> None:
+        given.append(timeout)
+
+    monkeypatch.setattr(Nanny, "close", close)
+    asyncio.run(object.__new__(DomainNanny).close())
+    assert given == [20]
