@@ -10,9 +10,8 @@ import concurrent.futures
 import contextlib
 import tempfile
 import threading
-import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +21,9 @@ from typing import Any
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
-from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, forgotten
-from dask_verify.engine.domainpool import DomainPool, Future
+from dask_verify.engine.carrier import Carrier
+from dask_verify.engine.dispatch import Errand
+from dask_verify.engine.domainpool import DomainPool
 from dask_verify.engine.dossier import Past, Recorder
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
@@ -34,7 +34,7 @@ from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.referee import Referee
 from dask_verify.engine.store import Store
 from dask_verify.engine.waiting import Action, Waiting
-from dask_verify.errors import DecodingError, JournalError
+from dask_verify.errors import JournalError
 from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.board import Plan
 from dask_verify.protocol.domain import COORDINATOR
@@ -44,9 +44,7 @@ from dask_verify.protocol.messages import (
     Accepted,
     Arbitrate,
     Challenge,
-    Committed,
     Event,
-    Failed,
     Finished,
     Instruction,
     Late,
@@ -127,7 +125,10 @@ class Driver:
         for place in past.places:
             self.reader.found_at(*place)
         self._launcher = Launcher(self, source, shipped, past.epoch)
-        self._dispatcher = Dispatcher(pool, plan.policy.window, pace, self._launch, self._wanted)
+        self._waiting = Waiting(self.state, self._launcher)
+        put = self._events.put
+        self._carrier = Carrier(self, self._launcher, self._waiting, self._recorder, put, pace)
+        self._dispatcher = self._carrier.dispatcher
         self.arbiter = Arbiter(
             plan,
             work,
@@ -154,13 +155,12 @@ class Driver:
             self._dispatcher,
             self._launcher,
             post=self.post,
-            later=self._events.put,
+            later=put,
             when_served=self._when_served,
             beside=self.beside,
-            landing=self._events.put,
+            landing=put,
             spent=self.spent,
         )
-        self._waiting = Waiting(self.state, self._launcher)
         self._dropped: frozenset[str] = frozenset()
         self._decided = list(past.owed)
         self._closed = self._announced = False
@@ -175,7 +175,7 @@ class Driver:
 
     def post(self, event: Event) -> None:
         """Hand an event to the protocol."""
-        self._events.put(lambda: self._apply(event))
+        self._events.put(lambda: self.apply(event))
 
     def holders(self, task: Task) -> list[str]:
         """Return who can serve an accepted task."""
@@ -207,7 +207,7 @@ class Driver:
     def _loop(self) -> None:
         try:
             for event in self._past.losses:
-                self._apply(event)
+                self.apply(event)
             self._carry_out()
             while self._step():
                 continue
@@ -225,18 +225,18 @@ class Driver:
         taken = self._dispatcher.next_of(self._events.queue)
         if None in taken:
             return False
-        self._landed([item for item in taken if isinstance(item, tuple)])
+        self._carrier.landed([item for item in taken if isinstance(item, tuple)])
         for action in taken:
             if callable(action):
                 action()
         for run in self._dispatcher.overdue():
             self._dispatcher.give_up(run)
-            self._apply(answers.late(run, "not answered in time"))
+            self.apply(answers.late(run, "not answered in time"))
         self._carry_out()
         self._launcher.flush()
         return True
 
-    def _apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Hand an event to the protocol; what it decides is carried out with the next step."""
         instructions = self.state.handle(event)
         self._recorder.happened(event, instructions)
@@ -293,6 +293,15 @@ class Driver:
         except UnservedError as error:
             self._when_served(error, lambda: self.beside(self._settle, instruction))
 
+    def _stand_in(self, instruction: StandIn) -> None:
+        try:
+            self.arbiter.stand_in(instruction)
+        except UnservedError as error:
+            self._when_served(error, lambda: self.beside(self._stand_in, instruction))
+        except Exception as error:
+            # Without an answer of its own the coordinator is one executor fewer, no more.
+            self.post(Late(instruction.task, COORDINATOR, instruction.inputs, repr(error)))
+
     def _when_served(self, error: UnservedError, action: Action) -> None:
         """Act once somebody serves a partition as it is needed."""
         self._events.put(lambda: self._waiting.until_served(error, action))
@@ -330,144 +339,6 @@ class Driver:
         self.decided.set()
         with self.changed:
             self.changed.notify_all()
-
-    # --- tasks ---------------------------------------------------------------------------------
-
-    def _wanted(self, run: Run) -> bool:
-        state = self.state.state(run.task)
-        return run.inputs == state.inputs and run.domain in state.running
-
-    def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
-        if stage == MAP:
-            runs = [f.run for f in flights if isinstance(f.run, Run)]
-            self._tracked(flights, lambda: self._launcher.maps(domain, runs))
-        else:
-            self.beside(self._launch_reduces, (domain, flights))
-
-    def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
-        domain, flights = launch
-        wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
-        submit = partial(self._launcher.reduces, domain, wanted)
-        if len(flights) == 1:
-            try:
-                self._tracked(flights, submit)
-            except UnservedError as error:
-                self._events.put(partial(self._park, error, wanted[0][0]))
-            return
-        try:
-            futures = submit()
-        except Exception:
-            # Whatever is wrong with one of them, the others need not wait, nor count as late.
-            for flight in flights:
-                self._launch_reduces((domain, [flight]))
-        else:
-            self._follow(flights, futures)
-
-    def _park(self, error: UnservedError, run: Run) -> None:
-        """Start a task once more when it can be, with sections that the coordinator reads itself.
-
-        Until then it is not in flight: what it waits for may need its place in the window.
-        """
-        if self._dispatcher.landed(run) is not None:
-            again = partial(self._dispatcher.add, run, relay=True)
-            self._waiting.until_served(error, again)
-
-    def _stand_in(self, instruction: StandIn) -> None:
-        try:
-            self.arbiter.stand_in(instruction)
-        except UnservedError as error:
-            self._when_served(error, lambda: self.beside(self._stand_in, instruction))
-        except Exception as error:
-            # Without an answer of its own the coordinator is one executor fewer, no more.
-            self.post(Late(instruction.task, COORDINATOR, instruction.inputs, repr(error)))
-
-    def _tracked(self, flights: list[Flight], launch: Callable[[], list[Future]]) -> None:
-        """Launch; tasks that cannot even be submitted are unanswered."""
-        try:
-            futures = launch()
-        except UnservedError:
-            raise
-        except Exception as error:
-            # The domain's cluster may be gone; that is this domain's silence, not our crash.
-            for flight in flights:
-                self._events.put(self._unanswered(flight.run, repr(error)))
-        else:
-            self._follow(flights, futures)
-
-    def _follow(self, flights: list[Flight], futures: list[Future]) -> None:
-        """Wait for the results of what was launched."""
-        for flight, future in zip(flights, futures, strict=True):
-            flight.future, flight.started = future, time.monotonic()
-            future.add_done_callback(self._landing(flight.run))
-
-    def _unanswered(self, run: Errand, reason: str) -> Callable[[], None]:
-        def act() -> None:
-            if self._dispatcher.give_up(run):
-                self._apply(answers.late(run, reason))
-
-        return act
-
-    def _landing(self, run: Errand) -> Callable[[Future], None]:
-        return lambda future: self._events.put((run, future))
-
-    def _landed(self, landings: Sequence[Landing]) -> None:
-        """Fetch all answers that are there in one go, then take them one by one."""
-        wanted = [(r, f) for r, f in landings if r in self._dispatcher.flying or done(f)]
-        fetched = self.pool.results([(run.domain, future) for run, future in wanted])
-        for (run, future), answer in zip(wanted, fetched, strict=True):
-            if self._submitted_again(run, future):
-                continue
-            flight = self._dispatcher.landed(run)
-            if isinstance(run, Challenge):
-                if flight is not None:
-                    self._apply(self.auditor.landed(flight, answer))
-            elif not isinstance(answer, BaseException):
-                self._answered(run, answer, flight is not None and flight.relay)
-            elif flight is not None:
-                self._apply(answers.failed(run, answer, future))
-
-    def _submitted_again(self, run: Errand, future: Future) -> bool:
-        """Submit what nobody will ever answer, because our own connection broke; False: it was not.
-
-        What we gave up or took back ourselves is not in flight any more.
-        """
-        flight = self._dispatcher.flying.get(run)
-        if flight is None or not forgotten(future) or not self._dispatcher.cut_off(run):
-            return False
-        if isinstance(run, Run):
-            self._dispatcher.add(run, relay=flight.relay)
-        elif flight.question is not None:
-            self.auditor.submit(run, flight.question)
-        return True
-
-    def _answered(self, run: Run, answer: object, relayed: bool) -> None:
-        self.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
-        try:
-            reply = answers.read(answer)
-        except DecodingError as error:
-            self._apply(answers.late(run, f"garbage: {error}"))
-            return
-        self._replied(run, reply, relayed)
-        # What a task's executor says that others served is looked at; it may be lying.
-        for item in reply.evidence if run.task.stage == REDUCE else ():
-            self.beside(self.arbiter.examine, (run.task.partition, item))
-
-    def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
-        self.spent[run.domain] += reply.cpu
-        if reply.wires:
-            self.reader.found_at(run.task, run.domain, reply.address)
-            self._recorder.found_at(run.task, run.domain, reply.address, reply.cpu)
-        for wire in reply.wires:
-            self._apply(Committed(run.task, run.domain, run.inputs, wire))
-        if reply.failure is not None:
-            self._apply(Failed(run.task, run.domain, run.inputs, reply.failure))
-        elif reply.unkept is not None:
-            self._apply(answers.late(run, reply.unkept))
-        elif reply.missing and relayed:
-            self._apply(answers.late(run, "refused verified sections"))
-        elif reply.missing:
-            # Again with sections that the coordinator read itself: nobody can complain of those.
-            self._dispatcher.add(run, relay=True)
 
 
 def _fail(error: BaseException) -> None:

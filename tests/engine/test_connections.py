@@ -10,8 +10,8 @@ import pytest
 from distributed.comm import CommClosedError
 
 from dask_verify.engine import pool
+from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.compat import RawConnections
-from dask_verify.engine.driver import Driver
 from dask_verify.engine.pool import SeparatePool
 from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
 
@@ -91,18 +91,19 @@ def test_who_says_no_at_once_may_be_asked_again_at_once(monkeypatch: pytest.Monk
 
 
 class Carrying:
-    """A driver with one task in flight."""
+    """A carrier with one task in flight."""
 
     def __init__(self, errand: Any, may: bool = True) -> None:
         self.done: list[Any] = []
-        self.of: Any = object.__new__(Driver)
+        self.of: Any = object.__new__(Carrier)
         flight = SimpleNamespace(relay=True, question="question")
-        self.of._dispatcher = SimpleNamespace(
+        self.of.dispatcher = SimpleNamespace(
             flying={errand: flight},
             cut_off=lambda run: may,
             add=lambda run, relay: self.done.append(("add", run, relay)),
         )
-        self.of.auditor = SimpleNamespace(submit=lambda *what: self.done.append(("submit", *what)))
+        auditor = SimpleNamespace(submit=lambda *what: self.done.append(("submit", *what)))
+        self.of._driver = SimpleNamespace(auditor=auditor)
 
     def again(self, errand: Any, status: str) -> bool:
         return bool(self.of._submitted_again(errand, SimpleNamespace(status=status)))

@@ -11,8 +11,8 @@ import pytest
 
 from dask_verify.core.canonical import encode
 from dask_verify.engine import dispatch
+from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.dispatch import _TOGETHER, Dispatcher, Flight
-from dask_verify.engine.driver import Driver
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.tasks import COMMITTED
@@ -115,22 +115,22 @@ def test_results_are_taken_together_until_all_have_landed(flying: int) -> None:
     assert started.of.next_of(events) == acts
 
 
-def parked(driver: Any, flights: list[Flight]) -> None:
+def parked(carrier: Any, actions: queue.SimpleQueue[Any], flights: list[Flight]) -> None:
     """Check that what waits gives up its place, and comes back when it is served."""
-    started, actions = Started(window=3), []
+    started, waiting = Started(window=3), []
     for flight in flights:
         assert isinstance(flight.run, Run)
         started.of.add(flight.run)
     started.pump()
-    driver._dispatcher = started.of
-    driver._waiting = SimpleNamespace(until_served=lambda error, action: actions.append(action))
-    driver._events.get_nowait()()
+    carrier.dispatcher = started.of
+    carrier._waiting = SimpleNamespace(until_served=lambda error, action: waiting.append(action))
+    actions.get_nowait()()
     assert [r.task.partition for r in started.of.flying] == [0, 2]
     needed = run(MAP, 7)
     started.of.add(needed)
     assert started.pump() == [[needed]]
     started.of.landed(needed)
-    actions[0]()
+    waiting[0]()
     assert started.pump() == [[flights[1].run]]
     assert started.of.flying[flights[1].run].relay
 
@@ -159,28 +159,31 @@ def test_one_reduce_that_has_to_wait_holds_up_no_other(error: Exception) -> None
         return [SimpleNamespace(add_done_callback=lambda act: None) for _ in wanted]
 
     late: list[Run] = []
-    driver: Any = object.__new__(Driver)
-    driver._launcher = SimpleNamespace(reduces=reduces)
-    driver._unanswered = lambda run, reason: late.append(run)
-    driver._events = queue.SimpleQueue()
-    driver._launch_reduces(("a", flights))
+    carrier: Any = object.__new__(Carrier)
+    carrier._launcher = SimpleNamespace(reduces=reduces)
+    carrier._unanswered = lambda run, reason: late.append(run)
+    actions: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    carrier._put = actions.put
+    carrier._launch_reduces(("a", flights))
     assert sent == [0, 2]
     unserved = isinstance(error, UnservedError)
     assert late == ([] if unserved else [flights[1].run])
     if unserved:
-        parked(driver, flights)
+        parked(carrier, actions, flights)
     assert [f.future is not None for f in flights] == [True, False, True]
 
 
 @pytest.mark.parametrize(("stage", "looks"), [(MAP, 0), (REDUCE, 2)])
 def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
     seen: list[Any] = []
-    driver: Any = object.__new__(Driver)
-    driver.reader = SimpleNamespace(moved=Counter())
-    driver.arbiter = SimpleNamespace(examine=None)
-    driver._replied = lambda *reply: None
-    driver.beside = lambda function, item: seen.append(item)
-    driver._answered(
+    carrier: Any = object.__new__(Carrier)
+    carrier._driver = SimpleNamespace(
+        reader=SimpleNamespace(moved=Counter()),
+        arbiter=SimpleNamespace(examine=None),
+        beside=lambda function, item: seen.append(item),
+    )
+    carrier._replied = lambda *reply: None
+    carrier._answered(
         run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"), 0)), False
     )
     assert [evidence for _, evidence in seen] == [b"one", b"two"][:looks]

@@ -1,0 +1,187 @@
+"""Carrying tasks to domains and their answers back, for the thread of a job.
+
+* What cannot be submitted, or is answered by nobody, is the silence of its domain, never a crash.
+* What waits for a partition that is made again does not take up a place in a window.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dask_verify.engine import answers
+from dask_verify.engine.dispatch import Dispatcher, Errand, Flight, Landing, done, forgotten
+from dask_verify.engine.domainpool import Future
+from dask_verify.engine.dossier import Recorder
+from dask_verify.engine.launch import Launcher
+from dask_verify.engine.pace import Pace
+from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.waiting import Action, Waiting
+from dask_verify.errors import DecodingError
+from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Committed, Failed, Run
+
+if TYPE_CHECKING:
+    from dask_verify.engine.driver import Driver
+
+
+class Carrier:
+    """Tasks of one job, on their way.
+
+    Parameters
+    ----------
+    driver : Driver
+        Whose pool, reader and state are used, and who takes the events.
+    launcher : Launcher
+    waiting : Waiting
+    recorder : Recorder
+    put : callable
+        Hands actions and landings to the driver's thread.
+    pace : Pace
+
+    Attributes
+    ----------
+    dispatcher : Dispatcher
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        launcher: Launcher,
+        waiting: Waiting,
+        recorder: Recorder,
+        put: Callable[[Action | Landing], None],
+        pace: Pace,
+    ) -> None:
+        self._driver, self._launcher, self._waiting = driver, launcher, waiting
+        self._recorder, self._put = recorder, put
+        window = driver.plan.policy.window
+        self.dispatcher = Dispatcher(driver.pool, window, pace, self._launch, self._wanted)
+
+    def landed(self, landings: Sequence[Landing]) -> None:
+        """Fetch all answers that are there in one go, then take them one by one."""
+        wanted = [(r, f) for r, f in landings if r in self.dispatcher.flying or done(f)]
+        fetched = self._driver.pool.results([(run.domain, future) for run, future in wanted])
+        for (run, future), answer in zip(wanted, fetched, strict=True):
+            if self._submitted_again(run, future):
+                continue
+            flight = self.dispatcher.landed(run)
+            if isinstance(run, Challenge):
+                if flight is not None:
+                    self._driver.apply(self._driver.auditor.landed(flight, answer))
+            elif not isinstance(answer, BaseException):
+                self._answered(run, answer, flight is not None and flight.relay)
+            elif flight is not None:
+                self._driver.apply(answers.failed(run, answer, future))
+
+    def _wanted(self, run: Run) -> bool:
+        state = self._driver.state.state(run.task)
+        return run.inputs == state.inputs and run.domain in state.running
+
+    def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
+        if stage == MAP:
+            runs = [f.run for f in flights if isinstance(f.run, Run)]
+            self._tracked(flights, lambda: self._launcher.maps(domain, runs))
+        else:
+            self._driver.beside(self._launch_reduces, (domain, flights))
+
+    def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
+        domain, flights = launch
+        wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
+        submit = partial(self._launcher.reduces, domain, wanted)
+        if len(flights) == 1:
+            try:
+                self._tracked(flights, submit)
+            except UnservedError as error:
+                self._put(partial(self._park, error, wanted[0][0]))
+            return
+        try:
+            futures = submit()
+        except Exception:
+            # Whatever is wrong with one of them, the others need not wait, nor count as late.
+            for flight in flights:
+                self._launch_reduces((domain, [flight]))
+        else:
+            self._follow(flights, futures)
+
+    def _park(self, error: UnservedError, run: Run) -> None:
+        """Start a task once more when it can be, with sections that the coordinator reads itself.
+
+        Until then it is not in flight: what it waits for may need its place in the window.
+        """
+        if self.dispatcher.landed(run) is not None:
+            again = partial(self.dispatcher.add, run, relay=True)
+            self._waiting.until_served(error, again)
+
+    def _tracked(self, flights: list[Flight], launch: Callable[[], list[Future]]) -> None:
+        """Launch; tasks that cannot even be submitted are unanswered."""
+        try:
+            futures = launch()
+        except UnservedError:
+            raise
+        except Exception as error:
+            # The domain's cluster may be gone; that is this domain's silence, not our crash.
+            for flight in flights:
+                self._put(self._unanswered(flight.run, repr(error)))
+        else:
+            self._follow(flights, futures)
+
+    def _follow(self, flights: list[Flight], futures: list[Future]) -> None:
+        """Wait for the results of what was launched."""
+        for flight, future in zip(flights, futures, strict=True):
+            flight.future, flight.started = future, time.monotonic()
+            future.add_done_callback(self._landing(flight.run))
+
+    def _unanswered(self, run: Errand, reason: str) -> Callable[[], None]:
+        def act() -> None:
+            if self.dispatcher.give_up(run):
+                self._driver.apply(answers.late(run, reason))
+
+        return act
+
+    def _landing(self, run: Errand) -> Callable[[Future], None]:
+        return lambda future: self._put((run, future))
+
+    def _submitted_again(self, run: Errand, future: Future) -> bool:
+        """Submit what nobody will ever answer, because our own connection broke; False: it was not.
+
+        What we gave up or took back ourselves is not in flight any more.
+        """
+        flight = self.dispatcher.flying.get(run)
+        if flight is None or not forgotten(future) or not self.dispatcher.cut_off(run):
+            return False
+        if isinstance(run, Run):
+            self.dispatcher.add(run, relay=flight.relay)
+        elif flight.question is not None:
+            self._driver.auditor.submit(run, flight.question)
+        return True
+
+    def _answered(self, run: Run, answer: object, relayed: bool) -> None:
+        self._driver.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
+        try:
+            reply = answers.read(answer)
+        except DecodingError as error:
+            self._driver.apply(answers.late(run, f"garbage: {error}"))
+            return
+        self._replied(run, reply, relayed)
+        # What a task's executor says that others served is looked at; it may be lying.
+        for item in reply.evidence if run.task.stage == REDUCE else ():
+            self._driver.beside(self._driver.arbiter.examine, (run.task.partition, item))
+
+    def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
+        self._driver.spent[run.domain] += reply.cpu
+        if reply.wires:
+            self._driver.reader.found_at(run.task, run.domain, reply.address)
+            self._recorder.found_at(run.task, run.domain, reply.address, reply.cpu)
+        for wire in reply.wires:
+            self._driver.apply(Committed(run.task, run.domain, run.inputs, wire))
+        if reply.failure is not None:
+            self._driver.apply(Failed(run.task, run.domain, run.inputs, reply.failure))
+        elif reply.unkept is not None:
+            self._driver.apply(answers.late(run, reply.unkept))
+        elif reply.missing and relayed:
+            self._driver.apply(answers.late(run, "refused verified sections"))
+        elif reply.missing:
+            # Again with sections that the coordinator read itself: nobody can complain of those.
+            self.dispatcher.add(run, relay=True)
