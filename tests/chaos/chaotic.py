@@ -14,7 +14,7 @@ import dask.bag as db
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, verified_map_reduce
 from dask_verify.engine.handle import Job
-from dask_verify.testing import Saboteur
+from dask_verify.testing import Saboteur, Silent
 
 NAMES = ("alice", "bob", "carol")
 BOUND = 75.0  #: seconds in which every job has to end
@@ -124,6 +124,13 @@ class Telling(Saboteur):
         return 1000
 
 
+class Standstill(Telling):
+    """Say that a stage has started, and hold up all of its tasks."""
+
+    def delay(self, stage: str, partition: int) -> float:
+        return super().delay(stage, 0)
+
+
 class Glutton(Telling):
     """Take more memory than a worker has, though not more than the machine has."""
 
@@ -164,6 +171,17 @@ def told(cluster: LocalDomainCluster, domain: str, folder: Path, kind: type[Tell
     finally:
         cluster.sabotage(domain, None)
         os.close(pipe)
+
+
+@contextlib.contextmanager
+def nothing_lands(cluster: LocalDomainCluster, folder: Path) -> Iterator[Job]:
+    """Give a job whose maps have started, and are held up in every domain."""
+    for name in NAMES[1:]:
+        cluster.sabotage(name, Silent(stage="map"))
+    with told(cluster, NAMES[0], folder, Standstill, "map") as started:
+        job = start(cluster, "replicas")
+        started(1)
+        yield job
 
 
 # --- strikes --------------------------------------------------------------------------------

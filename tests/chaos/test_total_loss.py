@@ -10,7 +10,7 @@ from chaotic import (
     ends_without,
     inner,
     new_cluster,
-    start,
+    nothing_lands,
     told,
 )
 
@@ -20,12 +20,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(150)]
 @pytest.mark.parametrize("cluster", ["shared", "separate"], indirect=True)
 def test_everybody_goes_before_anything_has_landed(cluster, undisturbed, tmp_path):
     """Nothing has told how long a task takes, and nobody is left to do it."""
-    with told(cluster, "alice", tmp_path, Telling, "map") as started:
-        job = start(cluster, "replicas")
-        started(1)
+    with nothing_lands(cluster, tmp_path) as job:
         for name in NAMES:
             cluster.stop_domain(name)
-    ends_without(job, "unanswered", undisturbed["replicas"])
+        ends_without(job, "unanswered", undisturbed["replicas"])
 
 
 def test_a_scheduler_dies(undisturbed, tmp_path):
@@ -38,9 +36,6 @@ def test_a_scheduler_dies(undisturbed, tmp_path):
 
 
 def test_the_only_scheduler_dies(undisturbed, tmp_path):
-    with new_cluster(shared=True) as cluster:
-        with told(cluster, "alice", tmp_path, Telling, "map") as started:
-            job = start(cluster, "replicas")
-            started(1)
-            inner(cluster, "alice").close()
+    with new_cluster(shared=True) as cluster, nothing_lands(cluster, tmp_path) as job:
+        inner(cluster, "alice").close()
         ends_without(job, "unanswered", undisturbed["replicas"])
