@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,8 @@ from dask_verify.testing.simulation.promises import Outcome, play
 from dask_verify.testing.simulation.report import Report
 
 _PART = 1000  #: seeds that one process is given at a time
+#: Python's collector looks at all that is remembered, over and over: a fifth of the time by default.
+_SELDOM = (100_000, 50, 1000)
 
 
 def simulate(seed: int, mix: str = "") -> Outcome:
@@ -65,17 +68,30 @@ def reports(seeds: range, mix: str = "", jobs: int = 1, part: int = _PART) -> It
     parts = [seeds[at : at + part] for at in range(0, len(seeds), part)]
     run = partial(simulate_range, mix=mix)
     if jobs == 1:
-        yield from map(run, parts)
+        with _collecting_seldom():
+            yield from map(run, parts)
         return
     with _pool(jobs) as pool:
         yield from pool.map(run, parts)
 
 
 @contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     # Fresh processes: nothing that this one has is needed there.
     context: Any = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=gc.set_threshold, initargs=_SELDOM
+    )
     try:
         yield pool
     finally:
