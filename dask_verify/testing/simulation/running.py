@@ -15,7 +15,7 @@ from dask_verify.testing.simulation.promises import Outcome, play
 from dask_verify.testing.simulation.report import Report
 
 _PART = 1000  #: seeds that one process is given at a time
-#: Python's collector looks at all that is remembered, over and over: a fifth of the time by default.
+#: The collector looks at all that is remembered, over and over: by default a fifth of the time.
 _SELDOM = (100_000, 50, 1000)
 
 
