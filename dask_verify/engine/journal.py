@@ -277,6 +277,8 @@ def _opened(path: str | os.PathLike[str], new: bool) -> Log:
         if isinstance(filesystem, LocalFileSystem):
             return LocalLog(inner, new)
         return ObjectLog(filesystem, inner, new)
+    except JournalError:
+        raise
     except FileExistsError as error:
         raise JournalError(
             f"journal {place}: expected no file of that name, got one; go on with its job with"

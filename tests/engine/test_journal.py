@@ -188,6 +188,7 @@ def test_only_one_process_writes_a_journal(tmp_path: Path) -> None:
     journal.write(b"one")
     journal.sync()
     assert "got one that is in use" in elsewhere(path)
+    assert "cannot be opened" not in elsewhere(path)
     journal.close()
     assert elsewhere(path) == "opened\n"
 
