@@ -147,7 +147,11 @@ def verified_map_reduce(
         coordinator=coordinator.private_bytes() if is_throw_away(coordinator) else b"",
     )
     pool = open_pool(client, domains)
-    return start(dossier, work, pool, coordinator, _recorder(journal, dossier))
+    try:
+        return start(dossier, work, pool, coordinator, _recorder(journal, dossier))
+    except BaseException:
+        pool.close()
+        raise
 
 
 # --- what is to be computed -----------------------------------------------------------------
@@ -403,5 +407,9 @@ def _recorder(journal: Any, dossier: Dossier) -> Recorder:
             " a cluster; pass it as it was before persist(), or leave journal= out"
         )
     recorder = Recorder(Journal.create(journal))
-    recorder.begin(dossier)
+    try:
+        recorder.begin(dossier)
+    except BaseException:
+        recorder.close()
+        raise
     return recorder

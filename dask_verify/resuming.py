@@ -87,12 +87,16 @@ def _resumed(
     past = Past.read(dossier.plan, records[1:])
     # A domain may have died together with the coordinator: the others go on.
     pool = open_pool(client, dossier.domains, staffed=False)
-    recorder = Recorder(journal)
-    recorder.resumed()
-    past.epoch += 1
-    # An orderly end let workers close the job; what they computed from now on would not be kept.
-    pool.broadcast("verify_reopen", job=dossier.terms.job)
-    return start(dossier, unship(dossier.shipped.data), pool, coordinator, recorder, past)
+    try:
+        recorder = Recorder(journal)
+        recorder.resumed()
+        past.epoch += 1
+        # An orderly end let workers close the job; what they computed would not be kept any more.
+        pool.broadcast("verify_reopen", job=dossier.terms.job)
+        return start(dossier, unship(dossier.shipped.data), pool, coordinator, recorder, past)
+    except BaseException:
+        pool.close()
+        raise
 
 
 def _check_domains(dossier: Dossier, domains: tuple[Domain, ...]) -> None:

@@ -91,7 +91,7 @@ class Links:
         at, data = self.end, memoryview(self.data)
         length, check = bytes(data[at : at + _LENGTH]), bytes(data[at + _LENGTH : at + _HEAD])
         # A machine that goes down may leave zeros where the file had only just grown.
-        if len(check) < _CHECK or (not any(length) and not any(data[at:])):
+        if len(check) < _CHECK or not any(data[at + _HEAD :]):
             return None
         if check != _check(self.link, length):
             raise _changed(at, "its length")
@@ -101,6 +101,8 @@ class Links:
         if len(link) < _LINK:
             return None
         if link != _link(self.link, payload):
+            if not any(data[stop:]):  # as above
+                return None
             raise _changed(at, "what it says")
         self.end, self.link = stop + _LINK, link
         return payload

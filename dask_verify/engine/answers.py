@@ -21,6 +21,7 @@ from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, U
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
+_WIRE = 16 << 20  #: bytes of them together: one of as many buckets as there may be has 9 MiB
 _FAILURE = 20_000  #: characters of a failure that are kept
 _ADDRESS = 500  #: characters of a worker's address
 _LONGEST = 10**16  #: nanoseconds of CPU time that one task may claim: four months
@@ -94,7 +95,9 @@ def read(answer: object) -> Reply:
             # Without a commitment the task would be neither running nor unanswered.
             known = 0 < len(wires) <= _WIRES if _octets(wires) else False
             # An address is kept for each task, so that long ones would fill the memory.
-            if known and _octets(evidence) and len(address) <= _ADDRESS:
+            # What comes with them is written down before it is looked at.
+            small = known and sum(map(len, wires)) <= _WIRE
+            if small and _octets(evidence) and len(address) <= _ADDRESS:
                 return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
@@ -151,7 +154,8 @@ def failed(run: Run, error: BaseException, future: Future | None) -> Event:
     """Tell a function that failed from a worker that was lost."""
     if lost(error, future):
         return late(run, reason(error))
-    return Failed(run.task, run.domain, run.inputs, "".join(traceback.format_exception(error)))
+    text = "".join(traceback.format_exception(error))
+    return Failed(run.task, run.domain, run.inputs, text[-_FAILURE:])
 
 
 def reason(error: BaseException) -> str:

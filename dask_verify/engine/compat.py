@@ -123,7 +123,17 @@ class _Pickle:
         return cls._loads(*args, **kwargs)
 
 
-core.pickle = _Pickle
+_decompress = core.decompress
+
+
+def _wary_decompress(*args: Any, **kwargs: Any) -> Any:
+    # Of what is not deserialized, only pickles are decompressed: a bomb before it is refused.
+    if _WARY.get():
+        raise GateError("expected a message of plain values, got one with a pickle in it")
+    return _decompress(*args, **kwargs)
+
+
+core.pickle, core.decompress = _Pickle, _wary_decompress
 
 
 @contextmanager

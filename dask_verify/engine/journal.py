@@ -167,8 +167,17 @@ class ObjectLog(Log):
             self._fs.rm_file(self._names.pop())
 
     def add(self, data: bytes) -> None:
-        """Write one more object."""
+        """Write one more object.
+
+        Raises
+        ------
+        FileExistsError
+            If another process has: a bucket has no locks, so that of two the slower one stops.
+        """
         name = f"{self._path}/{len(self._names):09d}.part"
+        self._fs.invalidate_cache()
+        if self._fs.exists(name):
+            raise FileExistsError(f"{name}, which another process wrote")
         self._fs.pipe_file(name, data)
         self._names.append(name)
 
@@ -189,6 +198,7 @@ class Journal:
     def __init__(self, log: Log, chain: Chain | None = None) -> None:
         self._log, self._chain = log, chain or Chain()
         self._unwritten: list[bytes] = []
+        self._failure: JournalError | None = None
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> Journal:
@@ -237,17 +247,23 @@ class Journal:
         Raises
         ------
         JournalError
-            If that fails: then nothing may be acted on.
+            If that fails, or has failed before: then nothing may be acted on.
         """
+        if self._failure is not None:
+            # What could not be written then is missing for ever: nothing goes behind the gap.
+            raise self._failure
         if self._unwritten:
             data, self._unwritten = b"".join(self._unwritten), []
             try:
                 self._log.add(data)
-            except OSError as error:
-                raise JournalError(
-                    f"journal: expected {len(data)} bytes to be written, got {error}; make room,"
+            except Exception as error:
+                # Clients of object stores have errors of their own.
+                self._failure = JournalError(
+                    f"journal: expected {len(data)} bytes to be written, got"
+                    f" {str(error) or repr(error)}; make room,"
                     " and go on with dask_verify.resume(): what was decided before still holds"
-                ) from error
+                )
+                raise self._failure from error
 
     def close(self) -> None:
         """Close it; what was not forced to disk is dropped."""
@@ -261,6 +277,8 @@ def _opened(path: str | os.PathLike[str], new: bool) -> Log:
         if isinstance(filesystem, LocalFileSystem):
             return LocalLog(inner, new)
         return ObjectLog(filesystem, inner, new)
+    except JournalError:
+        raise
     except FileExistsError as error:
         raise JournalError(
             f"journal {place}: expected no file of that name, got one; go on with its job with"

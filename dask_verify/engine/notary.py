@@ -54,7 +54,7 @@ class Notary:
 
     def receipt(self) -> Receipt:
         """Return what is known now, closed by the domains."""
-        taken = self._driver.look(lambda: draft(self._driver.state, self._about()))
+        taken = self._driver.look(self._draft)
         with ThreadPoolExecutor(len(taken.receipt.parties)) as threads:
             parties = threads.map(lambda party: self._closed(taken, party), taken.receipt.parties)
             found = replace(taken.receipt, parties=tuple(parties))
@@ -68,6 +68,11 @@ class Notary:
     def signed(self, receipt: Receipt) -> SignedReceipt:
         """Return a receipt as the coordinator signs it."""
         return SignedReceipt(seal(write_receipt(receipt), self._coordinator))
+
+    def _draft(self) -> Draft:
+        # A verdict that could not be written down is none: the job may go on from its journal.
+        driver = self._driver
+        return draft(driver.state, self._about(), announced=driver.finished is not None)
 
     def _exhibited(self, dispute: Dispute, divergence: Divergence) -> Dispute:
         """Name the exhibit of what was arbitrated, while the job has what it is made of."""

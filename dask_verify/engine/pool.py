@@ -317,7 +317,7 @@ def open_pool(
     if isinstance(client, Client):
         return SharedPool(client, domains, staffed)
     remote = isinstance(client, Mapping) and any(isinstance(c, Remote) for c in client.values())
-    pool: DomainPool = CourierPool(client) if remote else SeparatePool(client, staffed)
+    pool: DomainPool = CourierPool(client, staffed) if remote else SeparatePool(client, staffed)
     if set(pool.names) != set(names_of(domains)):
         pool.close()
         raise InputError(

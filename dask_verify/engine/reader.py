@@ -98,7 +98,7 @@ class Reader:
     pace: Pace
     addresses: dict[str, dict[Task, str]] = field(default_factory=lambda: defaultdict(dict))
     moved: Counter[str] = field(default_factory=Counter)
-    _silent: dict[str, float] = field(default_factory=dict)
+    _silent: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def leaves(self, commitment: Commitment, start: int, stop: int, what: str) -> list[bytes]:
         """Return a range of verified leaves of an accepted partition, from whoever serves it.
@@ -296,7 +296,7 @@ class Reader:
         found = [] if reply is None else list(reply.believed)
         self.moved[what] += len(wire) if isinstance(wire, bytes) else 0
         if not any(found):
-            self._resent(address, began)
+            self._resent(requests[0].domain, address, began)
         if reply is None:
             return []
         if patience is not None:
@@ -315,10 +315,13 @@ class Reader:
         if domain and (request.root, request.size) in own and convicts(evidence, request, domain):
             self.post(ServedWrong(task, domain.name, evidence))
 
-    def _resent(self, address: str, began: float) -> None:
-        """Note who has kept us waiting for long, and for nothing."""
+    def _resent(self, domain: str, address: str, began: float) -> None:
+        """Note who has kept us waiting for long, and for nothing.
+
+        A domain may name any address, also that of another domain's worker.
+        """
         if time.monotonic() - began > self.pace.soon:
-            self._silent[address] = time.monotonic() + _GRUDGE
+            self._silent[domain, address] = time.monotonic() + _GRUDGE
 
     def _call(
         self, address: str, domain: str, op: str, message: dict[str, Any], nbytes: int | None
@@ -326,12 +329,12 @@ class Reader:
         """Ask a worker; None if it does not answer in the time for so many bytes, if known."""
         timeout = TIMEOUT if nbytes is None else self.pace.answer(nbytes)
         began = time.monotonic()
-        if began < self._silent.get(address, 0):
+        if began < self._silent.get((domain, address), 0):
             return None  # it has kept us waiting before; others are asked meanwhile
         try:
             return self.pool.call(address, domain, op, timeout=timeout, **message)
         except OSError:
-            self._resent(address, began)
+            self._resent(domain, address, began)
             return None  # not served; the caller goes on to the next holder
 
     @staticmethod

@@ -96,10 +96,20 @@ def _plain(value: Any, brief: bool = False) -> tuple[Any, ...]:
         elif isinstance(one, frozenset):
             found.append(tuple(sorted(one)))
         elif isinstance(one, tuple):
-            found.append(tuple(v for v in one if isinstance(v, str | int | bytes)))
+            known = tuple(v for v in one if isinstance(v, str | int | bytes))
+            if not brief and len(known) < len(one):
+                raise _unwritten(field.name, one)
+            found.append(known)
         elif one is None or isinstance(one, str | int | bytes):
             found.append(one)
+        elif not brief:
+            raise _unwritten(field.name, one)
     return tuple(found)
+
+
+def _unwritten(name: str, value: Any) -> TypeError:
+    """Nothing is left out of an event: what was decided on it would come out otherwise."""
+    return TypeError(f"{name}: expected plain values to write down, got {value!r:.200}")
 
 
 def _filled(kind: type, plain: tuple[Any, ...]) -> Any:

@@ -107,3 +107,15 @@ def test_an_empty_chain_has_no_records() -> None:
     links = Links(b"")
     assert list(links) == []
     assert links.link == START
+
+
+@given(PAYLOADS.filter(bool), st.data(), st.integers(0, 100))
+def test_an_end_that_was_filled_with_zeros_leaves_the_whole_records(
+    payloads: list[bytes], draw: st.DataObject, more: int
+) -> None:
+    """Files grow before they are filled, so that what was not written may be there as zeros."""
+    data, ends = written(payloads)
+    cut = draw.draw(st.integers(ends[-2], len(data) - 16))
+    links = Links(data[:cut] + bytes(len(data) - cut + more))
+    assert list(links) == payloads[:-1]
+    assert links.end == ends[-2]

@@ -141,3 +141,16 @@ def test_an_address_is_no_longer_than_addresses_are():
 def test_a_time_that_cannot_be_is_none(said):
     reply = answers.read(encode(("committed", "tcp://here", (b"one",), (), said)))
     assert reply == answers.Reply("tcp://here", (b"one",))
+
+
+def test_commitments_are_no_larger_than_commitments_are():
+    answer = ("committed", "tcp://here", (bytes(9 << 20),), (), 0)
+    assert answers.read(encode(answer)).wires
+    for wires in [(bytes((16 << 20) + 1),), (bytes(9 << 20),) * 2]:
+        with pytest.raises(DecodingError):
+            answers.read(encode(("committed", "tcp://here", wires, (), 0)))
+
+
+def test_what_is_kept_of_a_failure_that_dask_reports_is_bounded():
+    event = answers.failed(RUN, ValueError("x" * 10**6), Broken())
+    assert len(event.text) <= 20_000

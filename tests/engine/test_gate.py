@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import tracemalloc
+import zlib
 from types import SimpleNamespace
 
+import msgpack
 import pytest
 import trustme
 from cryptography import x509
 from distributed.comm.registry import backends
+from distributed.protocol import core
 from distributed.protocol.serialize import Serialize, Serialized, serialize
 
 from dask_verify import scheduler
 from dask_verify.engine import hearing, transport
-from dask_verify.engine.compat import bytes_alone
+from dask_verify.engine.compat import bytes_alone, without_pickles
 from dask_verify.engine.gate import Gate, canonical
 from dask_verify.engine.hearing import REFUSED, Visitor, answered
 from dask_verify.errors import GateError, InputError
@@ -249,6 +253,19 @@ def test_an_exception_is_text(gate):
     (said,) = heard(gate, message)
     assert said["exception"] == "no" * 5_000
     assert said["traceback"] is None
+
+
+def test_a_pickle_is_refused_before_it_is_decompressed():
+    bomb = zlib.compress(bytes(1 << 20))
+    about = {"pickled-obj": b"", "num-sub-frames": 1, "compression": ["zlib"]}
+    frames = [msgpack.dumps({"op": {"__Pickled__": 1}}), msgpack.dumps(about), bomb]
+    tracemalloc.start()
+    try:
+        with without_pickles(), pytest.raises(GateError, match="plain values"):
+            core.loads(frames, deserialize=False)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("value", [Serialize(1), {1, 2}, Serialized({}, [])])

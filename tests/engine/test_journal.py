@@ -14,7 +14,7 @@ import fsspec
 import pytest
 
 from dask_verify.engine import journal as module
-from dask_verify.engine.journal import Journal
+from dask_verify.engine.journal import Journal, LocalLog
 from dask_verify.errors import JournalError
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def test_a_journal_without_a_job_is_refused(tmp_path: Path, data: bytes) -> None
 
 OTHER = """
 import sys
-from dask_verify.engine.journal import Journal
+from dask_verify.engine.journal import Journal, LocalLog
 from dask_verify.errors import JournalError
 try:
     Journal.reopen(sys.argv[1])
@@ -188,6 +188,7 @@ def test_only_one_process_writes_a_journal(tmp_path: Path) -> None:
     journal.write(b"one")
     journal.sync()
     assert "got one that is in use" in elsewhere(path)
+    assert "cannot be opened" not in elsewhere(path)
     journal.close()
     assert elsewhere(path) == "opened\n"
 
@@ -246,3 +247,44 @@ def test_it_is_on_disk_when_sync_returns(tmp_path: Path, monkeypatch: pytest.Mon
     journal.sync()
     assert len(seen) == 5  # nothing new, nothing to wait for
     journal.close()
+
+
+def test_errors_of_a_store_s_own_kind_are_the_journal_s() -> None:
+    class ClientError(Exception):
+        """As boto's: no OSError."""
+
+    class Store(LocalLog):
+        def __init__(self) -> None:
+            self.parts: list[bytes] = []
+            self.fails = True
+
+        def add(self, data: bytes) -> None:
+            if self.fails:
+                raise ClientError("SlowDown")
+            self.parts.append(data)
+
+    store = Store()
+    journal = Journal(store)
+    journal.write(b"one")
+    with pytest.raises(JournalError, match="SlowDown"):
+        journal.sync()
+    store.fails = False
+    journal.write(b"two")
+    with pytest.raises(JournalError, match="SlowDown"):
+        journal.sync()  # "one" is missing: nothing may be acted on that came after it
+    assert not store.parts
+
+
+def test_of_two_processes_that_write_to_a_bucket_one_stops() -> None:
+    place, filesystem = "memory://two/journal", fsspec.filesystem("memory")
+    try:
+        written(place)
+        one, two = Journal.reopen(place)[0], Journal.reopen(place)[0]
+        for journal in (one, two):
+            journal.write(b"resumed")
+        one.sync()
+        with pytest.raises(JournalError, match="another process"):
+            two.sync()
+        assert read(place) == [*RECORDS, b"resumed"]
+    finally:
+        filesystem.store.clear()

@@ -137,6 +137,15 @@ def test_who_has_been_silent_is_not_asked_again_for_a_while(clock: Clock) -> Non
     assert made.openings(inputs(), "audits") is not None
 
 
+def test_who_is_silent_at_the_address_of_another_silences_nobody_but_itself(clock: Clock) -> None:
+    pool = Pool(clock, seconds=_SOON + 1, at_once=0)
+    read, _ = reading(pool)
+    read.addresses["carol"][Task(MAP, 0)] = "tcp://bob:1"  # she may say that she is anywhere
+    assert read.openings([replace(inputs()[0], domain="carol")], "audits") is None
+    pool.at_once, pool.seconds = 100, 0
+    assert read.openings(inputs(), "audits") is not None
+
+
 def test_who_refuses_at_once_may_be_asked_again(clock: Clock) -> None:
     pool = Pool(clock, seconds=0, at_once=0)
     made, _ = reading(pool)

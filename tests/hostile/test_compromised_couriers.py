@@ -326,6 +326,20 @@ def test_a_courier_is_started_again_a_few_times_and_the_others_go_on(impostors: 
         pool.cancel([future])
 
 
+def test_a_job_is_taken_up_without_a_domain_that_is_gone(impostors: Impostors) -> None:
+    remotes = {name: Remote(f"tcp://{name}:1") for name in ("alice", "bob")}
+    impostors.steps = {"alice": honest(), "bob": []}
+    with pytest.raises(InputError, match="courier of domain 'bob' cannot reach"):
+        CourierPool(remotes)
+    with CourierPool(remotes, staffed=False) as pool:
+        assert pool.workers() == {"alice": ["tcp://alice:1"], "bob": []}
+        with pytest.raises(OSError, match="no courier of domain 'bob' now"):
+            pool.submit("bob", {"key": Task("key", bytes)}, ["key"])
+    impostors.steps["alice"] = []
+    with pytest.raises(InputError, match="cannot reach"):
+        CourierPool(remotes, staffed=False)
+
+
 def test_addresses_of_workers_are_bounded(impostors: Impostors) -> None:
     greeting = [*STARTED, READ, write(frame("answer", 2, None, body=bytes(2 << 20)))]
     impostors.steps = {"alice": honest(), "bob": greeting}

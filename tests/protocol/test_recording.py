@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,3 +159,9 @@ def test_decisions_tell_instructions_apart_but_not_their_order() -> None:
 def test_a_verdict_is_part_of_a_decision() -> None:
     ends = [Finished(verdict, "cause") for verdict in Verdict]
     assert len({decisions([end]) for end in ends}) == len(ends)
+
+
+@pytest.mark.parametrize("more", [{"maps": (np.int64(3),)}, {"consumed": np.int64(5)}])
+def test_nothing_is_left_out_of_an_event(more: Any) -> None:
+    with pytest.raises(TypeError, match="plain values"):
+        write_event(replace(Recounted(Task(REDUCE, 0), b"inputs", (), 0), **more))

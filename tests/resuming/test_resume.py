@@ -446,3 +446,27 @@ def test_a_journal_may_be_anywhere_that_fsspec_writes(
         filesystem = fsspec.filesystem("memory")
         filesystem.store.clear()
         filesystem.pseudo_dirs[:] = [""]
+
+
+def test_a_job_that_cannot_begin_leaves_nothing_open(
+    shared: LocalDomainCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dask_verify.engine.journal import LocalLog
+    from dask_verify.engine.pool import SharedPool
+
+    closed: list[Any] = []
+    close = SharedPool.close
+    monkeypatch.setattr(SharedPool, "close", lambda pool: (closed.append(pool), close(pool)))
+
+    def full(self: LocalLog, data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLog, "add", full)
+        with pytest.raises(JournalError, match="No space left"):
+            count(shared, tmp_path)
+    with pytest.raises(JournalError, match="nothing whole"):  # and not: it is in use
+        Journal.reopen(tmp_path / "journal")
+    with pytest.raises(JournalError, match="expected no file of that name"):
+        count(shared, tmp_path)
+    assert len(closed) == 2

@@ -97,7 +97,11 @@ class Courier:
             raise
 
     def look(self) -> Reply[Answer] | None:
-        """Begin to ask for the domain's workers, unless that is under way; None without courier."""
+        """Begin to ask for the domain's workers; None if nobody need wait for an answer.
+
+        Without a courier there is none. And who has not answered yet was waited for once: the next
+        one who asks makes do with what is known, or all others would wait again and again.
+        """
         try:
             line = self.line
         except CourierError:
@@ -105,7 +109,7 @@ class Courier:
             return None
         with self._lock:
             if self._looking is not None and not self._looking.done():
-                return self._looking
+                return None
         reply = line.ask("workers", timeout=_LOOK + GRACE, most=_WORKERS)
         self._looking = reply
         reply.add_done_callback(self._seen)

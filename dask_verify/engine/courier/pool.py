@@ -20,6 +20,7 @@ from dask_verify.engine.courier.line import GRACE, START, Answer
 from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool, check_workers, names_of
 from dask_verify.engine.plain import plain
+from dask_verify.errors import InputError
 
 if TYPE_CHECKING:
     from dask_verify.engine.compat import GraphNode
@@ -34,6 +35,8 @@ class CourierPool(DomainPool):
     ----------
     remotes : mapping of str to Remote
         Where the domains' schedulers are.
+    staffed : bool
+        Whether each must be reached now, and have a worker; otherwise one of them must be reached.
 
     Attributes
     ----------
@@ -49,16 +52,16 @@ class CourierPool(DomainPool):
     connected = False
     direct = False
 
-    def __init__(self, remotes: Mapping[str, Remote]) -> None:
+    def __init__(self, remotes: Mapping[str, Remote], staffed: bool = True) -> None:
         self._names = names_of(list(remotes))
         limits = Limits.configured()
         self._limits = limits
         self._couriers = {name: Courier(name, to, limits) for name, to in remotes.items()}
         try:
-            for courier in self._couriers.values():
-                courier.connected(2 * START)
+            self._connect(staffed)
             self._look(START)
-            check_workers({name: c.workers for name, c in self._couriers.items()})
+            if staffed:
+                check_workers({name: c.workers for name, c in self._couriers.items()})
         except BaseException:
             self.close()
             raise
@@ -147,6 +150,19 @@ class CourierPool(DomainPool):
         """End the couriers."""
         for courier in self._couriers.values():
             courier.close()
+
+    def _connect(self, all_of_them: bool) -> None:
+        errors: list[InputError] = []
+        for courier in self._couriers.values():
+            try:
+                courier.connected(2 * START)
+            except InputError as error:
+                errors.append(error)
+                if all_of_them:
+                    break
+        # Without any domain a job would only come to the end that nobody answers.
+        if errors and (all_of_them or len(errors) == len(self._couriers)):
+            raise errors[0]
 
     def _courier(self, domain: str) -> Courier:
         return self._couriers[self._known(domain)]

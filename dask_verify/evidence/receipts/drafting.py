@@ -86,7 +86,7 @@ class Draft:
     divergences: tuple[Divergence, ...] = ()
 
 
-def draft(state: JobState, about: About) -> Draft:
+def draft(state: JobState, about: About, announced: bool = True) -> Draft:
     """Return what is known of a job at this moment.
 
     Parameters
@@ -94,8 +94,11 @@ def draft(state: JobState, about: About) -> Draft:
     state : JobState
         It must not change meanwhile.
     about : About
+    announced : bool
+        Whether the verdict, if there is one, has been given: until then a job has no answer, and
+        its seed is a secret.
     """
-    finished, plan = state.finished, state.plan
+    finished, plan = state.finished if announced else None, state.plan
     answered = finished is not None and finished.verdict.answered
     stages = tuple(_stage(state, about.terms, name) for name in (MAP, REDUCE)) if answered else ()
     signatures = _audit_signatures(state) if answered and plan.policy.audited else []
