@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,8 @@ from dask_verify.mapreduce import enrolled_domains
 from dask_verify.protocol.domain import Domain, Identity
 
 __all__ = ["Job", "resume"]
+
+_log = logging.getLogger("distributed.dask_verify")
 
 
 def resume(
@@ -88,11 +91,18 @@ def _resumed(
     # A domain may have died together with the coordinator: the others go on.
     pool = open_pool(client, dossier.domains, staffed=False)
     try:
+        if not any(pool.workers().values()):
+            raise InputError(
+                "client: expected a domain of the journal's job that has a worker, got none; start"
+                " workers first: what is not answered would end the job"
+            )
         recorder = Recorder(journal)
         recorder.resumed()
         past.epoch += 1
         # An orderly end let workers close the job; what they computed would not be kept any more.
         pool.broadcast("verify_reopen", job=dossier.terms.job)
+        done = ", ".join(f"{n} of {m} {stage}" for stage, (n, m) in past.state.progress.items())
+        _log.info("Resumed job %s: %s partitions are accepted", dossier.terms.job.hex()[:12], done)
         return start(dossier, unship(dossier.shipped.data), pool, coordinator, recorder, past)
     except BaseException:
         pool.close()

@@ -183,6 +183,11 @@ class Driver:
             return self.state.holders(task)
 
     @property
+    def resumable(self) -> bool:
+        """Whether the job has a journal, and workers keep what it takes to go on with it."""
+        return self._recorder.keeps and not self._forgets
+
+    @property
     def finished(self) -> Finished | None:
         """How the job ended; None before that is written down."""
         return self.state.finished if self._announced else None
@@ -217,6 +222,8 @@ class Driver:
         except Exception:
             # A defect here must end the job without an answer, and never leave somebody waiting.
             self.crash = traceback.format_exc()
+            # With a journal the job can go on elsewhere, with what the workers hold.
+            self._forgets = not self._recorder.keeps
         finally:
             self._shut_down()
 
@@ -324,21 +331,25 @@ class Driver:
     def _shut_down(self) -> None:
         self._closed = True
         self.arbiter.close()
-        with contextlib.suppress(Exception):
-            # Clients may be gone already; what they held is gone with them.
-            self._drop(lambda run: True)
-            if self._forgets:
-                # Who does not hear it drops the job together with its worker.
-                farewell = self._dispatcher.pace.soon
-                self.pool.broadcast("verify_forget", timeout=farewell, job=self.plan.job)
-            self._launcher.close()
-            self.pool.close()
+        for end in (self._drop_all, self._farewell, self._launcher.close, self.pool.close):
+            with contextlib.suppress(Exception):
+                # Clients may be gone already; what they held is gone with them.
+                end()
         self._recorder.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._folder.cleanup()
         self.decided.set()
         with self.changed:
             self.changed.notify_all()
+
+    def _drop_all(self) -> None:
+        self._drop(lambda run: True)
+
+    def _farewell(self) -> None:
+        """Let workers forget the job; who does not hear it drops it together with its worker."""
+        if self._forgets:
+            farewell = self._dispatcher.pace.soon
+            self.pool.broadcast("verify_forget", timeout=farewell, job=self.plan.job)
 
 
 def _fail(error: BaseException) -> None:

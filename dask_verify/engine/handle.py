@@ -12,6 +12,7 @@ from typing import Any
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import Commitment
+from dask_verify.engine.advice import ADVICE
 from dask_verify.engine.collection import Lease, collection_of
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit
@@ -39,20 +40,6 @@ from dask_verify.protocol.promise import odds_of
 _log = logging.getLogger("distributed.dask_verify")
 
 _CATCH_UP = 5.0  #: seconds
-_ADVICE = {
-    "unchecked": "replicas=1 without an audit checks nothing; use audit=0.01 or replicas=2",
-    "unaudited": "nobody is left to audit what was committed; add domains, or use"
-    " referee='coordinator'",
-    "unanswered": "too few domains answered in time; raise the deadline, or add domains",
-    "domains": "too few domains agree; add domains, or allow stand_in=True",
-    "environment": "domains differ in software or machine and no faults + 1 of them agree",
-    "source": "the input changed, or its identity cannot be pinned, and no faults + 1 agree",
-    "referee": "the coordinator could not recompute the disputed partition",
-    "faults": "more domains were proven wrong than the policy allows for",
-    "unserved": "nobody can serve a partition that was agreed on",
-    "crash": "the coordinator failed; this is a defect of dask_verify",
-    "journal": "the journal cannot be written; make room, and go on with dask_verify.resume()",
-}
 
 
 class Job:
@@ -102,10 +89,15 @@ class Job:
 
     @property
     def status(self) -> str:
-        """``"running"``, ``"cancelled"``, or the name of the verdict."""
+        """``"running"``, ``"cancelled"``, ``"interrupted"``, or the name of the verdict.
+
+        What was interrupted has a journal, and can be resumed.
+        """
         if self.verdict is not None:
             return self.verdict.value
-        return "cancelled" if self._cancelled else "running"
+        if self._cancelled:
+            return "interrupted" if self._driver.resumable else "cancelled"
+        return "running"
 
     def wait(self, timeout: float | None = None, progress: bool = True) -> Verdict | None:
         """Wait for the verdict, showing progress where somebody watches.
@@ -246,7 +238,7 @@ class Job:
             If the job was cancelled before its verdict.
         """
         if self.wait() is None:
-            raise _cancelled()
+            raise self._ended_early()
         at = (self.verdict, len(self._driver.state.minutes))
         if self._receipt is None or self._receipt[0] != at:
             self._receipt = at, self._notary.signed(self._shaped(self._notary.receipt()))
@@ -308,7 +300,7 @@ class Job:
         """Return once there is an answer that may be trusted, or raise."""
         verdict = self.wait(timeout)
         if self._cancelled:
-            raise _cancelled()
+            raise self._ended_early()
         if verdict is None:
             raise TimeoutError(
                 f"expected a verdict within {timeout} s, but the job still runs;"
@@ -333,7 +325,7 @@ class Job:
                 " and the order of sets from the functions",
                 report,
             )
-        advice = _ADVICE.get(report.cause, report.cause)
+        advice = ADVICE.get(report.cause, report.cause)
         why = [f"{n}: {d.reason}" for n, d in report.domains.items() if d.reason]
         text = "".join(f"\n\n{part}" for part in ("; ".join(why), report.failure) if part)
         return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
@@ -390,12 +382,16 @@ class Job:
                         " made again; call result() later"
                     ) from None
 
+    def _ended_early(self) -> JobCancelledError:
+        if self._driver.resumable:
+            return JobCancelledError(
+                "the job was interrupted, and its workers keep what they computed; go on with it"
+                " with dask_verify.resume(), from its journal"
+            )
+        return JobCancelledError(
+            "the job was cancelled, and what it computed is released; run it again, and read"
+            " result() before cancel()"
+        )
+
     def _lost(self) -> bool:
         return self._cancelled or bool(self._driver.crash) or self.verdict is Verdict.INCONCLUSIVE
-
-
-def _cancelled() -> JobCancelledError:
-    return JobCancelledError(
-        "the job was cancelled, and what it computed is released; run it again, and read"
-        " result() before cancel()"
-    )

@@ -83,7 +83,7 @@ class LocalLog(Log):
         except BlockingIOError as error:
             raise JournalError(
                 f"journal {path}: expected one that no process writes, got one that is in use;"
-                " end the process that runs its job first"
+                " call cancel() on its job if it ended here, or end the process that runs it"
             ) from error
 
     def read(self) -> bytes:
@@ -224,9 +224,7 @@ class Journal:
         try:
             data = log.read()
             links = Links(data)
-            records = list(links)
-            if not records:
-                raise DecodingError("expected a job, got nothing whole")
+            records = _records(os.fspath(path), links)
             if links.end < len(data):
                 log.cut(links.end)
         except DecodingError as error:
@@ -270,6 +268,28 @@ class Journal:
         self._log.close()
 
 
+def _records(place: str, links: Links) -> list[bytes]:
+    """Return what a journal has, or say what it is instead."""
+    records: list[bytes] = []
+    try:
+        records.extend(links)
+    except DecodingError as error:
+        if not records:
+            raise JournalError(
+                f"journal {place}: expected one that dask_verify wrote, got another file, or one"
+                f" whose beginning was changed ({error}); name the file that was passed as journal="
+            ) from None
+        raise JournalError(
+            f"journal {place}: {error}; restore it from a copy, or run the job again"
+        ) from None
+    if not records:
+        raise JournalError(
+            f"journal {place}: expected what a job is, got nothing whole: it had not even begun;"
+            " remove it, and run the job again"
+        )
+    return records
+
+
 def _opened(path: str | os.PathLike[str], new: bool) -> Log:
     place = os.fspath(path)
     try:
@@ -287,7 +307,10 @@ def _opened(path: str | os.PathLike[str], new: bool) -> Log:
     except FileNotFoundError as error:
         raise JournalError(
             f"journal {place}: expected {'its folder' if new else 'a journal'}, got nothing there"
+            f" (as seen from {os.getcwd()})"
         ) from error
+    except IsADirectoryError as error:
+        raise JournalError(f"journal {place}: expected a file, got a folder") from error
     except (OSError, ValueError) as error:
         raise JournalError(f"journal {place}: cannot be opened ({error!r:.200})") from error
 

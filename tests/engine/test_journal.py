@@ -91,6 +91,14 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         Journal.create(tmp_path / "nowhere" / "journal")
 
 
+def test_a_file_that_is_no_journal_and_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("to be or not to be, that is the question")
+    with pytest.raises(JournalError, match="expected one that dask_verify wrote, got another file"):
+        Journal.reopen(tmp_path / "notes")
+    with pytest.raises(JournalError, match="expected a file, got a folder"):
+        Journal.reopen(tmp_path)
+
+
 def test_a_file_system_that_is_none() -> None:
     with pytest.raises(JournalError, match="cannot be opened"):
         Journal.create("nonsense://journal")
@@ -150,8 +158,9 @@ def test_a_changed_journal_is_refused_and_left_as_it_is(tmp_path: Path, at: int)
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
-    with pytest.raises(JournalError, match="expected it as it was written"):
+    with pytest.raises(JournalError, match="expected it as it was written") as caught:
         Journal.reopen(path)
+    assert ("restore it from a copy" in str(caught.value)) == (not 0 <= at < 43)
     assert path.read_bytes() == bytes(data)
 
 
@@ -159,7 +168,7 @@ def test_a_changed_journal_is_refused_and_left_as_it_is(tmp_path: Path, at: int)
 def test_a_journal_without_a_job_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "journal"
     path.write_bytes(data)
-    with pytest.raises(JournalError, match="expected a job, got nothing whole"):
+    with pytest.raises(JournalError, match="got nothing whole: it had not even begun"):
         Journal.reopen(path)
 
 

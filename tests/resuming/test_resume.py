@@ -255,7 +255,8 @@ def test_an_interrupted_job_goes_on(
         patch.setattr(job._driver.decided, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             job.result()
-    with pytest.raises(JobCancelledError):
+    assert job.status == "interrupted"
+    with pytest.raises(JobCancelledError, match=r"go on with it with dask_verify\.resume"):
         job.result()
     shared.sabotage("alice", None)
     before = called(tmp_path / "marks")
