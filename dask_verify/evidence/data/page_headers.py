@@ -3,9 +3,6 @@
 What this module guarantees: the bytes and values that it counts are those of the very headers that
 a reader obeys, not what the metadata at the end of the file claim; a header that two readers could
 understand in two ways is refused.
-
-Headers are structs of Thrift's compact protocol:
-https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
 from __future__ import annotations
@@ -15,13 +12,13 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from dask_verify.errors import DataError
+from dask_verify.evidence.data.thrift import Thrift
 
 _DICTIONARY = 2
 _DATA = {0: (5, 2), 3: (8, 4)}  #: kind of a data page: fields of its header, and of its encoding
 _DELTA_BYTE_ARRAY = 7
 _FIRST_READ, _LARGEST_HEADER = 1 << 9, 1 << 24
 _PADDING = 100  #: bytes behind a chunk that readers take into account for some old writers
-_NESTING = 8
 
 
 @dataclass(frozen=True)
@@ -122,80 +119,10 @@ def _header(file: IO[bytes], place: int) -> tuple[dict[int, Any], int]:
     length = _FIRST_READ
     while True:
         file.seek(place)
-        thrift = _Thrift(file.read(length))
+        thrift = Thrift(file.read(length))
         try:
             return thrift.struct(0), thrift.place
         except IndexError:
             if len(thrift.data) < length or length >= _LARGEST_HEADER:
                 raise DataError("expected a page header, got an end within it") from None
             length <<= 3
-
-
-class _Thrift:
-    """A reader of structs; IndexError where the bytes end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.place = 0
-
-    def byte(self) -> int:
-        self.place += 1
-        return self.data[self.place - 1]
-
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise DataError("page header: expected a number, got one of more than 64 bits")
-
-    def zigzag(self) -> int:
-        value = self.varint()
-        return value >> 1 ^ -(value & 1)
-
-    def skip(self, length: int) -> None:
-        self.place += length
-        if self.place > len(self.data):
-            raise IndexError
-
-    def struct(self, depth: int) -> dict[int, Any]:
-        """Return the numbers and structs of a struct; other fields are skipped."""
-        fields: dict[int, Any] = {}
-        name = 0
-        while first := self.byte():
-            name = name + (first >> 4) if first >> 4 else self.zigzag()
-            # Readers cut long ones to 16 bits, and differ in which of two they take.
-            if name in fields or not 0 <= name < 1 << 15:
-                raise DataError(f"page header: expected fields once, got {name}")
-            fields[name] = self.value(first & 15, depth)
-        return fields
-
-    def value(self, kind: int, depth: int, item: bool = False) -> Any:
-        if kind in (1, 2):  # a bool in a struct is all in its kind
-            self.skip(int(item))
-        elif kind == 3:
-            self.skip(1)
-        elif kind in (4, 5, 6):
-            number = self.zigzag()
-            return number if kind == 5 else None
-        elif kind == 7:
-            self.skip(8)
-        elif kind == 8:
-            self.skip(self.varint())
-        elif kind in (9, 10):
-            self.items(depth)
-        elif kind == 12 and depth < _NESTING:
-            return self.struct(depth + 1)
-        else:
-            raise DataError(f"page header: expected a known kind of field, got {kind}")
-        return None
-
-    def items(self, depth: int) -> None:
-        first = self.byte()
-        count = first >> 4 if first >> 4 < 15 else self.varint()
-        if depth >= _NESTING:
-            raise DataError("page header: expected little nesting, got more")
-        for _ in range(count):
-            self.value(first & 15, depth + 1, item=True)

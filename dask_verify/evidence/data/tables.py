@@ -29,6 +29,7 @@ import pyarrow.types as pt
 from dask_verify.errors import DataError
 from dask_verify.evidence.data.arrow_columns import ARROW_ERRORS, check_kind, from_arrow, to_arrow
 from dask_verify.evidence.data.budget import Budget, Plan, check_footer, plan, spelled
+from dask_verify.evidence.data.footer import check_chunks
 
 _COLUMNS = 100_000
 """Most columns of a file: each costs far more than its few bytes of metadata."""
@@ -119,6 +120,7 @@ which cannot become it without a change
         _check_rows(parquet.metadata, rows)
         counted = _check_names(parquet, meta, columns, levels)
         _check_kinds(parquet.schema_arrow, meta, columns, [] if counted else levels)
+        check_chunks(file, parquet.schema)
         many = parquet.metadata.num_rows
         budget = None if limit is None else Budget.of(meta, names, limit, many)
         table = _values(file, plan(parquet, file, budget), budget)
