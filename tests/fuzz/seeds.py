@@ -228,13 +228,15 @@ def worker() -> Any:
 
     side = VerifyWorker("alice", ALICE.private_bytes(), store_memory=10_000)
     folder = tempfile.mkdtemp(prefix="fuzz-")
-    side.setup(SimpleNamespace(address="here", local_directory=folder, handlers={}))
+    state = SimpleNamespace(nthreads=1)
+    side.setup(SimpleNamespace(address="here", local_directory=folder, handlers={}, state=state))
     side.store[Address(JOB, MAP, 0)] = SEALED
     return side
 
 
 def reader(answer: bytes) -> Any:
     """A reader whose one holder answers everything with these bytes."""
+    from dask_verify.engine.pace import Pace
     from dask_verify.engine.reader import Reader
 
     made: Any = Reader(
@@ -244,6 +246,7 @@ def reader(answer: bytes) -> Any:
         holders=lambda task: ["alice"],
         post=lambda event: None,
         claimed=lambda task, domain: [COMMITMENT],
+        pace=Pace(None, 30.0),
     )
     made.addresses["alice"][TASK] = "tcp://alice:1"
     return made
