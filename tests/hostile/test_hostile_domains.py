@@ -19,6 +19,7 @@ from distributed import Client
 from dask_verify import LocalDomainCluster, Policy, Standing, verified_map_reduce
 from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.enrolment import enrol
+from dask_verify.errors import InputError
 from dask_verify.protocol.domain import Domain
 
 pytestmark = pytest.mark.cluster
@@ -107,13 +108,13 @@ def run(domains: dict[str, Remote], policy: Policy | None = None) -> Any:
 
 
 #: Each attack, and whether the courier is seen to have run what it was sent.
-QUICK = {"value": True, "handshake": True}
+QUICK = {"value": True}
 LONG = {
     "events": True, "exception": True, "messages": True, "large": False, "served bomb": False,
     "served too much": False, "nested": False, "lying": False, "truncated": False,
     "endless": False, "compressed": False,
 }  # fmt: skip
-HARMLESS = ("events", "handshake", "messages", "endless")  #: to the answers that are given
+HARMLESS = ("events", "messages", "endless")  #: to the answers that are given
 ATTACKS = [
     *(pytest.param(*attack, id=attack[0]) for attack in QUICK.items()),
     *(pytest.param(*a, id=a[0].replace(" ", "-"), marks=pytest.mark.matrix) for a in LONG.items()),
@@ -150,6 +151,19 @@ def test_an_attack_reaches_the_courier_and_no_further(
     else:
         assert standing["bob"] is not Standing.TRUSTED
     assert receipt is not None
+
+
+def test_who_greets_with_a_pickle_is_not_even_asked_for_its_workers(
+    hostile: Hostile, domains: dict[str, Remote]
+) -> None:
+    hostile.attack("handshake")
+    hostile.forget()
+    try:
+        with pytest.raises(InputError, match="no worker of domain 'bob'"):
+            run(domains)
+    finally:
+        hostile.attack(None)
+    assert os.getpid() not in hostile.ran_in()
 
 
 def test_the_bomb_would_run_in_a_client_of_this_process(hostile: Hostile) -> None:

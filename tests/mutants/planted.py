@@ -835,8 +835,8 @@ MUTANTS = [
     Mutant(
         "8 a task that is left aside is never late",
         "engine/dispatch.py",
-        " or flown > limit * (1 + flight.ahead):",
-        ":",
+        " or flown > limit * (1 + flight.ahead) or",
+        " or",
         (
             "engine/test_dispatch.py::test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is",
         ),

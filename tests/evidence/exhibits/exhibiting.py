@@ -329,6 +329,10 @@ class Court:
         )
         return exhibit_of(driver, divergence)[0]  # type: ignore[arg-type]
 
+    def allowed(self, stage: str) -> float:
+        """Seconds that computing, or looking at a source, may take."""
+        return 60.0
+
     # --- auditors --------------------------------------------------------------------------------
 
     def answer(self, domain: str, units: Sequence[int], lie: bool = False) -> tuple[Answer, bytes]:
