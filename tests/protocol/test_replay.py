@@ -16,7 +16,6 @@ from dask_verify.protocol.messages import (
     Challenge,
     Event,
     Finished,
-    Instruction,
     Recount,
     Run,
     StandIn,
@@ -24,7 +23,7 @@ from dask_verify.protocol.messages import (
     Unserved,
     Verdict,
 )
-from dask_verify.protocol.recording import decisions, read_event, write_event
+from dask_verify.protocol.recording import decisions
 from dask_verify.protocol.replay import losses, replay
 from dask_verify.testing.simulation import Simulation
 from dask_verify.testing.simulation.mixes import scenario
@@ -33,13 +32,6 @@ from dask_verify.testing.simulation.replaying import snapshot
 
 MIXES = ("restarting", "everything", "lying", "auditors", "churning")
 JOBS = [60, pytest.param(1_000, marks=pytest.mark.matrix)]
-
-
-def taken_up(world: Simulation) -> tuple[JobState, list[Instruction]]:
-    """The job as another process finds it."""
-    marks = map(decisions, world.decided)
-    past = zip((read_event(write_event(event)) for event in world.events), marks, strict=True)
-    return replay(world.plan, past, world.protocol)
 
 
 class Looked(Simulation):
@@ -52,7 +44,7 @@ class Looked(Simulation):
         super().feed(event)
         if len(self.events) in self.stops:
             self.looks += 1
-            again, owed = taken_up(self)
+            again, owed = self.taken_up()
             assert snapshot(again) == snapshot(self.job)
             assert {type(i) for i in owed} <= KINDS
             for given in owed:
@@ -73,7 +65,7 @@ def test_replaying_any_beginning_of_a_job_gives_the_job_as_it_was(mix: str) -> N
         world.stops = frozenset(random.Random(seed).sample(range(1, 25), 6))
         world.run()
         looks += world.looks
-        assert snapshot(taken_up(world)[0]) == snapshot(world.job)
+        assert snapshot(world.taken_up()[0]) == snapshot(world.job)
     assert looks > 30
 
 

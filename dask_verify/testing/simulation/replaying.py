@@ -1,22 +1,11 @@
-"""The same events in the same order give the same state: what resuming a job rests on."""
+"""What a job has come to, so that it can be compared with the job that a journal leads to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from dask_verify.protocol.board import Plan, TaskState
+from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.job import JobState
-from dask_verify.protocol.messages import Event
-
-
-def replay(plan: Plan, events: Iterable[Event], protocol: type[JobState] = JobState) -> JobState:
-    """Return a new state that was told all of this; what it asks for was carried out before."""
-    job = protocol(plan)
-    job.start()
-    for event in events:
-        job.handle(event)
-    return job
 
 
 def snapshot(job: JobState) -> tuple[Any, ...]:

@@ -217,9 +217,7 @@ class Simulation:
     def restart(self) -> None:
         """Let the coordinator die, and go on from its journal, without all that was its own."""
         self.restarts += 1
-        marks = map(decisions, self.decided)
-        past = zip((read_event(write_event(e)) for e in self.events), marks, strict=True)
-        self.job, owed = replay(self.plan, past, self.protocol)
+        self.job, owed = self.taken_up()
         self.pending.clear()
         self.blocked.clear()
         for task, holder in list(self.stores):
@@ -228,6 +226,12 @@ class Simulation:
         for event in losses(self.job):
             self.feed(event)
         self._carry_out(owed)
+
+    def taken_up(self) -> tuple[JobState, list[Instruction]]:
+        """Return the job as another process finds it, and what it owes."""
+        marks = map(decisions, self.decided)
+        past = zip((read_event(write_event(e)) for e in self.events), marks, strict=True)
+        return replay(self.plan, past, self.protocol)
 
     def feed(self, event: Event) -> None:
         """Tell the job of an event, and carry out what it asks for."""
