@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Send functions of test modules by value: workers cannot import those modules."""
     for module in {item.module for item in items if isinstance(item, pytest.Function)}:
         cloudpickle.register_pickle_by_value(module)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests themselves: many of them let it run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -131,13 +131,8 @@ def test_an_honest_domain_that_was_exposed_is_noticed():
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param([], id="shared"),
-        pytest.param(["--separate"], id="separate", marks=pytest.mark.matrix),
-    ],
-)
+@pytest.mark.matrix
+@pytest.mark.parametrize("options", [[], ["--separate"]], ids=["shared", "separate"])
 def test_the_demo_catches_a_cheat(options):
     done = dask("verify", "demo", "--cheat", "bob", *options)
     assert done.returncode == 0, done.stdout + done.stderr

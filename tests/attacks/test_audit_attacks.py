@@ -142,7 +142,7 @@ def test_who_lies_in_units_is_exposed(stage, kind, pool, liar):
     assert "map" in {d.stage for d in job.report.divergences}
 
 
-@pytest.mark.parametrize(("kind", "pool"), [EVERYWHERE[2], ("frame", "shared")])
+@pytest.mark.parametrize(("kind", "pool"), EVERYWHERE[1:3])
 @pytest.mark.parametrize("liar", LIARS)
 def test_who_lies_in_whole_partitions_is_exposed(stage, kind, pool, liar):
     convicted(stage(kind, pool, {"bob": LIARS[liar]()}, WHOLE), "bob")

@@ -83,7 +83,11 @@ def test_no_operation_but_those_of_a_worker(gated, bob):
     """Not run_function, not broadcast, not shutdown: a list of what may be, not of what may not."""
     others = set(gated.client.run_on_scheduler(handlers)) - ALLOWED
     assert {"run_function", "register-client", "add_keys", "proxy", "terminate", "gather"} < others
-    answers = {op: run(asked(gated.address, bob, op=op)) for op in sorted(others)}
+
+    async def tried():
+        return {op: await asked(gated.address, bob, op=op) for op in sorted(others)}
+
+    answers = run(tried())
     assert [op for op, answer in answers.items() if answer is None or not refused(answer)] == []
 
 

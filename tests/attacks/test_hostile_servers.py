@@ -60,6 +60,7 @@ def test_a_scheduler_that_talks_nonsense_when_everybody_is_asked(
     assert run(separate_cluster) is not Standing.EXPOSED
 
 
+@pytest.mark.matrix
 def test_a_scheduler_that_never_takes_data(
     separate_cluster: LocalDomainCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def test_list():
 
 
 @pytest.mark.cluster
+@pytest.mark.matrix
 def test_run_writes_what_show_prints(tmp_path):
     out = tmp_path / "results.json"
     done = benchmarks(
