@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix chaos mutants large interop benchmark lint format clean
+.PHONY: help venv demo test matrix soak chaos mutants large interop benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
 	@echo "make test    run the tests            (ARGS=... are passed to pytest)"
 	@echo "make matrix  run the long suite       (ARGS=... are passed to pytest)"
+	@echo "make soak    count and search for long (ARGS=... are passed to pytest)"
 	@echo "make chaos   kill, stop and starve workers while jobs run (ARGS=... are passed to pytest)"
 	@echo "make mutants plant defects, and look whether the tests notice (ARGS=... are passed to pytest)"
 	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
@@ -35,6 +36,9 @@ test: $(STAMP)
 
 matrix: $(STAMP)
 	$(BIN)/python -m pytest -m matrix $(ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 chaos: $(STAMP)
 	$(BIN)/python -m pytest -m chaos tests/chaos $(ARGS)

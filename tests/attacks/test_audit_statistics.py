@@ -20,7 +20,7 @@ from dask_verify import Policy, Standing, Verdict, verified_map_reduce
 from dask_verify.protocol import sampling
 from dask_verify.testing import Tamper
 
-pytestmark = [pytest.mark.cluster, pytest.mark.matrix, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(900)]
 
 COMBINATIONS = list(product(("map", "reduce"), ("bag", "frame"), ("shared", "separate")))
 LUCK = 1e-4

@@ -79,7 +79,7 @@ def test_bytes_are_a_value_or_refused(name: str) -> None:
     fuzzed(name, 10 if name in SLOW else 25)
 
 
-@pytest.mark.matrix
+@pytest.mark.soak
 @pytest.mark.parametrize("name", PARSERS)
 def test_many_bytes_are_values_or_refused(name: str) -> None:
     fuzzed(name, 60 if name in SLOW else 250)

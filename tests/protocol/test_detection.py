@@ -68,7 +68,7 @@ CASES = [
     (1, 30, 1, 0.5),
     (2, 500, 125, 0.01),
 ]
-SIZES = [600, pytest.param(20_000, marks=[pytest.mark.matrix, pytest.mark.timeout(900)])]
+SIZES = [600, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 
 
 @pytest.mark.parametrize("jobs", SIZES)
@@ -111,7 +111,7 @@ def _escape(rate: float, honest: float, corrupt: int, units: int) -> float:
     )
 
 
-@pytest.mark.parametrize("jobs", [200, pytest.param(2_000, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("jobs", [200, pytest.param(2_000, marks=pytest.mark.soak)])
 def test_whole_jobs_notice_a_corrupted_unit_as_often_as_theory_says(jobs: int) -> None:
     rate, caught = 0.3, 0
     for number in range(jobs):

@@ -31,7 +31,7 @@ from dask_verify.testing.simulation.promises import play
 from dask_verify.testing.simulation.replaying import snapshot
 
 MIXES = ("restarting", "everything", "lying", "auditors", "churning")
-JOBS = [60, pytest.param(1_000, marks=pytest.mark.matrix)]
+JOBS = [60, pytest.param(1_000, marks=pytest.mark.soak)]
 
 
 class Looked(Simulation):

@@ -189,7 +189,7 @@ def test_all_promises_hold_at_every_step() -> None:
     run_state_machine_as_test(Steps, settings=SETTINGS)
 
 
-@pytest.mark.matrix
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_all_promises_hold_at_every_step_of_many_jobs() -> None:
     many = settings(SETTINGS, max_examples=1500, stateful_step_count=50, derandomize=False)

@@ -89,7 +89,7 @@ def test_only_samples_let_wrong_answers_through(few: Report) -> None:
     assert few.tallies["audited"].escaped == 0
 
 
-@pytest.mark.matrix
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_no_promise_is_broken_in_a_slice_of_the_million() -> None:
     report = Report()

@@ -30,6 +30,8 @@ from dask_verify.protocol.serving import accused, convicts
 from dask_verify.protocol.terms import map_inputs
 
 ELSEWHERE = "exposed elsewhere"
+#: Why the coordinator may find something else than what enough domains agree on.
+_EXPLAINED = ("withheld: environment", "withheld: source")
 Claims = list[tuple[str, Commitment]]
 
 
@@ -103,16 +105,34 @@ def _check_sides(receipt: Receipt, dispute: Dispute, claims: Claims, where: str)
         raise EvidenceError(f"{where}.culprits", "domains", COORDINATOR)
     if not {*dispute.liars} <= {answer.domain for answer in dispute.answers}:
         raise EvidenceError(f"{where}.liars", "some who answered", dispute.liars)
-    if dispute.inputs == receipt.inputs_now(dispute.stage, dispute.partition):
-        final = receipt.digests[dispute.stage][dispute.partition]
-        blamed = dispute.accepted if dispute.settled == "counts" else b""
-        if final in (*dispute.wrong, blamed):
-            raise EvidenceError(f"{where}.wrong", "nothing that was accepted in the end", final)
+    _check_outcome(receipt, dispute, where)
     digests = {commitment.digest for _, commitment in claims}
     if not digests.issuperset(dispute.wrong):
         raise EvidenceError(f"{where}.wrong", "digests of its claims", dispute.wrong)
     if dispute.accepted and dispute.accepted not in digests:
         raise EvidenceError(f"{where}.accepted", "the digest of a claim", dispute.accepted)
+
+
+def _check_outcome(receipt: Receipt, dispute: Dispute, where: str) -> None:
+    """Check that nothing was accepted in the end that was contradicted without an explanation."""
+    final = _final(receipt, dispute)
+    wrong = () if _explained(receipt, dispute) else dispute.wrong
+    blamed = dispute.accepted if dispute.settled == "counts" else None
+    if final is not None and final in (*wrong, blamed):
+        raise EvidenceError(f"{where}.wrong", "nothing that was accepted in the end", final)
+
+
+def _final(receipt: Receipt, dispute: Dispute) -> bytes | None:
+    """Return what was accepted in the end, if it was for the same inputs."""
+    if dispute.inputs != receipt.inputs_now(dispute.stage, dispute.partition):
+        return None
+    return receipt.digests[dispute.stage][dispute.partition]
+
+
+def _explained(receipt: Receipt, dispute: Dispute) -> bool:
+    """Whether environments or a source explain that the coordinator finds something else."""
+    environments = {tuple(sorted(party.environment.items())) for party in receipt.parties}
+    return dispute.settled in _EXPLAINED or len(environments) > 1
 
 
 def _check_answer(receipt: Receipt, dispute: Dispute, answer: DisputedAnswer, where: str) -> None:
@@ -148,7 +168,8 @@ def _prove(
     answered = any(a.domain == culprit and a.stage != READ for a in dispute.answers)
     match dispute.settled:
         case "referee":
-            proven = bool(own & {*dispute.wrong}) or culprit in dispute.liars
+            wrong = {*dispute.wrong} - {_final(receipt, dispute)}
+            proven = bool(own & wrong) or culprit in dispute.liars
         case "votes":
             others = _peers(receipt, dispute, claims, culprit, keys)
             contradicted = bool(own - {dispute.accepted}) or answered

@@ -96,7 +96,10 @@ def _said(world: Simulation, run: Run, behaviour: str, late: Late) -> list[Event
         case "forged_root" if world.plan.policy.replicas == 1:
             return [claim(world, run, behaviour), unserved]
         case "serves_wrong":
-            evidence = served_wrong(world.commit(run.task, run.domain, run.inputs))
+            own = world.commit(
+                run.task, run.domain, run.inputs, flavour=world.flavour(run.task, run.domain)
+            )
+            evidence = served_wrong(own)
             return [claim(world, run), ServedWrong(run.task, run.domain, evidence)]
         case "forging":
             return [claim(world, run), *_forged(world, run)]

@@ -124,6 +124,32 @@ def test_what_was_accepted_in_the_end_is_not_wrong() -> None:
         refused(_disputed(receipt, dispute, replace(dispute, **changes)), "accepted in the end")
 
 
+def test_another_environment_explains_that_what_was_accepted_is_contradicted() -> None:
+    """Enough domains agreed on it all the same; but nobody can be blamed for having done so."""
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    honest = next(c for c in dispute.claims if c.domain != "bob")
+    digest = Commitment.from_bytes(honest.payload).digest
+    both = _disputed(receipt, dispute, replace(dispute, wrong=(*dispute.wrong, digest)))
+    refused(both, "accepted in the end")
+    assert checked(with_party(both, "carol", environment={"python": "2.7"})).exposed == {"bob"}
+    framed = replace(dispute, wrong=(digest,), culprits=(honest.domain,))
+    apart = with_party(receipt, "carol", environment={"python": "2.7"})
+    refused(_disputed(apart, dispute, framed), f"something that {honest.domain} signed")
+
+
+def test_a_changed_source_explains_that_what_was_accepted_is_contradicted() -> None:
+    receipt = corrected()
+    dispute = next(d for d in receipt.disputes if d.settled == "referee")
+    honest = next(c for c in dispute.claims if c.domain != "bob")
+    digest = Commitment.from_bytes(honest.payload).digest
+    for settled in ("withheld: source", "withheld: environment"):
+        another = replace(dispute, wrong=(digest,), culprits=(), settled=settled)
+        assert checked(replace(receipt, disputes=(*receipt.disputes, another))).exposed == {"bob"}
+    another = replace(another, settled="withheld: not deterministic")
+    refused(replace(receipt, disputes=(*receipt.disputes, another)), "accepted in the end")
+
+
 def test_a_replica_is_no_auditor() -> None:
     """With two replicas either of them would pass as the auditor of the other."""
     receipt = made(replicas=2, audit=1.0, unit_records=0)
