@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix soak chaos mutants large interop benchmark lint format clean
+.PHONY: help venv demo notebooks test matrix soak chaos mutants large interop benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
@@ -15,6 +15,7 @@ help:
 	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
+	@echo "make notebooks  run the notebooks, into build/notebooks (ARGS=... are passed to notebooks/build.py)"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
@@ -54,6 +55,10 @@ interop: $(STAMP)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ARGS),run)
+
+notebooks: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
+	$(BIN)/python notebooks/build.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
