@@ -25,7 +25,9 @@ _WIDEST = 64  #: tasks in flight for each worker at the most
 _TICK = 0.25  #: seconds between looks at deadlines
 _TOGETHER = 0.5  #: seconds for which a result waits for others at the most
 _IDLE = 1.0  #: seconds without a result after which a look at a domain's workers pays
-_AGAIN = 3  #: times that a task is submitted again when its connection broke
+#: Times that a task is submitted again when its connection broke. A client that is back before its
+#: scheduler has cleared away the old connection is dropped once more, perhaps several times.
+_AGAIN = 10
 
 
 @dataclass

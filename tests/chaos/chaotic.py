@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dask.bag as db
+from distributed.client import FutureCancelledError
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, verified_map_reduce
 from dask_verify.engine.handle import Job
@@ -251,11 +252,19 @@ def heal(cluster: LocalDomainCluster) -> None:
         cluster.resume_worker(name)
         if not cluster._nannies(name):
             cluster.add_worker(name)
-    futures = [
-        client_of(cluster, name).submit(
-            write_at_most, -1, resources={f"domain:{name}": 1}, pure=False
-        )
-        for name in NAMES
-    ]
-    for future in futures:
-        future.result(timeout=BOUND)
+    for name in NAMES:
+        make_room(client_of(cluster, name), name)
+
+
+def make_room(client: Any, domain: str, attempts: int = 10) -> None:
+    """Let a domain's worker write files of any size again."""
+    where = {f"domain:{domain}": 1}
+    for attempt in range(attempts):
+        try:
+            client.submit(write_at_most, -1, resources=where, pure=False).result(timeout=BOUND)
+        except FutureCancelledError:
+            # Dask's scheduler may drop a client that is back once more, with the old connection.
+            if attempt == attempts - 1:
+                raise
+        else:
+            return

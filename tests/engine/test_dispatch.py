@@ -336,7 +336,7 @@ def test_time_in_which_nobody_looked_makes_nothing_late(clock: Clock) -> None:
 
 def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever() -> None:
     started = Started(window=1)
-    for _ in range(3):
+    for _ in range(10):
         started.of.add(run(MAP, 0))
         assert started.pump() == [[run(MAP, 0)]]
         assert started.of.cut_off(run(MAP, 0))
