@@ -43,6 +43,11 @@ class DecodingError(VerifyError, ValueError):
 class ProofError(VerifyError, ValueError):
     """A Merkle proof does not lead to the root that it was checked against.
 
+    Parameters
+    ----------
+    what : str
+        What was checked.
+
     Attributes
     ----------
     expected, got : object
@@ -57,6 +62,11 @@ class ProofError(VerifyError, ValueError):
 
 class DescentError(VerifyError):
     """One side of a comparison did not answer, or answered against its own root.
+
+    Parameters
+    ----------
+    reason : str
+        What the side did.
 
     Attributes
     ----------
@@ -110,6 +120,11 @@ class JournalError(VerifyError, ValueError):
 class DataError(VerifyError, ValueError):
     """A result file cannot be read or written, or its values are not the verified ones.
 
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+
     Attributes
     ----------
     partition : int or None
@@ -146,6 +161,11 @@ class MetaError(VerifyError, ValueError):
 class TaskError(VerifyError, RuntimeError):
     """A user function failed in more domains than may be faulty.
 
+    Parameters
+    ----------
+    message : str
+        What happened.
+
     Attributes
     ----------
     traceback_text : str
@@ -159,6 +179,11 @@ class TaskError(VerifyError, RuntimeError):
 
 class UnverifiedError(VerifyError):
     """A job ended without an answer that may be trusted.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
 
     Attributes
     ----------
@@ -210,6 +235,17 @@ def _said(value: object) -> str:
 def one_of(names: Iterable[str]) -> str:
     """Return names as a readable list for a message.
 
+    Parameters
+    ----------
+    names : iterable of str
+        The names.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> one_of(["b", "a"])
     "'a', 'b'"
     """

@@ -5,11 +5,9 @@ What is public, and what its docstring has to have:
 * **Public** is every module, class, function, method and property of ``dask_verify`` without a
   leading underscore anywhere in its dotted path; functions inside functions are not.
 * Every public thing has a summary: one line that ends with a full stop.
-* Functions and methods name **every parameter of their signature** under *Parameters*, have *Returns*
-  (or *Yields*) if they give something back, and name under *Raises* every error that a ``raise``
-  directly in them makes. Properties are attributes: their summary is what they return. A method
-  that overrides one of a base class in the package says only what it does differently, and click
-  prints the docstring of a command as its help.
+* Functions and methods name **every parameter of their signature** under *Parameters*, have
+  *Returns* (or *Yields*) if they give something back, and name under *Raises* every error that a
+  ``raise`` directly in them makes. Properties are attributes: their summary is what they return.
 * Classes name every argument of their ``__init__``, or their fields (dataclasses, named tuples,
   protocols), under *Parameters* or *Attributes*. Errors name the attributes that they carry.
 * What belongs to the **interface** has *Examples* that doctest runs, too: the classes and functions
@@ -31,18 +29,35 @@ PACKAGE = Path(__file__).parents[1] / "dask_verify"
 #: Modules whose public names users call.
 INTERFACE = (
     "dask_verify",
+    "dask_verify.core.audits",
     "dask_verify.core.canonical",
+    "dask_verify.core.chain",
     "dask_verify.core.descent",
+    "dask_verify.core.frame_keys",
     "dask_verify.core.hashers",
+    "dask_verify.core.keys",
     "dask_verify.core.merkle",
     "dask_verify.core.multiproof",
+    "dask_verify.core.normal_keys",
     "dask_verify.core.odds",
     "dask_verify.core.proofs",
+    "dask_verify.core.public_keys",
+    "dask_verify.core.record",
+    "dask_verify.core.seal",
     "dask_verify.engine.enrolment",
     "dask_verify.engine.handle",
     "dask_verify.engine.report",
-    "dask_verify.evidence.loading",
     "dask_verify.errors",
+    "dask_verify.evidence.enrolment.keys",
+    "dask_verify.evidence.enrolment.trust",
+    "dask_verify.evidence.envelope",
+    "dask_verify.evidence.exhibits.exhibit",
+    "dask_verify.evidence.exhibits.replay",
+    "dask_verify.evidence.loading",
+    "dask_verify.evidence.receipts.checking",
+    "dask_verify.evidence.receipts.signed",
+    "dask_verify.evidence.statement",
+    "dask_verify.protocol.draws",
     "dask_verify.testing",
 )
 
@@ -118,6 +133,8 @@ class Thing:
             yield from self._function_lacks()
         if self.interface and ">>> " not in self.sections.get("Examples", ""):
             yield "Examples"
+        if any(">>> " in text for title, text in self.sections.items() if title != "Examples"):
+            yield "its examples under Examples"
 
     def _listed(self, *titles: str) -> set[str]:
         return set().union(*(names(self.sections.get(title, "")) for title in titles))
@@ -160,9 +177,8 @@ class Thing:
         for name in sorted(listed - set(wanted)):
             yield f"no {name} under Parameters: there is no such parameter"
         yields = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in nodes)
-        returned = getattr(self.node.returns, "value", "") is not None
-        if isinstance(self.node.returns, ast.Name) and self.node.returns.id in ("NoReturn", "Never"):
-            returned = False
+        annotation = ast.unparse(self.node.returns) if self.node.returns else "None"
+        returned = annotation not in ("None", "NoReturn", "Never")
         if yields and "Yields" not in self.sections:
             yield "Yields"
         elif not yields and returned and "Returns" not in self.sections:
@@ -182,11 +198,9 @@ def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     arguments = node.args
     found = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     found += [each for each in (arguments.vararg, arguments.kwarg) if each]
-    names = [each.arg for each in found]
-    static = {_called(each) for each in node.decorator_list} & {"staticmethod"}
-    if names[:1] in (["self"], ["cls"]) and not static:
-        names = names[1:]
-    return [name for name in names if not name.startswith("_")]
+    # `self` and `cls` have no annotation; a parameter of one of these names has.
+    implied = [each for each in found[:1] if each.arg in ("self", "cls") and not each.annotation]
+    return [each.arg for each in found[len(implied) :] if not each.arg.startswith("_")]
 
 
 def things() -> Iterator[Thing]:

@@ -30,7 +30,17 @@ _READ, _MAP, _REDUCE = "read", "map", "reduce"
 
 
 def answer_digest(payload: bytes) -> bytes:
-    """Return what stands for an answer in a receipt, 32 bytes."""
+    """Return what stands for an answer in a receipt, 32 bytes.
+
+    Parameters
+    ----------
+    payload : bytes
+        The encoded answer.
+
+    Returns
+    -------
+    bytes
+    """
     return digest("answer", payload)
 
 
@@ -51,6 +61,10 @@ def answer_statement(
     units : tuple of int
     digest : bytes
         As `answer_digest` returns it.
+
+    Returns
+    -------
+    bytes
     """
     return encode((job, stage, partition, inputs, units, digest))
 
@@ -112,6 +126,15 @@ class Columns(Record):
     def of(self, unit: int) -> tuple[bytes, ...]:
         """Return the leaf hashes of one of the units, in the order of the buckets.
 
+        Parameters
+        ----------
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        tuple of bytes
+
         Raises
         ------
         ProofError
@@ -155,7 +178,13 @@ class Columns(Record):
         )
 
     def check(self) -> None:
-        """Check also units, hashes and proof."""
+        """Check also units, hashes and proof.
+
+        Raises
+        ------
+        DecodingError
+            If units, hashes, counts or proof do not belong to each other.
+        """
         super().check()
         _require_hashes("Columns", (self.root, *self.hashes, *self.proof))
         try:
@@ -252,7 +281,12 @@ class Answer(Record):
     counts: tuple[int, ...]
 
     def statement(self) -> bytes:
-        """Return what is signed, see `answer_statement`."""
+        """Return what is signed, see `answer_statement`.
+
+        Returns
+        -------
+        bytes
+        """
         said = (self.inputs, self.units, answer_digest(self.to_bytes()))
         return answer_statement(self.job, self.stage, self.partition, *said)
 
@@ -266,7 +300,13 @@ class Answer(Record):
         )
 
     def check(self) -> None:
-        """Check also units, hashes and counts."""
+        """Check also units, hashes and counts.
+
+        Raises
+        ------
+        DecodingError
+            If units, hashes, counts or proof do not belong to each other.
+        """
         super().check()
         _require_hashes("Answer", self.questions + self.hashes)
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.units + self.counts):
@@ -280,6 +320,17 @@ class Answer(Record):
 def map_question(unit_input: bytes) -> bytes:
     """Return the hash of a map unit's input: the leaf hash that the input root is made of.
 
+    Parameters
+    ----------
+    unit_input : bytes
+        Canonical bytes of the unit's input.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> map_question(b"input") == BLAKE3.leaf(b"input")
     True
     """
@@ -289,6 +340,17 @@ def map_question(unit_input: bytes) -> bytes:
 def reduce_question(cells: Sequence[bytes]) -> bytes:
     """Return the hash of a bucket's cells.
 
+    Parameters
+    ----------
+    cells : sequence of bytes
+        The bucket's cells, map partition by map partition.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> reduce_question([b"ab"]) == reduce_question([b"a", b"b"])
     False
     """

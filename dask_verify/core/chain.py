@@ -50,7 +50,17 @@ class Chain:
     link: bytes = START
 
     def record(self, payload: bytes) -> bytes:
-        """Return the bytes that go behind what is there."""
+        """Return the bytes that go behind what is there.
+
+        Parameters
+        ----------
+        payload : bytes
+            What the record says.
+
+        Returns
+        -------
+        bytes
+        """
         length = len(payload).to_bytes(_LENGTH, "big")
         check = _check(self.link, length)
         self.link = _link(self.link, payload)

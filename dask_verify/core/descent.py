@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question of `descend`: the ``descendants(level, index, depth)`` of one side's tree."""
+    """A question of `descend`: the ``descendants(level, index, depth)`` of one side's tree.
+
+    Parameters
+    ----------
+    side : {"a", "b"}
+        Whose tree.
+    level, index : int
+        The node.
+    depth : int
+        How many levels below it.
+    """
 
     side: Literal["a", "b"]
     level: int
@@ -39,7 +49,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first leaf in which two trees differ, and its hash on either side."""
+    """The first leaf in which two trees differ, and its hash on either side.
+
+    Parameters
+    ----------
+    index : int
+        Number of the leaf.
+    hash_a, hash_b : bytes
+        Its hash on either side.
+    """
 
     index: int
     hash_a: bytes

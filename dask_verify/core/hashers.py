@@ -24,13 +24,38 @@ class Hasher(Protocol):
         """Length of a hash, in bytes."""
 
     def leaf(self, data: bytes | bytearray | memoryview, /) -> bytes:
-        """Hash the data of one leaf."""
+        """Hash the data of one leaf.
+
+        Parameters
+        ----------
+        data : bytes-like
+            The leaf's data.
+
+        Returns
+        -------
+        bytes
+        """
 
     def node(self, left: bytes, right: bytes, /) -> bytes:
-        """Hash an inner node from the hashes of its children."""
+        """Hash an inner node from the hashes of its children.
+
+        Parameters
+        ----------
+        left, right : bytes
+            Hashes of the children.
+
+        Returns
+        -------
+        bytes
+        """
 
     def empty(self) -> bytes:
-        """Return the root of a tree without leaves."""
+        """Return the root of a tree without leaves.
+
+        Returns
+        -------
+        bytes
+        """
 
 
 class _Sha256:

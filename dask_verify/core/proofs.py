@@ -155,19 +155,54 @@ def verify_descendants(
 
 
 def parents(hasher: Hasher, nodes: list[bytes]) -> list[bytes]:
-    """Return the next level up; an odd last node is promoted unchanged."""
+    """Return the next level up; an odd last node is promoted unchanged.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        The tree's hasher.
+    nodes : list of bytes
+        Hashes of one level, left to right.
+
+    Returns
+    -------
+    list of bytes
+    """
     node = hasher.node
     paired = [node(left, right) for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
     return paired + nodes[len(nodes) & ~1 :]
 
 
 def height(size: int) -> int:
-    """Return the level of the root of a tree of `size` leaves."""
+    """Return the level of the root of a tree of `size` leaves.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+
+    Returns
+    -------
+    int
+    """
     return max(size - 1, 0).bit_length()
 
 
 def siblings(start: int, stop: int, size: int) -> Iterator[tuple[int | None, int | None]]:
-    """Yield, level by level below the root, the outer siblings that a range needs."""
+    """Yield, level by level below the root, the outer siblings that a range needs.
+
+    Parameters
+    ----------
+    start, stop : int
+        The range of leaves.
+    size : int
+        Number of leaves of the tree.
+
+    Yields
+    ------
+    tuple of (int or None, int or None)
+        The left and the right sibling on one level, where it is needed.
+    """
     while size > 1:
         right = stop if stop & 1 and stop < size else None
         yield (start - 1 if start & 1 else None), right
@@ -175,7 +210,21 @@ def siblings(start: int, stop: int, size: int) -> Iterator[tuple[int | None, int
 
 
 def span(size: int, level: int, index: int, depth: int) -> tuple[int, int, int]:
-    """Return the level of a node's descendants, the first of them and the one after the last."""
+    """Return the level of a node's descendants, the first of them and the one after the last.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+    level, index : int
+        The node; leaves are level 0.
+    depth : int
+        How many levels below it.
+
+    Returns
+    -------
+    tuple of (int, int, int)
+    """
     require_node(size, level, index)
     require_int("depth", depth, 0, height(MAX_SIZE))
     down = min(depth, level)
@@ -185,7 +234,22 @@ def span(size: int, level: int, index: int, depth: int) -> tuple[int, int, int]:
 
 
 def require_int(what: str, value: object, low: int, high: int) -> None:
-    """Raise ProofError unless `value` is a plain int from `low` to `high`."""
+    """Raise ProofError unless `value` is a plain int from `low` to `high`.
+
+    Parameters
+    ----------
+    what : str
+        What is checked, for the error.
+    value : object
+        What should be one.
+    low, high : int
+        The range, both included.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+    """
     # bool is an int to Python, and True a fine index; a claim that carries one is malformed.
     if type(value) is not int or not low <= value <= high:
         raise ProofError(
@@ -194,19 +258,52 @@ def require_int(what: str, value: object, low: int, high: int) -> None:
 
 
 def require_range(start: int, stop: int, size: int) -> None:
-    """Raise ProofError unless the range holds a leaf and lies in a tree of `size` leaves."""
+    """Raise ProofError unless the range holds a leaf and lies in a tree of `size` leaves.
+
+    Parameters
+    ----------
+    start, stop : int
+        The range of leaves.
+    size : int
+        Number of leaves of the tree.
+    """
     require_int("range start", start, 0, size - 1)
     require_int("range stop", stop, start + 1, size)
 
 
 def require_node(size: int, level: int, index: int) -> None:
-    """Raise ProofError unless a tree of `size` leaves has that node."""
+    """Raise ProofError unless a tree of `size` leaves has that node.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+    level, index : int
+        The node; leaves are level 0.
+    """
     require_int("node level", level, 0, height(size))
     require_int("node index", index, 0, (size - 1) >> level if size else -1)
 
 
 def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None = None) -> None:
-    """Raise ProofError unless `hashes` is a list of `count` hashes."""
+    """Raise ProofError unless `hashes` is a list of `count` hashes.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        The tree's hasher.
+    what : str
+        What is checked, for the error.
+    hashes : object
+        What should be hashes.
+    count : int or None, optional
+        How many there must be; None for any number.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+    """
     if not isinstance(hashes, list | tuple):
         raise ProofError(what, "a list of hashes", hashes)
     if count is not None and len(hashes) != count:
@@ -217,6 +314,19 @@ def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None 
 
 
 def require_equal(what: str, expected: bytes, got: bytes) -> None:
-    """Raise ProofError unless two hashes are the same."""
+    """Raise ProofError unless two hashes are the same.
+
+    Parameters
+    ----------
+    what : str
+        What is checked, for the error.
+    expected, got : bytes
+        The hashes.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+    """
     if expected != got:
         raise ProofError(what, expected, got)

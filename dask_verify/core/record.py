@@ -22,6 +22,19 @@ LARGEST = 2**63 - 1
 def digest(context: str, payload: bytes) -> bytes:
     """BLAKE3 of bytes in a context of its own, 32 bytes.
 
+    Parameters
+    ----------
+    context : str
+        What the digest is for.
+    payload : bytes
+        The bytes.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> digest("a", b"") == digest("b", b"")
     False
     """
@@ -37,12 +50,26 @@ class Record:
     __slots__ = ()
 
     def to_bytes(self) -> bytes:
-        """Return the canonical bytes of the fields, in order."""
+        """Return the canonical bytes of the fields, in order.
+
+        Returns
+        -------
+        bytes
+        """
         return encode(tuple(getattr(self, name) for name in self._names()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Return what `to_bytes` encoded.
+
+        Parameters
+        ----------
+        data : bytes
+            Canonical bytes of the fields.
+
+        Returns
+        -------
+        Record
 
         Raises
         ------

@@ -126,6 +126,10 @@ class LocalDomainCluster:
 
         The same client every time, closed together with the cluster. A shared one is also Dask's
         current client.
+
+        Returns
+        -------
+        Client or dict of str to Client
         """
         for group, cluster in self._clusters.items():
             client = self._clients.get(group)
@@ -134,7 +138,17 @@ class LocalDomainCluster:
         return self._clients[_SHARED] if self._shared else dict(self._clients)
 
     def get_remotes(self) -> dict[str, Remote]:
-        """Return where couriers reach the domains' schedulers, of which each has its own."""
+        """Return where couriers reach the domains' schedulers, of which each has its own.
+
+        Returns
+        -------
+        dict of str to Remote
+
+        Raises
+        ------
+        InputError
+            If all domains share one scheduler.
+        """
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
         for domain in self.domains:
@@ -148,6 +162,11 @@ class LocalDomainCluster:
         """Write the trust file of the throw-away keys, in place of a file that is there.
 
         With it a receipt of a job on this cluster can be checked, as long as anybody cares.
+
+        Parameters
+        ----------
+        path : str or path
+            Path of the file.
 
         Raises
         ------
@@ -163,6 +182,13 @@ class LocalDomainCluster:
 
     def sabotage(self, domain: str, saboteur: Any | None) -> None:
         """Put a saboteur into a domain, or remove it with None; it works from the next task on.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        saboteur : Saboteur or None
+            The saboteur.
 
         Raises
         ------
@@ -187,6 +213,15 @@ class LocalDomainCluster:
         """Start one more worker process in a domain and return the worker's name.
 
         It is a member of the domain when this returns.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
         """
         cluster = self._cluster(domain)
         taken = set(cluster.worker_spec)
@@ -201,6 +236,15 @@ class LocalDomainCluster:
         """Kill one running worker process of a domain and return its address.
 
         Dask's nanny starts another process in its place, with nothing of the old one's memory.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
         """
         return self._signal(domain, signal.SIGKILL, "kill")
 
@@ -209,15 +253,36 @@ class LocalDomainCluster:
 
         Until `resume_worker` it neither works nor answers, and its scheduler does not know: a
         machine that hangs.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
         """
         return self._signal(domain, signal.SIGSTOP, "pause")
 
     def resume_worker(self, domain: str) -> None:
-        """Let all worker processes of a domain go on that were paused."""
+        """Let all worker processes of a domain go on that were paused.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        """
         _resume(self._nannies(domain).values())
 
     def stop_domain(self, domain: str) -> None:
-        """Stop every worker of a domain for good, without moving its data elsewhere."""
+        """Stop every worker of a domain for good, without moving its data elsewhere.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        """
         cluster = self._cluster(domain)
         for name, nanny in self._nannies(domain).items():
             cluster.worker_spec.pop(name, None)

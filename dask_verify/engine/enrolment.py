@@ -108,6 +108,15 @@ def enrol(
 def enrolled(client: Client | Remote) -> tuple[Domain, ...] | None:
     """Return the domains of a client, in the order of their enrolment; None if there are none.
 
+    Parameters
+    ----------
+    client : Client or Remote
+        The client, or where a courier reaches the scheduler.
+
+    Returns
+    -------
+    tuple of Domain or None
+
     Examples
     --------
     >>> class Client: pass
@@ -168,6 +177,15 @@ def _configured() -> Trust | None:
 def coordinator_of(client: Client | Mapping[str, Client | Remote]) -> Identity:
     """Return the key with which the coordinator of a client, or of a dict of clients, signs.
 
+    Parameters
+    ----------
+    client : Client or mapping of str to Client or Remote
+        The client, or one client or remote for each domain.
+
+    Returns
+    -------
+    Identity
+
     Raises
     ------
     InputError
@@ -220,6 +238,17 @@ def _throw_away() -> Identity:
 def is_throw_away(identity: Identity) -> bool:
     """Whether a coordinator's key will be gone with this process.
 
+    Parameters
+    ----------
+    identity : Identity
+        The coordinator's key.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> is_throw_away(Identity.generate("coordinator"))
     False
     """

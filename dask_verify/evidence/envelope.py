@@ -25,6 +25,17 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 def key_id(key: bytes) -> str:
     """Return the name of a public key in an envelope: a hint, which proves nothing.
 
+    Parameters
+    ----------
+    key : bytes
+        The public key, 32 bytes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> from dask_verify.protocol.domain import Identity
     >>> len(key_id(Identity.generate("coordinator").public_key))
     64
@@ -97,6 +108,15 @@ def opened(data: bytes, key: bytes) -> bytes:
 
 def unverified(data: bytes) -> bytes:
     """Return the payload of an envelope without checking its signature: for showing only.
+
+    Parameters
+    ----------
+    data : bytes
+        The envelope.
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------

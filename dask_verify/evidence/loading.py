@@ -81,6 +81,17 @@ def presented(frame: Any, by: tuple[str, ...]) -> Any:
 
     Where the keys are columns and the index has no name, the index only says where rows stood
     before they were sorted, and is counted anew.
+
+    Parameters
+    ----------
+    frame : object
+        The frame.
+    by : tuple of str
+        The names that it is grouped and sorted by.
+
+    Returns
+    -------
+    object
     """
     plain = set(by) <= set(frame.columns) and frame.index.nlevels == 1 and frame.index.name is None
     return frame.reset_index(drop=True) if plain else frame

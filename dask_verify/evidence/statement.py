@@ -47,6 +47,10 @@ def write_statement(
     predicate : mapping
         JSON values.
 
+    Returns
+    -------
+    bytes
+
     Examples
     --------
     >>> data = write_statement("urn:x", [Subject("a", "sha256", bytes(32))], {"n": 1})
@@ -68,6 +72,19 @@ def read_statement(
     payload: bytes, predicate_type: str, algorithms: Sequence[str] = ("blake3MerkleV1", "sha256")
 ) -> tuple[tuple[Subject, ...], Fields]:
     """Return the subjects of a statement, and its predicate to be read.
+
+    Parameters
+    ----------
+    payload : bytes
+        Bytes of the statement.
+    predicate_type : str
+        The type that its predicate must have.
+    algorithms : sequence of str, optional
+        Names of digests that a subject may have.
+
+    Returns
+    -------
+    tuple of (tuple of Subject, Fields)
 
     Raises
     ------

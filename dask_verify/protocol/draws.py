@@ -23,7 +23,17 @@ _ONE = 2**64
 
 
 def seed_digest(seed: bytes) -> bytes:
-    """Return what a job binds of its seed before it starts."""
+    """Return what a job binds of its seed before it starts.
+
+    Parameters
+    ----------
+    seed : bytes
+        The secret seed.
+
+    Returns
+    -------
+    bytes
+    """
     return digest("seed", seed)
 
 
@@ -65,6 +75,10 @@ class Draws:
             How many it has.
         rate : float
             Chance of each, from 0 to 1.
+
+        Returns
+        -------
+        tuple of int
         """
         if rate >= 1:
             return tuple(range(units))
@@ -76,16 +90,60 @@ class Draws:
         return tuple(found)
 
     def one(self, task: Task, inputs: bytes, commitment: bytes, units: int) -> int:
-        """Draw a single unit of a commitment."""
+        """Draw a single unit of a commitment.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        units : int
+            Number of units of the partition.
+
+        Returns
+        -------
+        int
+        """
         return self._number(units, "one unit", *task, inputs, commitment)
 
     def reads(self, partition: int, inputs: bytes, commitment: bytes, rate: float) -> bool:
-        """Draw whether an input partition is produced again."""
+        """Draw whether an input partition is produced again.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        rate : float
+            Chance to be drawn.
+
+        Returns
+        -------
+        bool
+        """
         stream = self._stream("unit", READ, partition, inputs, commitment)
         return int.from_bytes(stream.digest(8), "big") < rate * _ONE
 
     def chosen(self, stage: str, partitions: int) -> int:
-        """Draw the partition of a stage in which something is audited however small the job is."""
+        """Draw the partition of a stage in which something is audited however small the job is.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partitions : int
+            Number of partitions of the stage.
+
+        Returns
+        -------
+        int
+        """
         return self._number(partitions, "partition", stage)
 
     def auditors(
@@ -110,6 +168,10 @@ class Draws:
             Who may be drawn, each with the same chance: not those who signed the commitment.
         about : str or int
             A unit, or what else is audited.
+
+        Returns
+        -------
+        list of str
         """
         ordered = sorted(names)
         if isinstance(about, int):
@@ -122,7 +184,23 @@ class Draws:
     def numbers(
         self, task: Task, inputs: bytes, commitment: bytes, units: Sequence[int]
     ) -> npt.NDArray[np.uint64]:
-        """Draw the number that says whose turn it is to audit, for each of some units."""
+        """Draw the number that says whose turn it is to audit, for each of some units.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        units : sequence of int
+            Numbers of the units.
+
+        Returns
+        -------
+        numpy.ndarray
+        """
         stream = self._stream("auditors", *task, inputs, commitment)
         at = np.asarray(units, dtype=np.int64)
         found = np.zeros(len(at), dtype=np.uint64)

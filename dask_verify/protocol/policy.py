@@ -28,7 +28,13 @@ _lookup: Callable[[str], Any] = DEFAULTS.__getitem__
 
 
 def set_defaults(lookup: Callable[[str], Any]) -> None:
-    """Let a configuration system supply the values of fields that a policy does not name."""
+    """Let a configuration system supply the values of fields that a policy does not name.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives a value by the name of the setting.
+    """
     global _lookup
     _lookup = lookup
 
@@ -86,6 +92,10 @@ class Detect:
         units : int
             Map units of the job.
         domains, faults : int
+
+        Returns
+        -------
+        float
         """
         from dask_verify.core import odds
 

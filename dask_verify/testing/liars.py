@@ -255,6 +255,15 @@ def _task(commitment: Commitment) -> tuple[str, int]:
 def forged(commitment: Commitment) -> Commitment:
     """Return a commitment with a root that belongs to no data.
 
+    Parameters
+    ----------
+    commitment : Commitment
+        The true one.
+
+    Returns
+    -------
+    Commitment
+
     Examples
     --------
     >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)

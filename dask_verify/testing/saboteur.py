@@ -38,6 +38,10 @@ class Saboteur:
         partition : int
         records : list or pandas.DataFrame
             Input records.
+
+        Returns
+        -------
+        object
         """
         return records
 
@@ -49,6 +53,10 @@ class Saboteur:
         partition, unit : int
             Unit within the partition.
         records : list of (key, value), or pandas.DataFrame
+
+        Returns
+        -------
+        object
         """
         return records
 
@@ -60,15 +68,41 @@ class Saboteur:
         partition, unit : int
             Bucket within the partition.
         records : list of (key, value), or pandas.DataFrame
+
+        Returns
+        -------
+        object
         """
         return records
 
     def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
-        """Return what is signed instead of a commitment: another one, or several."""
+        """Return what is signed instead of a commitment: another one, or several.
+
+        Parameters
+        ----------
+        commitment : Commitment
+            The true one.
+
+        Returns
+        -------
+        Commitment or sequence of Commitment
+        """
         return commitment
 
     def serve(self, partition: int, data: bytes) -> bytes | None:
-        """Return what is served instead of a leaf, or of hashes of a tree; None: nothing."""
+        """Return what is served instead of a leaf, or of hashes of a tree; None: nothing.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        data : bytes
+            What would be served.
+
+        Returns
+        -------
+        bytes or None
+        """
         return data
 
     def audit(self, answer: tuple[bytes, ...]) -> Sequence[bytes]:
@@ -91,7 +125,19 @@ class Saboteur:
         return answer
 
     def delay(self, stage: str, partition: int) -> float:
-        """Return for how many seconds a task is held up before it starts."""
+        """Return for how many seconds a task is held up before it starts.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        float
+        """
         return 0
 
 
@@ -128,7 +174,21 @@ class Lie(Saboteur):
             raise InputError(f"stage: expected 'map' or 'reduce', got {self.stage!r}")
 
     def lie(self, partition: int, unit: int, records: Any) -> Any:
-        """Return the corrupted output."""
+        """Return the corrupted output.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        unit : int
+            Number of the unit.
+        records : object
+            The records: a list, or a pandas DataFrame.
+
+        Returns
+        -------
+        object
+        """
         return records
 
     def map_output(self, partition: int, unit: int, records: Any) -> Any:
@@ -140,7 +200,19 @@ class Lie(Saboteur):
         return self._lie(REDUCE, partition, unit, records)
 
     def concerns(self, stage: str, partition: int) -> bool:
-        """Whether this saboteur means a partition."""
+        """Whether this saboteur means a partition.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        bool
+        """
         return self.stage == stage and self.partition in (None, partition)
 
     def _lie(self, stage: str, partition: int, unit: int, records: Any) -> Any:

@@ -111,6 +111,10 @@ class StageOdds:
         ----------
         stage, units, records, rate, domains, faults, sampled, sizes
             As of the class.
+
+        Returns
+        -------
+        StageOdds
         """
         effective = effective_rate(rate, domains, faults)
         return cls(stage, units, records, rate, effective, domains, faults, sampled, sizes)
@@ -121,6 +125,10 @@ class StageOdds:
         Parameters
         ----------
         records : int
+
+        Returns
+        -------
+        int
         """
         if not self.sizes:
             return min(self.units, -(-records * self.units // max(1, self.records)))
@@ -144,6 +152,10 @@ class StageOdds:
         ----------
         corrupt_units : int
             From 0 to ``units``.
+
+        Returns
+        -------
+        float
         """
         m = arguments.count("corrupt_units", corrupt_units, most=self.units)
         return catch_probability(m, self.effective)
@@ -214,6 +226,10 @@ class StageOdds:
         Parameters
         ----------
         confidence : float
+
+        Returns
+        -------
+        str
         """
         if not self.units:
             return f"{self.stage}: there is nothing to corrupt"
@@ -292,6 +308,10 @@ class StageOdds:
         Parameters
         ----------
         confidence : float
+
+        Returns
+        -------
+        dict of str to object
         """
         fields = asdict(self)
         del fields["sizes"]
@@ -370,7 +390,12 @@ class Odds:
         return " ".join(filter(None, (stage.advice(self.confidence) for stage in self.stages)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything above, all of it fit for JSON."""
+        """Return everything above, all of it fit for JSON.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "confidence": self.confidence,
             "stages": [stage.to_dict(self.confidence) for stage in self.stages],

@@ -155,7 +155,17 @@ class Trust:
         return tuple(entry.domain for entry in self.entries)
 
     def entry(self, name: str) -> Entry | None:
-        """Return who has this name; None if nobody has."""
+        """Return who has this name; None if nobody has.
+
+        Parameters
+        ----------
+        name : str
+            The name.
+
+        Returns
+        -------
+        Entry or None
+        """
         everybody = (*self.entries, *([self.coordinator] if self.coordinator else []))
         return next((entry for entry in everybody if entry.name == name), None)
 
@@ -167,6 +177,10 @@ class Trust:
         entry : Entry
         replacing : bool
             Whether it may take the place of one with another key.
+
+        Returns
+        -------
+        Trust
 
         Raises
         ------
@@ -190,6 +204,15 @@ class Trust:
     def from_bytes(cls, data: bytes) -> Trust:
         """Read a trust file.
 
+        Parameters
+        ----------
+        data : bytes
+            Bytes of the file.
+
+        Returns
+        -------
+        Trust
+
         Raises
         ------
         TrustError
@@ -211,7 +234,17 @@ class Trust:
             raise TrustError(error.what, error.expected, error.got) from None
 
     def to_bytes(self) -> bytes:
-        """Write the trust file."""
+        """Write the trust file.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        TrustError
+            If it could not be read back.
+        """
         parts = [f"version = {_VERSION}\n"]
         if self.coordinator is not None:
             parts.append(_table(f"[{COORDINATOR}]", _said(self.coordinator)))
@@ -233,6 +266,10 @@ def load_trust(path: str | os.PathLike[str]) -> Trust:
     path : str or path
         A regular file; ``~`` is not expanded.
 
+    Returns
+    -------
+    Trust
+
     Raises
     ------
     TrustError
@@ -248,6 +285,13 @@ def load_trust(path: str | os.PathLike[str]) -> Trust:
 
 def save_trust(path: str | os.PathLike[str], trust: Trust) -> None:
     """Write a trust file at one go, in place of one that is there.
+
+    Parameters
+    ----------
+    path : str or path
+        Path of the file.
+    trust : Trust
+        What is written.
 
     Raises
     ------

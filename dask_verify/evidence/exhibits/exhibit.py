@@ -113,6 +113,10 @@ class Exhibit:
             The coordinator's public key. Without it, the key is the one that the job id names, so
             that nothing is known of whose it is.
 
+        Returns
+        -------
+        Exhibit
+
         Raises
         ------
         EvidenceError
@@ -131,11 +135,26 @@ class Exhibit:
         return exhibit
 
     def to_bytes(self, identity: Identity) -> bytes:
-        """Return the exhibit in an envelope, signed by the coordinator."""
+        """Return the exhibit in an envelope, signed by the coordinator.
+
+        Parameters
+        ----------
+        identity : Identity
+            Whose key signs.
+
+        Returns
+        -------
+        bytes
+        """
         return envelope.seal(self.payload(), identity)
 
     def payload(self) -> bytes:
-        """Return the in-toto statement."""
+        """Return the in-toto statement.
+
+        Returns
+        -------
+        bytes
+        """
         return statement.write_statement(PREDICATE, subjects(self), self._plain())
 
     @property
@@ -188,7 +207,17 @@ class Exhibit:
         return Truth(*found, source=reading is not None)
 
     def contradicted(self, truth: Truth) -> frozenset[str]:
-        """Return whom a recomputation contradicts: by commitments, and by auditors' answers."""
+        """Return whom a recomputation contradicts: by commitments, and by auditors' answers.
+
+        Parameters
+        ----------
+        truth : Truth
+            What was recomputed.
+
+        Returns
+        -------
+        frozenset
+        """
         given = self.given
         names = {
             claim.domain
@@ -199,7 +228,12 @@ class Exhibit:
         return frozenset(names)
 
     def outvoted(self) -> frozenset[str]:
-        """Return whom more domains than may be faulty have signed the contrary of."""
+        """Return whom more domains than may be faulty have signed the contrary of.
+
+        Returns
+        -------
+        frozenset
+        """
         said: dict[bytes, set[str]] = {}
         for claim in self.claims:
             if claim.signature:
@@ -250,12 +284,32 @@ def _signed(domain: str, payload: bytes, signature: bytes) -> dict[str, str]:
 
 
 def statement_of(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]:
-    """Return what a payload is about, and its fields to be read."""
+    """Return what a payload is about, and its fields to be read.
+
+    Parameters
+    ----------
+    payload : bytes
+        Bytes of the statement.
+
+    Returns
+    -------
+    tuple of (tuple of statement.Subject, Fields)
+    """
     return statement.read_statement(payload, PREDICATE, (ROOT,))
 
 
 def subjects(exhibit: Exhibit) -> tuple[statement.Subject, ...]:
-    """Return what an exhibit is about: every root that was committed to, once."""
+    """Return what an exhibit is about: every root that was committed to, once.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    tuple of statement.Subject
+    """
     name = f"{exhibit.stage}/{exhibit.partition}"
     roots = dict.fromkeys(claim.commitment.root for claim in exhibit.claims)
     return tuple(statement.Subject(name, ROOT, root) for root in roots)

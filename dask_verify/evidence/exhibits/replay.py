@@ -60,7 +60,12 @@ class Replay:
     on_trust: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return it as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "confirmed": self.confirmed,
             "contradicted": list(self.contradicted),

@@ -54,7 +54,12 @@ class Checked:
     data: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return it as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         receipt = self.receipt
         return {
             "holds": True,
@@ -159,6 +164,10 @@ def compared_data(path: str | os.PathLike[str], receipt: Receipt) -> Any:
     ----------
     path : path or URL
     receipt : Receipt
+
+    Returns
+    -------
+    object
 
     Raises
     ------

@@ -35,7 +35,12 @@ class SignedReceipt:
         return f"<SignedReceipt of {len(self.data):,} bytes>"
 
     def to_bytes(self) -> bytes:
-        """Return the envelope."""
+        """Return the envelope.
+
+        Returns
+        -------
+        bytes
+        """
         return self.data
 
     @property
@@ -44,7 +49,12 @@ class SignedReceipt:
         return read_receipt(unverified(self.data))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statement as JSON values."""
+        """Return the statement as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         found: dict[str, Any] = json.loads(unverified(self.data))
         return found
 
