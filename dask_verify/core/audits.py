@@ -40,6 +40,13 @@ def answer_digest(payload: bytes) -> bytes:
     Returns
     -------
     bytes
+
+    Examples
+    --------
+    >>> asked = map_question(b"input of unit 7")
+    >>> answer = Answer(b"j", "map", 0, "bob", b"i", (7,), (asked,), (b"h" * 32,), ())
+    >>> len(answer_digest(answer.to_bytes()))
+    32
     """
     return digest("answer", payload)
 
@@ -65,6 +72,12 @@ def answer_statement(
     Returns
     -------
     bytes
+
+    Examples
+    --------
+    >>> one = answer_statement(b"j", "map", 0, b"i", (7,), b"d" * 32)
+    >>> one == answer_statement(b"j", "map", 0, b"i", (8,), b"d" * 32)
+    False
     """
     return encode((job, stage, partition, inputs, units, digest))
 
@@ -139,6 +152,13 @@ class Columns(Record):
         ------
         ProofError
             If the unit was not asked for.
+
+        Examples
+        --------
+        >>> hashes = (b"a", b"b", b"c", b"d")
+        >>> columns = Columns(b"j", "map", 0, "bob", b"r" * 32, 2, 3, (0, 2), hashes)
+        >>> columns.of(0), columns.of(2)
+        ((b'a', b'c'), (b'b', b'd'))
         """
         if unit not in self.units:
             raise ProofError("unit", f"one of {self.units}", unit)
@@ -156,6 +176,18 @@ class Columns(Record):
         ------
         ProofError
             If something else was answered, or the hashes do not belong to the root.
+
+        Examples
+        --------
+        >>> from dask_verify.core.seal import SealedPartition
+        >>> sealed = SealedPartition(1, 2, 3, (6,), (b"0", b"1"))
+        >>> request = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [1], "bob")
+        >>> other = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [0], "bob")
+        >>> sealed.columns(request).verify(request)
+        >>> sealed.columns(request).verify(other)
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.ProofError: columns, units: expected (0,), got (1,)
         """
         for f in fields(self):
             got, want = getattr(self, f.name), getattr(expected, f.name)
@@ -213,6 +245,14 @@ def asked_columns(commitment: Commitment, units: Sequence[int], domain: str) -> 
     ------
     ProofError
         If there is no unit, they do not increase, or the partition has no such unit.
+
+    Examples
+    --------
+    >>> from dask_verify.core.seal import SealedPartition
+    >>> sealed = SealedPartition(2, 3, 3, (6,), (b"0", b"1", b"2", b"3", b"4", b"5"))
+    >>> commitment = sealed.commit(b"job", "map", 0, "bob", b"in")
+    >>> asked_columns(commitment, [1], "bob").indices
+    (1, 4)
     """
     request = Columns(
         job=commitment.job,
@@ -286,6 +326,14 @@ class Answer(Record):
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> asked = map_question(b"input of unit 7")
+        >>> answer = Answer(b"j", "map", 0, "bob", b"i", (7,), (asked,), (b"h" * 32,), ())
+        >>> said = answer_digest(answer.to_bytes())
+        >>> answer.statement() == answer_statement(b"j", "map", 0, b"i", (7,), said)
+        True
         """
         said = (self.inputs, self.units, answer_digest(self.to_bytes()))
         return answer_statement(self.job, self.stage, self.partition, *said)

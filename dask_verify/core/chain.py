@@ -60,6 +60,12 @@ class Chain:
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> chain = Chain()
+        >>> len(chain.record(b"one")), chain.link == START
+        (35, False)
         """
         length = len(payload).to_bytes(_LENGTH, "big")
         check = _check(self.link, length)
@@ -87,6 +93,13 @@ class Links:
     ------
     DecodingError
         While reading, if a record is not as it was written.
+
+    Examples
+    --------
+    >>> chain = Chain()
+    >>> links = Links(chain.record(b"one") + chain.record(b"two")[:-1])
+    >>> list(links), links.end
+    ([b'one'], 35)
     """
 
     data: bytes

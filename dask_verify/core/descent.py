@@ -39,6 +39,11 @@ class Ask:
         The node.
     depth : int
         How many levels below it.
+
+    Examples
+    --------
+    >>> Ask("a", 3, 0, 2)
+    Ask(side='a', level=3, index=0, depth=2)
     """
 
     side: Literal["a", "b"]
@@ -57,6 +62,14 @@ class Difference:
         Number of the leaf.
     hash_a, hash_b : bytes
         Its hash on either side.
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> from dask_verify.core.merkle import MerkleTree
+    >>> one, other = MerkleTree([b"to", b"be"]), MerkleTree([b"to", b"bee"])
+    >>> first_difference(one, other) == Difference(1, BLAKE3.leaf(b"be"), BLAKE3.leaf(b"bee"))
+    True
     """
 
     index: int

@@ -13,7 +13,13 @@ from blake3 import blake3
 
 
 class Hasher(Protocol):
-    """How a tree hashes: three functions in separate domains, and the name of the scheme."""
+    """How a tree hashes: three functions in separate domains, and the name of the scheme.
+
+    Examples
+    --------
+    >>> BLAKE3.name, BLAKE3.size, SHA256.name
+    ('blake3MerkleV1', 32, 'sha256Rfc6962')
+    """
 
     @property
     def name(self) -> str:
@@ -34,6 +40,11 @@ class Hasher(Protocol):
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> BLAKE3.leaf(b"data") == SHA256.leaf(b"data")
+        False
         """
 
     def node(self, left: bytes, right: bytes, /) -> bytes:
@@ -47,6 +58,12 @@ class Hasher(Protocol):
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> left, right = BLAKE3.leaf(b"a"), BLAKE3.leaf(b"b")
+        >>> BLAKE3.node(left, right) == BLAKE3.leaf(left + right)
+        False
         """
 
     def empty(self) -> bytes:
@@ -55,6 +72,11 @@ class Hasher(Protocol):
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> len(BLAKE3.empty()) == BLAKE3.size
+        True
         """
 
 

@@ -181,6 +181,11 @@ def no_pair(record: object) -> InputError:
     Returns
     -------
     InputError
+
+    Examples
+    --------
+    >>> print(no_pair("be"))
+    expected (key, value) pairs, got str: 'be'; let the mapper emit tuples of two
     """
     return InputError(
         f"expected (key, value) pairs, got {type(record).__name__}: {record!r:.80};"

@@ -84,6 +84,11 @@ def missing_siblings(indices: Sequence[int], size: int) -> Iterator[list[int]]:
     ------
     list of int
         The indices of the siblings on one level.
+
+    Examples
+    --------
+    >>> list(missing_siblings([0, 3], 4)), list(missing_siblings([0], 4))
+    ([[1, 2], []], [[1], [1]])
     """
     known = list(indices)
     while size > 1:
@@ -108,6 +113,15 @@ def require_indices(indices: Sequence[int], size: int, what: str = "leaf indices
     ------
     ProofError
         If they are not.
+
+    Examples
+    --------
+    >>> require_indices([0, 3], 4)
+    >>> try:
+    ...     require_indices([3, 0], 4)
+    ... except ProofError as error:
+    ...     print(error.expected)
+    strictly increasing ones, here above 3
     """
     if not isinstance(indices, list | tuple) or not indices:
         raise ProofError(what, "a list of at least one", indices)

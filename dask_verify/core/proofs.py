@@ -167,6 +167,13 @@ def parents(hasher: Hasher, nodes: list[bytes]) -> list[bytes]:
     Returns
     -------
     list of bytes
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> one, two, three = map(BLAKE3.leaf, [b"1", b"2", b"3"])
+    >>> parents(BLAKE3, [one, two, three]) == [BLAKE3.node(one, two), three]
+    True
     """
     node = hasher.node
     paired = [node(left, right) for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
@@ -184,6 +191,11 @@ def height(size: int) -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> [height(size) for size in (0, 1, 2, 3, 4, 5)]
+    [0, 0, 1, 2, 2, 3]
     """
     return max(size - 1, 0).bit_length()
 
@@ -202,6 +214,11 @@ def siblings(start: int, stop: int, size: int) -> Iterator[tuple[int | None, int
     ------
     tuple of (int or None, int or None)
         The left and the right sibling on one level, where it is needed.
+
+    Examples
+    --------
+    >>> list(siblings(1, 2, 4))
+    [(0, None), (None, 1)]
     """
     while size > 1:
         right = stop if stop & 1 and stop < size else None
@@ -224,6 +241,11 @@ def span(size: int, level: int, index: int, depth: int) -> tuple[int, int, int]:
     Returns
     -------
     tuple of (int, int, int)
+
+    Examples
+    --------
+    >>> span(5, 2, 0, 1), span(5, 2, 0, 2)
+    ((1, 0, 2), (0, 0, 4))
     """
     require_node(size, level, index)
     require_int("depth", depth, 0, height(MAX_SIZE))
@@ -249,6 +271,14 @@ def require_int(what: str, value: object, low: int, high: int) -> None:
     ------
     ProofError
         If it is not so.
+
+    Examples
+    --------
+    >>> require_int("tree size", 3, 0, 10)
+    >>> require_int("tree size", True, 0, 10)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: tree size: expected 'an int from 0 to 10', got True
     """
     # bool is an int to Python, and True a fine index; a claim that carries one is malformed.
     if type(value) is not int or not low <= value <= high:
@@ -266,6 +296,14 @@ def require_range(start: int, stop: int, size: int) -> None:
         The range of leaves.
     size : int
         Number of leaves of the tree.
+
+    Examples
+    --------
+    >>> require_range(1, 3, 4)
+    >>> require_range(3, 3, 4)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: range stop: expected 'an int from 4 to 4', got 3
     """
     require_int("range start", start, 0, size - 1)
     require_int("range stop", stop, start + 1, size)
@@ -280,6 +318,14 @@ def require_node(size: int, level: int, index: int) -> None:
         Number of leaves of the tree.
     level, index : int
         The node; leaves are level 0.
+
+    Examples
+    --------
+    >>> require_node(5, 1, 2)
+    >>> require_node(5, 1, 3)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: node index: expected 'an int from 0 to 2', got 3
     """
     require_int("node level", level, 0, height(size))
     require_int("node index", index, 0, (size - 1) >> level if size else -1)
@@ -303,6 +349,15 @@ def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None 
     ------
     ProofError
         If it is not so.
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> require_hashes(BLAKE3, "proof", [bytes(32)], 1)
+    >>> require_hashes(BLAKE3, "proof", [bytes(32)], 2)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: number of proof: expected 2, got 1
     """
     if not isinstance(hashes, list | tuple):
         raise ProofError(what, "a list of hashes", hashes)
@@ -327,6 +382,14 @@ def require_equal(what: str, expected: bytes, got: bytes) -> None:
     ------
     ProofError
         If it is not so.
+
+    Examples
+    --------
+    >>> require_equal("root", b"one", b"one")
+    >>> require_equal("root", b"one", b"two")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: root: expected 6f6e65, got 74776f
     """
     if expected != got:
         raise ProofError(what, expected, got)

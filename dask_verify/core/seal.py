@@ -233,6 +233,14 @@ class Opening(Record):
         Their data.
     proof : tuple of bytes
         Hashes that link them to the root.
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+    >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+    >>> opening = sealed.open(request)
+    >>> opening.leaves, len(opening.proof)
+    ((b'1',), 2)
     """
 
     job: bytes
@@ -280,6 +288,14 @@ class Opening(Record):
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 1, 3, (6,), (b"a long leaf" * 100,))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 0, 1, "bob")
+        >>> opening = sealed.open(request)
+        >>> len(opening.statement()) < len(opening.to_bytes())
+        True
         """
         return replace(self, leaves=self.leaf_hashes).to_bytes()
 
@@ -295,6 +311,18 @@ class Opening(Record):
         ------
         ProofError
             If another range was served, or the leaves do not belong to the root.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+        >>> opening = sealed.open(request)
+        >>> opening.verify(request)
+        >>> try:
+        ...     replace(opening, leaves=(b"lie",)).verify(request)
+        ... except ProofError:
+        ...     print("not what was committed to")
+        not what was committed to
         """
         for f in fields(self):
             if f.name not in ("leaves", "proof"):
@@ -314,6 +342,13 @@ class Opening(Record):
         ------
         ProofError
             If they do not.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+        >>> sealed.open(request).proven().leaves
+        (b'1',)
         """
         hashes = [BLAKE3.leaf(leaf) for leaf in self.leaves]
         ends = self.start, self.stop, self.size
@@ -338,6 +373,13 @@ def asked(commitment: Commitment, tree: str, start: int, stop: int, domain: str)
     Returns
     -------
     Opening
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+    >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+    >>> request.root == sealed.output_tree.root, request.leaves
+    (True, ())
     """
     output = tree == OUTPUT
     return Opening(
@@ -371,6 +413,13 @@ class SealedPartition:
         Cells in bucket-major order; slices of it are tuples.
     inputs : sequence of bytes
         Canonical input of each unit; empty where the unit is the whole partition.
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(2, 2, 4, (3, 1), (b"b0c0", b"b0c1", b"b1c0", b"b1c1"))
+    >>> bucket, unit = 1, 0
+    >>> sealed.leaves[bucket * sealed.units + unit]
+    b'b1c0'
     """
 
     buckets: int
@@ -411,6 +460,14 @@ class SealedPartition:
         Returns
         -------
         Commitment
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> alice = sealed.commit(b"job", "map", 0, "alice", b"in")
+        >>> bob = sealed.commit(b"job", "map", 0, "bob", b"in")
+        >>> alice == bob, alice.digest == bob.digest
+        (False, True)
         """
         return Commitment(
             job=job,
@@ -438,6 +495,12 @@ class SealedPartition:
         Returns
         -------
         tuple of (MerkleTree, sequence of bytes)
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"), inputs=(b"in 0", b"in 1"))
+        >>> sealed.tree(INPUT)[1], sealed.tree(OUTPUT)[1]
+        ((b'in 0', b'in 1'), (b'0', b'1'))
         """
         if name == OUTPUT:
             return self.output_tree, self.leaves
@@ -454,6 +517,13 @@ class SealedPartition:
         Returns
         -------
         Opening
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 0, 2, "bob")
+        >>> sealed.open(request).leaves
+        (b'0', b'1')
         """
         tree, leaves = self.tree(request.tree)
         start, stop = request.start, request.stop
@@ -480,6 +550,13 @@ class SealedPartition:
         ------
         ProofError
             If the request is about a partition of another shape.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(2, 2, 4, (3, 1), (b"0", b"1", b"2", b"3"))
+        >>> request = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [1], "bob")
+        >>> sealed.columns(request).hashes == (BLAKE3.leaf(b"1"), BLAKE3.leaf(b"3"))
+        True
         """
         got, have = (request.buckets, request.width), (self.buckets, self.units)
         if got != have:
@@ -497,6 +574,12 @@ class SealedPartition:
         Returns
         -------
         SealedPartition
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"), inputs=(b"in 0", b"in 1"))
+        >>> sealed.without_inputs().inputs
+        ()
         """
         bare = replace(self, inputs=())
         vars(bare)["output_tree"] = self.output_tree
@@ -508,5 +591,11 @@ class SealedPartition:
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"))
+        >>> SealedPartition(**sealed.to_state()) == sealed
+        True
         """
         return {f.name: getattr(self, f.name) for f in fields(self)}

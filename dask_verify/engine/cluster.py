@@ -130,6 +130,10 @@ class LocalDomainCluster:
         Returns
         -------
         Client or dict of str to Client
+
+        Examples
+        --------
+        >>> client = cluster.get_client()  # doctest: +SKIP
         """
         for group, cluster in self._clusters.items():
             client = self._clients.get(group)
@@ -148,6 +152,11 @@ class LocalDomainCluster:
         ------
         InputError
             If all domains share one scheduler.
+
+        Examples
+        --------
+        >>> with LocalDomainCluster(["alice", "bob"], shared=False) as cluster:  # doctest: +SKIP
+        ...     job = verified_map_reduce(lines, words, total, client=cluster.get_remotes())
         """
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
@@ -172,6 +181,11 @@ class LocalDomainCluster:
         ------
         TrustError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> cluster.write_trust("domains.toml")  # doctest: +SKIP
+        >>> dask_verify.load("means.parquet", trust="domains.toml")  # doctest: +SKIP
         """
         from dask_verify.evidence.enrolment.trust import Entry, Trust, save_trust
 
@@ -194,6 +208,12 @@ class LocalDomainCluster:
         ------
         InputError
             If there is no such domain, or the saboteur is a class, or cannot be pickled.
+
+        Examples
+        --------
+        >>> from dask_verify.testing import Drop
+        >>> cluster.sabotage("bob", Drop())  # doctest: +SKIP
+        >>> cluster.sabotage("bob", None)  # doctest: +SKIP
         """
         if isinstance(saboteur, type):
             raise InputError(
@@ -222,6 +242,11 @@ class LocalDomainCluster:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> cluster.add_worker("bob")  # doctest: +SKIP
+        'bob-1'
         """
         cluster = self._cluster(domain)
         taken = set(cluster.worker_spec)
@@ -245,6 +270,11 @@ class LocalDomainCluster:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> cluster.kill_worker("bob")  # doctest: +SKIP
+        'tcp://127.0.0.1:41223'
         """
         return self._signal(domain, signal.SIGKILL, "kill")
 
@@ -262,6 +292,11 @@ class LocalDomainCluster:
         Returns
         -------
         str
+
+        Examples
+        --------
+        >>> cluster.pause_worker("bob")  # doctest: +SKIP
+        >>> cluster.resume_worker("bob")  # doctest: +SKIP
         """
         return self._signal(domain, signal.SIGSTOP, "pause")
 
@@ -272,6 +307,11 @@ class LocalDomainCluster:
         ----------
         domain : str
             Name of the domain.
+
+        Examples
+        --------
+        >>> cluster.pause_worker("bob")  # doctest: +SKIP
+        >>> cluster.resume_worker("bob")  # doctest: +SKIP
         """
         _resume(self._nannies(domain).values())
 
@@ -282,6 +322,10 @@ class LocalDomainCluster:
         ----------
         domain : str
             Name of the domain.
+
+        Examples
+        --------
+        >>> cluster.stop_domain("bob")  # doctest: +SKIP
         """
         cluster = self._cluster(domain)
         for name, nanny in self._nannies(domain).items():
@@ -290,7 +334,13 @@ class LocalDomainCluster:
             cluster.workers.pop(name, None)
 
     def close(self) -> None:
-        """Close clients, workers and schedulers; closing twice does nothing."""
+        """Close clients, workers and schedulers; closing twice does nothing.
+
+        Examples
+        --------
+        >>> cluster = LocalDomainCluster(["alice", "bob"])  # doctest: +SKIP
+        >>> cluster.close()  # doctest: +SKIP
+        """
         self._exit.close()
 
     def __enter__(self) -> LocalDomainCluster:

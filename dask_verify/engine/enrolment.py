@@ -146,6 +146,18 @@ def domains_of(client: Client | Remote, name: str | None = None) -> tuple[Domain
     ------
     TrustError
         If the configuration names a trust file that is none.
+
+    Examples
+    --------
+    >>> from dask_verify.protocol.domain import Domain
+    >>> class Client: pass
+    >>> client = Client()
+    >>> keys = {name: Identity.generate(name).public_key for name in ("alice", "bob")}
+    >>> enrol(client, [Domain(name, key, {}) for name, key in keys.items()])
+    >>> [domain.name for domain in domains_of(client)]
+    ['alice', 'bob']
+    >>> [domain.name for domain in domains_of(client, "bob")]
+    ['bob']
     """
     domains = enrolled(client)
     if domains is None:

@@ -212,6 +212,11 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         dict of str to list of str
+
+        Examples
+        --------
+        >>> DomainPlugin().domains()
+        {}
         """
         return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
 
@@ -221,6 +226,11 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> DomainPlugin(separated=True).separated()
+        True
         """
         return self._separated
 
@@ -237,6 +247,12 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         dict of str to list of str
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(DomainPlugin().settled())
+        {}
         """
         if self._door is not None:
             await self._door.settled(everybody is True)
@@ -258,6 +274,11 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         Returns
         -------
         list of tuple of (str, str or None) or None
+
+        Examples
+        --------
+        >>> DomainPlugin().provenance(["a key that no worker has finished"])
+        [None]
         """
         return [self._executors.get(key) for key in keys]
 

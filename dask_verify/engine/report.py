@@ -27,6 +27,12 @@ class DomainReport:
         Canonical bytes of those partitions.
     reason : str
         Why it is suspected; empty otherwise. It proves nothing.
+
+    Examples
+    --------
+    >>> bob = DomainReport(Standing.SUSPECTED, 4, 797_779, "late")
+    >>> bob.standing.name, bob.reason
+    ('SUSPECTED', 'late')
     """
 
     standing: Standing
@@ -81,6 +87,12 @@ class Report:
         Traceback of what ended the job, if anything did.
     couriers : mapping of str to tuple of str
         By hostile domain, what confines the process that reaches it; empty without couriers.
+
+    Examples
+    --------
+    >>> print(job.report)  # doctest: +SKIP
+    >>> job.report.domains["bob"].standing  # doctest: +SKIP
+    <Standing.EXPOSED: 'exposed'>
     """
 
     job: str
@@ -109,6 +121,10 @@ class Report:
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> json.dumps(job.report.to_dict())  # doctest: +SKIP
         """
         plain = asdict(replace(self, divergences=()))
         plain["divergences"] = [_plain(divergence) for divergence in self.divergences]
@@ -189,6 +205,11 @@ def describe(divergence: Divergence) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> print(describe(Divergence("map", 4, (0,), ("carol", "bob"), ("bob",), "map", "referee")))
+    map partition 4, unit 0: carol against bob; cause map; blamed bob (referee)
     """
     units = ", ".join(map(str, divergence.units))
     where = f"{divergence.stage} partition {divergence.partition}"

@@ -88,6 +88,17 @@ def opened(data: bytes, key: bytes) -> bytes:
     ------
     EvidenceError
         If it is no envelope, or does not carry this key's signature over its payload.
+
+    Examples
+    --------
+    >>> alice, mallory = Identity.generate("coordinator"), Identity.generate("coordinator")
+    >>> opened(seal(b"{}", alice), alice.public_key)
+    b'{}'
+    >>> try:
+    ...     opened(seal(b"{}", mallory), alice.public_key)
+    ... except EvidenceError:
+    ...     print("not alice's")
+    not alice's
     """
     payload, signature = _read(data)
     envelope = Envelope(payload, PAYLOAD_TYPE, {signature.keyid: signature})
@@ -122,6 +133,11 @@ def unverified(data: bytes) -> bytes:
     ------
     EvidenceError
         If it is no envelope.
+
+    Examples
+    --------
+    >>> unverified(seal(b"{}", Identity.generate("coordinator")))
+    b'{}'
     """
     return _read(data)[0]
 

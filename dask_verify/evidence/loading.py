@@ -92,6 +92,14 @@ def presented(frame: Any, by: tuple[str, ...]) -> Any:
     Returns
     -------
     object
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> presented(pd.DataFrame({"carrier": ["AA", "UA"], "delay": [1.0, 2.0]}), ("carrier",))
+      carrier  delay
+    0      AA    1.0
+    1      UA    2.0
     """
     plain = set(by) <= set(frame.columns) and frame.index.nlevels == 1 and frame.index.name is None
     return frame.reset_index(drop=True) if plain else frame

@@ -27,6 +27,11 @@ class Subject:
         ``"blake3MerkleV1"`` for a Merkle root, ``"sha256"`` for the bytes of a file.
     digest : bytes
         32 bytes.
+
+    Examples
+    --------
+    >>> Subject("means.parquet", "sha256", bytes(32)).algorithm
+    'sha256'
     """
 
     name: str
@@ -90,6 +95,14 @@ def read_statement(
     ------
     EvidenceError
         If it is no statement of this kind.
+
+    Examples
+    --------
+    >>> data = write_statement("urn:x", [Subject("a", "sha256", bytes(32))], {"n": 1})
+    >>> read_statement(data, "urn:y")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.EvidenceError: statement.predicateType: expected one of ('urn:y',), got urn:x
     """
     fields = parse(payload, "statement")
     fields.choice("_type", (TYPE,))

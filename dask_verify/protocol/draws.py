@@ -33,6 +33,11 @@ def seed_digest(seed: bytes) -> bytes:
     Returns
     -------
     bytes
+
+    Examples
+    --------
+    >>> len(seed_digest(bytes(32)))
+    32
     """
     return digest("seed", seed)
 
@@ -79,6 +84,11 @@ class Draws:
         Returns
         -------
         tuple of int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").units(Task("map", 3), b"inputs", b"digest", 1000, 0.003)
+        (658, 993)
         """
         if rate >= 1:
             return tuple(range(units))
@@ -106,6 +116,11 @@ class Draws:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").one(Task("map", 3), b"inputs", b"digest", 1000)
+        779
         """
         return self._number(units, "one unit", *task, inputs, commitment)
 
@@ -126,6 +141,12 @@ class Draws:
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> draws.reads(3, b"inputs", b"digest", 1.0), draws.reads(3, b"inputs", b"digest", 0.0)
+        (True, False)
         """
         stream = self._stream("unit", READ, partition, inputs, commitment)
         return int.from_bytes(stream.digest(8), "big") < rate * _ONE
@@ -143,6 +164,11 @@ class Draws:
         Returns
         -------
         int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").chosen("map", 80)
+        6
         """
         return self._number(partitions, "partition", stage)
 
@@ -172,6 +198,12 @@ class Draws:
         Returns
         -------
         list of str
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> draws.auditors(Task("map", 3), b"inputs", b"digest", ["alice", "carol", "dave"], 7)
+        ['dave', 'alice', 'carol']
         """
         ordered = sorted(names)
         if isinstance(about, int):
@@ -200,6 +232,12 @@ class Draws:
         Returns
         -------
         numpy.ndarray
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> (draws.numbers(Task("map", 3), b"inputs", b"digest", [0, 7]) % 3).tolist()
+        [2, 2]
         """
         stream = self._stream("auditors", *task, inputs, commitment)
         at = np.asarray(units, dtype=np.int64)

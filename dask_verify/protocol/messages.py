@@ -56,7 +56,13 @@ class Verdict(enum.Enum):
 
 
 class Standing(enum.Enum):
-    """What a domain is in one job."""
+    """What a domain is in one job.
+
+    Examples
+    --------
+    >>> [standing.name for standing in Standing]
+    ['TRUSTED', 'SUSPECTED', 'EXPOSED']
+    """
 
     TRUSTED = "trusted"
     SUSPECTED = "suspected"

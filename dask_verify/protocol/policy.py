@@ -96,6 +96,11 @@ class Detect:
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> round(Detect(corrupt=100, confidence=0.99).rate(units=10_000, domains=3, faults=0), 3)
+        0.045
         """
         from dask_verify.core import odds
 

@@ -42,6 +42,14 @@ class Saboteur:
         Returns
         -------
         object
+
+        Examples
+        --------
+        >>> class Skip(Saboteur):
+        ...     def read_input(self, partition, records):
+        ...         return records[1:]
+        >>> Skip().read_input(0, ["to be", "or not"])
+        ['or not']
         """
         return records
 
@@ -57,6 +65,14 @@ class Saboteur:
         Returns
         -------
         object
+
+        Examples
+        --------
+        >>> class Twice(Saboteur):
+        ...     def map_output(self, partition, unit, records):
+        ...         return records + records
+        >>> Twice().map_output(0, 0, [("be", 1)])
+        [('be', 1), ('be', 1)]
         """
         return records
 
@@ -72,6 +88,14 @@ class Saboteur:
         Returns
         -------
         object
+
+        Examples
+        --------
+        >>> class Zero(Saboteur):
+        ...     def reduce_output(self, partition, unit, records):
+        ...         return [(key, 0) for key, _ in records]
+        >>> Zero().reduce_output(0, 0, [("be", 2)])
+        [('be', 0)]
         """
         return records
 
@@ -86,6 +110,16 @@ class Saboteur:
         Returns
         -------
         Commitment or sequence of Commitment
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> class Forge(Saboteur):
+        ...     def commit(self, commitment):
+        ...         return replace(commitment, root=bytes(32))
+        >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+        >>> Forge().commit(true).root == bytes(32)
+        True
         """
         return commitment
 
@@ -102,6 +136,14 @@ class Saboteur:
         Returns
         -------
         bytes or None
+
+        Examples
+        --------
+        >>> class Hide(Saboteur):
+        ...     def serve(self, partition, data):
+        ...         return None if partition == 3 else data
+        >>> Hide().serve(3, b"leaf"), Hide().serve(4, b"leaf")
+        (None, b'leaf')
         """
         return data
 
@@ -121,6 +163,14 @@ class Saboteur:
         -------
         sequence of bytes
             A tuple or list of hashes; with anything else the audit fails.
+
+        Examples
+        --------
+        >>> class Frame(Saboteur):
+        ...     def audit(self, answer):
+        ...         return [bytes(32) for _ in answer]
+        >>> Frame().audit((b"h" * 32,)) == [bytes(32)]
+        True
         """
         return answer
 
@@ -137,6 +187,14 @@ class Saboteur:
         Returns
         -------
         float
+
+        Examples
+        --------
+        >>> class Doze(Saboteur):
+        ...     def delay(self, stage, partition):
+        ...         return 10.0 if stage == "reduce" else 0.0
+        >>> Doze().delay("reduce", 0), Doze().delay("map", 0)
+        (10.0, 0.0)
         """
         return 0
 
@@ -188,6 +246,14 @@ class Lie(Saboteur):
         Returns
         -------
         object
+
+        Examples
+        --------
+        >>> class Shout(Lie):
+        ...     def lie(self, partition, unit, records):
+        ...         return [(key.upper(), value) for key, value in records]
+        >>> Shout().lie(0, 0, [("be", 1)])
+        [('BE', 1)]
         """
         return records
 
@@ -212,6 +278,11 @@ class Lie(Saboteur):
         Returns
         -------
         bool
+
+        Examples
+        --------
+        >>> Lie(stage="map", partition=3).concerns("map", 3), Lie(partition=3).concerns("map", 4)
+        (True, False)
         """
         return self.stage == stage and self.partition in (None, partition)
 

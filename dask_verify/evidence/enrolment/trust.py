@@ -165,6 +165,14 @@ class Trust:
         Returns
         -------
         Entry or None
+
+        Examples
+        --------
+        >>> from dask_verify.protocol.domain import Identity
+        >>> key = Identity.generate("alice").public_key
+        >>> trust = Trust((Entry("alice", key, "alice@example.org"),))
+        >>> trust.entry("alice").contact, trust.entry("bob")
+        ('alice@example.org', None)
         """
         everybody = (*self.entries, *([self.coordinator] if self.coordinator else []))
         return next((entry for entry in everybody if entry.name == name), None)
@@ -186,6 +194,13 @@ class Trust:
         ------
         TrustError
             If the name is there with another key, and may not be replaced.
+
+        Examples
+        --------
+        >>> from dask_verify.protocol.domain import Identity
+        >>> alice = Entry("alice", Identity.generate("alice").public_key)
+        >>> [entry.name for entry in Trust().with_entry(alice).entries]
+        ['alice']
         """
         known = self.entry(entry.name)
         if known is not None and known.public_key != entry.public_key and not replacing:
@@ -217,6 +232,15 @@ class Trust:
         ------
         TrustError
             If it is not exactly a trust file.
+
+        Examples
+        --------
+        >>> Trust.from_bytes(b"version = 1").domains
+        ()
+        >>> Trust.from_bytes(b"version = 2")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.TrustError: trust file.version: expected ..., got 2
         """
         try:
             fields = Fields(_parsed(data), _WHAT)
@@ -244,6 +268,11 @@ class Trust:
         ------
         TrustError
             If it could not be read back.
+
+        Examples
+        --------
+        >>> print(Trust().to_bytes().decode().strip())
+        version = 1
         """
         parts = [f"version = {_VERSION}\n"]
         if self.coordinator is not None:
@@ -274,6 +303,14 @@ def load_trust(path: str | os.PathLike[str]) -> Trust:
     ------
     TrustError
         If it cannot be read, or is not exactly a trust file.
+
+    Examples
+    --------
+    >>> try:
+    ...     load_trust("/nowhere/domains.toml")
+    ... except TrustError as error:
+    ...     print(error.got)
+    No such file or directory
     """
     data = read_file(path, _LARGEST, TrustError)
     try:
@@ -297,6 +334,17 @@ def save_trust(path: str | os.PathLike[str], trust: Trust) -> None:
     ------
     TrustError
         If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "domains.toml")
+    >>> save_trust(path, Trust())
+    >>> load_trust(path) == Trust()
+    True
+    >>> folder.cleanup()
     """
     replace_file(path, trust.to_bytes(), TrustError)
 

@@ -78,6 +78,12 @@ class Exhibit:
         What the coordinator computed.
     opening : bytes
         A signed wrong opening, as `protocol.serving.convicts` takes it.
+
+    Examples
+    --------
+    >>> exhibit = Exhibit.from_bytes(Path("exhibit.json").read_bytes())  # doctest: +SKIP
+    >>> exhibit.stage, exhibit.partition, exhibit.culprits  # doctest: +SKIP
+    ('map', 4, ('bob',))
     """
 
     stage: str
@@ -121,6 +127,13 @@ class Exhibit:
         ------
         EvidenceError
             If anything about it does not hold.
+
+        Examples
+        --------
+        >>> Exhibit.from_bytes(b"{}")
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.EvidenceError: envelope.payloadType: expected a value, got nothing
         """
         from dask_verify.evidence.exhibits.checks import coordinator_of, read_exhibit
 
@@ -145,6 +158,11 @@ class Exhibit:
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> data = exhibit.to_bytes(coordinator)  # doctest: +SKIP
+        >>> Exhibit.from_bytes(data, coordinator.public_key)  # doctest: +SKIP
         """
         return envelope.seal(self.payload(), identity)
 
@@ -154,6 +172,10 @@ class Exhibit:
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> about, fields = statement_of(exhibit.payload())  # doctest: +SKIP
         """
         return statement.write_statement(PREDICATE, subjects(self), self._plain())
 
@@ -217,6 +239,11 @@ class Exhibit:
         Returns
         -------
         frozenset
+
+        Examples
+        --------
+        >>> exhibit.contradicted(exhibit.told)  # doctest: +SKIP
+        frozenset({'bob'})
         """
         given = self.given
         names = {
@@ -233,6 +260,11 @@ class Exhibit:
         Returns
         -------
         frozenset
+
+        Examples
+        --------
+        >>> exhibit.outvoted()  # doctest: +SKIP
+        frozenset()
         """
         said: dict[bytes, set[str]] = {}
         for claim in self.claims:
@@ -294,6 +326,13 @@ def statement_of(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]
     Returns
     -------
     tuple of (tuple of statement.Subject, Fields)
+
+    Examples
+    --------
+    >>> payload = statement.write_statement(PREDICATE, (), {"stage": "map"})
+    >>> about, fields = statement_of(payload)
+    >>> about, fields.text("stage")
+    ((), 'map')
     """
     return statement.read_statement(payload, PREDICATE, (ROOT,))
 
@@ -309,6 +348,10 @@ def subjects(exhibit: Exhibit) -> tuple[statement.Subject, ...]:
     Returns
     -------
     tuple of statement.Subject
+
+    Examples
+    --------
+    >>> [subject.name for subject in subjects(exhibit)]  # doctest: +SKIP
     """
     name = f"{exhibit.stage}/{exhibit.partition}"
     roots = dict.fromkeys(claim.commitment.root for claim in exhibit.claims)

@@ -51,6 +51,11 @@ class Replay:
         Where the functions came from.
     on_trust : tuple of str
         What rests on the coordinator's word even so.
+
+    Examples
+    --------
+    >>> Replay(True, ("bob",), "bob signed something else", "named", ()).contradicted
+    ('bob',)
     """
 
     confirmed: bool
@@ -65,6 +70,11 @@ class Replay:
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> Replay(True, ("bob",), "bob signed something else", "named", ()).to_dict()["confirmed"]
+        True
         """
         return {
             "confirmed": self.confirmed,
@@ -103,6 +113,12 @@ def replay(
         If the functions may not be run.
     InputError
         If the timeout is none.
+
+    Examples
+    --------
+    >>> found = replay(exhibit, trusted=("nltk",))  # doctest: +SKIP
+    >>> found.confirmed, found.contradicted  # doctest: +SKIP
+    (True, ('bob',))
     """
     if exhibit.cause == SERVE:
         return _served(exhibit)

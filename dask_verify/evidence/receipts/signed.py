@@ -40,6 +40,11 @@ class SignedReceipt:
         Returns
         -------
         bytes
+
+        Examples
+        --------
+        >>> SignedReceipt(b"{}").to_bytes()
+        b'{}'
         """
         return self.data
 
@@ -54,6 +59,13 @@ class SignedReceipt:
         Returns
         -------
         dict of str to object
+
+        Examples
+        --------
+        >>> from dask_verify.evidence.envelope import seal
+        >>> from dask_verify.protocol.domain import Identity
+        >>> SignedReceipt(seal(b'{"a": 1}', Identity.generate("coordinator"))).to_dict()
+        {'a': 1}
         """
         found: dict[str, Any] = json.loads(unverified(self.data))
         return found
@@ -70,5 +82,9 @@ class SignedReceipt:
         ------
         OSError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> job.receipt.save("receipt.json")  # doctest: +SKIP
         """
         write_anywhere(path, self.data)
