@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix chaos mutants large interop benchmark lint format clean
+.PHONY: help venv demo test matrix chaos mutants large interop benchmark docs lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
@@ -14,6 +14,7 @@ help:
 	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
+	@echo "make docs    build the documentation in docs/_build/html"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
@@ -51,6 +52,13 @@ interop: $(STAMP)
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ARGS),run)
 
+.venv/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,test]'
+	@touch $@
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,5 +70,5 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
