@@ -32,8 +32,6 @@ _AGAIN = 3  #: times that a task is submitted again when its connection broke
 class Flight:
     """One task, or one challenge, that a domain has been asked to execute.
 
-    ``ahead`` says how many tasks each of the domain's workers had before it.
-
     Parameters
     ----------
     run : Errand
@@ -47,7 +45,7 @@ class Flight:
     question : Question or None, optional
         What an auditor was given.
     ahead : int, optional
-        How many tasks it waits behind.
+        How many tasks each of the domain's workers had before it.
     """
 
     run: Errand

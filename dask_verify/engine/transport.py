@@ -62,7 +62,7 @@ class GatedTLS(TLS):  # type: ignore[misc]
         Parameters
         ----------
         deserializers : object, optional
-            Not used: nothing is unpickled here.
+            Which formats the reader takes; from domains, plain values alone.
 
         Returns
         -------

@@ -204,7 +204,7 @@ def required(policy: Policy, exposed: int, trusted: int, doubted: bool = False) 
     trusted : int
         Number of trusted domains.
     doubted : bool, optional
-        Whether honest domains must have differed.
+        Whether something spoke against a commitment, so that only a full quorum decides.
 
     Returns
     -------

@@ -292,8 +292,6 @@ class Late:
 class Unserved:
     """A holder no longer has the bytes of a partition that it committed to.
 
-    ``digest`` says to which commitment; empty for the accepted one, whichever that is.
-
     Parameters
     ----------
     task : Task
@@ -301,7 +299,7 @@ class Unserved:
     domain : str
         Name of the domain.
     digest : bytes, optional
-        Digest of the commitment; empty for whatever the domain committed to.
+        Of which commitment; empty for the accepted one, whichever that is.
     """
 
     task: Task
@@ -313,8 +311,6 @@ class Unserved:
 class ServedWrong:
     """A holder signed an opening that contradicts the accepted root (checked by the caller).
 
-    ``evidence`` is the signed opening, as `serving.convicts` takes it.
-
     Parameters
     ----------
     task : Task
@@ -322,7 +318,7 @@ class ServedWrong:
     domain : str
         Name of the domain.
     evidence : bytes, optional
-        What it signed.
+        The signed opening, as `serving.convicts` takes it.
     """
 
     task: Task

@@ -96,7 +96,7 @@ def required(policy: Policy, exposed: int, doubted: bool) -> int:
     exposed : int
         Number of exposed domains.
     doubted : bool
-        Whether honest domains must have differed.
+        Whether something spoke against a commitment, so that only a full quorum decides.
 
     Returns
     -------
