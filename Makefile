@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo notebooks test matrix soak chaos mutants large interop benchmark lint format clean
+.PHONY: help venv demo notebooks test matrix soak chaos mutants large interop benchmark docs lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
@@ -16,6 +16,7 @@ help:
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make notebooks  run the notebooks, into build/notebooks (ARGS=... are passed to notebooks/build.py)"
+	@echo "make docs    build the documentation in docs/_build/html"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
@@ -60,6 +61,13 @@ notebooks: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks]'
 	$(BIN)/python notebooks/build.py $(ARGS)
 
+.venv/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs,test]'
+	@touch $@
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,5 +79,5 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,6 +24,17 @@ def _load() -> None:
 def setting(name: str) -> Any:
     """Return a setting below ``verify:``.
 
+    Parameters
+    ----------
+    name : str
+        Name of the setting, as in ``verify.yaml``.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
     >>> setting("replicas")
     2
     """

@@ -100,29 +100,80 @@ def run(
 
 
 class Example(Protocol):
-    """One job, and the same thing without Dask."""
+    """One job, and the same thing without Dask.
+
+    Attributes
+    ----------
+    title : str
+        What it does, as a headline.
+    file : str
+        Name of the file that the answer is saved to.
+    """
 
     title: str
     file: str  #: what the answer is saved as
 
     def start(self, client: Any) -> Job:
-        """Start the job."""
+        """Start the job.
+
+        Parameters
+        ----------
+        client : object
+            The client of the cluster.
+
+        Returns
+        -------
+        Job
+        """
 
     def plain(self) -> Any:
-        """Compute the answer without Dask."""
+        """Compute the answer without Dask.
+
+        Returns
+        -------
+        object
+        """
 
     def equal(self, answer: Any, expected: Any) -> bool:
-        """Tell whether two answers are the same."""
+        """Tell whether two answers are the same.
+
+        Parameters
+        ----------
+        answer : object
+            The verified answer.
+        expected : object
+            The answer computed without Dask.
+
+        Returns
+        -------
+        bool
+        """
 
     def preview(self, answer: Any) -> list[str]:
-        """Return the first results as lines of text."""
+        """Return the first results as lines of text.
+
+        Parameters
+        ----------
+        answer : object
+            The verified answer.
+
+        Returns
+        -------
+        list of str
+        """
 
 
 # --- word count -----------------------------------------------------------------------------
 
 
 class Words:
-    """How often each word occurs, from a file with one JSON object a line."""
+    """How often each word occurs, from a file with one JSON object a line.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The data file.
+    """
 
     title = "Word count of the King James Bible (bag)"
     file = "words.jsonl"
@@ -131,21 +182,58 @@ class Words:
         self._path = path
 
     def start(self, client: Any) -> Job:
-        """Start the job."""
+        """Start the job.
+
+        Parameters
+        ----------
+        client : object
+            The client of the cluster.
+
+        Returns
+        -------
+        Job
+        """
         verses = db.read_text(str(self._path), blocksize=1 << 20).map(json.loads).pluck("text")
         return verified_map_reduce(verses, ones, total, combiner=total, client=client)
 
     def plain(self) -> dict[str, int]:
-        """Count with a loop."""
+        """Count with a loop.
+
+        Returns
+        -------
+        dict of str to int
+        """
         with self._path.open(encoding="utf-8") as lines:
             return Counter(word for line in lines for word in words(json.loads(line)["text"]))
 
     def equal(self, answer: list[tuple[str, int]], expected: dict[str, int]) -> bool:
-        """Compare all words and counts, and that no word comes twice."""
+        """Compare all words and counts, and that no word comes twice.
+
+        Parameters
+        ----------
+        answer : list of tuple of (str, int)
+            The verified answer.
+        expected : dict of str to int
+            The answer computed without Dask.
+
+        Returns
+        -------
+        bool
+        """
         return len(answer) == len(expected) and dict(answer) == expected
 
     def preview(self, answer: list[tuple[str, int]]) -> list[str]:
-        """Return the most frequent words."""
+        """Return the most frequent words.
+
+        Parameters
+        ----------
+        answer : list of tuple of (str, int)
+            The verified answer.
+
+        Returns
+        -------
+        list of str
+        """
         top = sorted(answer, key=lambda pair: (-pair[1], pair[0]))[:6]
         most = ", ".join(f"{word} {count:,}" for word, count in top)
         return [f"{len(answer):,} different words; the most frequent:", f"  {most}"]
@@ -154,6 +242,17 @@ class Words:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case.
 
+    Parameters
+    ----------
+    text : str
+        A line of text.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
     >>> words("In the beginning God's")
     ['in', 'the', 'beginning', "god's"]
     """
@@ -163,6 +262,17 @@ def words(text: str) -> list[str]:
 def ones(text: str) -> list[tuple[str, int]]:
     """Map: each word once.
 
+    Parameters
+    ----------
+    text : str
+        A line of text.
+
+    Returns
+    -------
+    list of tuple of (str, int)
+
+    Examples
+    --------
     >>> ones("Amen, amen")
     [('amen', 1), ('amen', 1)]
     """
@@ -172,6 +282,19 @@ def ones(text: str) -> list[tuple[str, int]]:
 def total(word: str, counts: list[int]) -> int:
     """Combine and reduce: add up.
 
+    Parameters
+    ----------
+    word : str
+        The word.
+    counts : list of int
+        How often it occurred, here and there.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> total("amen", [1, 1])
     2
     """
@@ -182,7 +305,13 @@ def total(word: str, counts: list[int]) -> int:
 
 
 class Delays:
-    """Mean arrival delay of each carrier in each month."""
+    """Mean arrival delay of each carrier in each month.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The data file.
+    """
 
     title = "Mean arrival delay of the flights from New York in 2013, in minutes (dataframe)"
     file = "delays.parquet"
@@ -191,7 +320,17 @@ class Delays:
         self._path = path
 
     def start(self, client: Any) -> Job:
-        """Start the job."""
+        """Start the job.
+
+        Parameters
+        ----------
+        client : object
+            The client of the cluster.
+
+        Returns
+        -------
+        Job
+        """
         flights = dd.read_csv(
             str(self._path),
             usecols=[*_KEYS, "arr_delay"],
@@ -201,17 +340,44 @@ class Delays:
         return verified_map_reduce(flights, landed, means, by=_KEYS, sort=True, client=client)
 
     def plain(self) -> pd.DataFrame:
-        """Let pandas do it."""
+        """Let pandas do it.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
         flights = pd.read_csv(self._path, usecols=[*_KEYS, "arr_delay"])
         return means(landed(flights)).sort_values(_KEYS, ignore_index=True)
 
     def equal(self, answer: pd.DataFrame, expected: pd.DataFrame) -> bool:
-        """Compare every value, exactly."""
+        """Compare every value, exactly.
+
+        Parameters
+        ----------
+        answer : pandas.DataFrame
+            The verified answer.
+        expected : pandas.DataFrame
+            The answer computed without Dask.
+
+        Returns
+        -------
+        bool
+        """
         # Dask keeps text as Arrow strings where pandas may have a string type of its own.
         return bool(answer.astype(expected.dtypes).equals(expected))
 
     def preview(self, answer: pd.DataFrame) -> list[str]:
-        """Return the first rows."""
+        """Return the first rows.
+
+        Parameters
+        ----------
+        answer : pandas.DataFrame
+            The verified answer.
+
+        Returns
+        -------
+        list of str
+        """
         rows = answer.head(4).to_string(index=False, float_format="{:.2f}".format)
         return [f"{len(answer):,} groups; the first:", *rows.splitlines()]
 
@@ -219,6 +385,17 @@ class Delays:
 def landed(flights: pd.DataFrame) -> pd.DataFrame:
     """Map: drop flights that never arrived.
 
+    Parameters
+    ----------
+    flights : pandas.DataFrame
+        Rows of the table.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
     >>> landed(pd.DataFrame({"month": [1, 1], "arr_delay": [3.0, None]})).arr_delay.tolist()
     [3.0]
     """
@@ -228,6 +405,17 @@ def landed(flights: pd.DataFrame) -> pd.DataFrame:
 def means(flights: pd.DataFrame) -> pd.DataFrame:
     """Reduce: the mean of whole groups.
 
+    Parameters
+    ----------
+    flights : pandas.DataFrame
+        Rows of the table.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
     >>> frame = pd.DataFrame({"carrier": ["UA"] * 2, "month": [1, 1], "arr_delay": [3.0, 4.0]})
     >>> means(frame).values.tolist()
     [['UA', 1, 3.5, 2]]
@@ -240,7 +428,26 @@ def means(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def data_file(package: str, name: str, distribution: str) -> Path:
-    """Find a data file of a package without importing it (one of them cannot be imported)."""
+    """Find a data file of a package without importing it (one of them cannot be imported).
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+    name : str
+        Path of the file inside it.
+    distribution : str
+        What to install where it is missing.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
     spec = find_spec(package)
     for place in spec.submodule_search_locations or () if spec else ():
         if (path := Path(place, name)).is_file():

@@ -302,6 +302,15 @@ def _shipped(work: Work) -> Shipped:
 def enrolled_domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
     """Return the client to use, or the dict of clients, and the domains that may be used there.
 
+    Parameters
+    ----------
+    client : object
+        The client or clients that the user passed; None for the current one.
+
+    Returns
+    -------
+    tuple of (object, tuple of Domain)
+
     Raises
     ------
     InputError

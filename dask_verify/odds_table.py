@@ -98,12 +98,32 @@ def answer(question: Question) -> dict[str, Any]:
 
 
 def as_json(figures: dict[str, Any]) -> str:
-    """Return the figures as JSON."""
+    """Return the figures as JSON.
+
+    Parameters
+    ----------
+    figures : dict of str to object
+        The figures, as they were computed.
+
+    Returns
+    -------
+    str
+    """
     return json.dumps(figures, indent=2, allow_nan=False)
 
 
 def as_text(figures: dict[str, Any]) -> str:
-    """Return the figures as people read them."""
+    """Return the figures as people read them.
+
+    Parameters
+    ----------
+    figures : dict of str to object
+        The figures, as they were computed.
+
+    Returns
+    -------
+    str
+    """
     parts = [_head(figures), _table(figures), _catches(figures), _needs(figures), _fines(figures)]
     return "\n\n".join("\n".join(part) for part in map(list, parts) if part)
 

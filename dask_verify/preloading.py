@@ -30,14 +30,43 @@ class Strict(click.Command):
     """
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the options."""
+        """Read the options.
+
+        Parameters
+        ----------
+        *args : object
+            What click passes.
+        **kwargs : object
+            What click passes.
+
+        Returns
+        -------
+        click.Context
+
+        Raises
+        ------
+        SystemExit
+            If anything goes wrong: the message is on standard error.
+        """
         try:
             return super().make_context(*args, **kwargs)
         except click.ClickException as error:
             raise SystemExit(f"{self.name}: cannot start: {error.format_message()}") from None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the options, as Dask's commands do with a context that names no program."""
+        """Read the options, as Dask's commands do with a context that names no program.
+
+        Parameters
+        ----------
+        ctx : click.Context
+            Context of the command.
+        args : list of str
+            What click passes.
+
+        Returns
+        -------
+        list of str
+        """
         ctx.info_name = ctx.info_name or self.name
         return super().parse_args(ctx, args)
 
@@ -49,6 +78,10 @@ def file_read_by(read: Callable[[str], Any]) -> Callable[..., Any]:
     ----------
     read : callable
         Takes the path.
+
+    Returns
+    -------
+    callable
     """
 
     def callback(context: click.Context, option: click.Parameter, path: str | None) -> Any:
@@ -67,6 +100,22 @@ def file_read_by(read: Callable[[str], Any]) -> Callable[..., Any]:
 def or_exit(program: str) -> Iterator[None]:
     """End the process on any error.
 
+    Parameters
+    ----------
+    program : str
+        Name of the program, for the message.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    SystemExit
+        If anything goes wrong: the message is on standard error.
+
+    Examples
+    --------
     >>> with or_exit("a.preload"):
     ...     1 / 0
     Traceback (most recent call last):

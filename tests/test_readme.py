@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import documents
 import pytest
 import yaml
 
 import dask_verify
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.S)
+README = documents.read("README.md")
+PROGRAMS = documents.programs(README)
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
 def test_programs_run(number, tmp_path):
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAMS[number])
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=110)
+    done = documents.run(PROGRAMS[number], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

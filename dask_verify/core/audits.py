@@ -30,7 +30,24 @@ _READ, _MAP, _REDUCE = "read", "map", "reduce"
 
 
 def answer_digest(payload: bytes) -> bytes:
-    """Return what stands for an answer in a receipt, 32 bytes."""
+    """Return what stands for an answer in a receipt, 32 bytes.
+
+    Parameters
+    ----------
+    payload : bytes
+        The encoded answer.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> asked = map_question(b"input of unit 7")
+    >>> answer = Answer(b"j", "map", 0, "bob", b"i", (7,), (asked,), (b"h" * 32,), ())
+    >>> len(answer_digest(answer.to_bytes()))
+    32
+    """
     return digest("answer", payload)
 
 
@@ -51,6 +68,16 @@ def answer_statement(
     units : tuple of int
     digest : bytes
         As `answer_digest` returns it.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> one = answer_statement(b"j", "map", 0, b"i", (7,), b"d" * 32)
+    >>> one == answer_statement(b"j", "map", 0, b"i", (8,), b"d" * 32)
+    False
     """
     return encode((job, stage, partition, inputs, units, digest))
 
@@ -112,10 +139,26 @@ class Columns(Record):
     def of(self, unit: int) -> tuple[bytes, ...]:
         """Return the leaf hashes of one of the units, in the order of the buckets.
 
+        Parameters
+        ----------
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        tuple of bytes
+
         Raises
         ------
         ProofError
             If the unit was not asked for.
+
+        Examples
+        --------
+        >>> hashes = (b"a", b"b", b"c", b"d")
+        >>> columns = Columns(b"j", "map", 0, "bob", b"r" * 32, 2, 3, (0, 2), hashes)
+        >>> columns.of(0), columns.of(2)
+        ((b'a', b'c'), (b'b', b'd'))
         """
         if unit not in self.units:
             raise ProofError("unit", f"one of {self.units}", unit)
@@ -133,6 +176,18 @@ class Columns(Record):
         ------
         ProofError
             If something else was answered, or the hashes do not belong to the root.
+
+        Examples
+        --------
+        >>> from dask_verify.core.seal import SealedPartition
+        >>> sealed = SealedPartition(1, 2, 3, (6,), (b"0", b"1"))
+        >>> request = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [1], "bob")
+        >>> other = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [0], "bob")
+        >>> sealed.columns(request).verify(request)
+        >>> sealed.columns(request).verify(other)
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.ProofError: columns, units: expected (0,), got (1,)
         """
         for f in fields(self):
             got, want = getattr(self, f.name), getattr(expected, f.name)
@@ -155,7 +210,13 @@ class Columns(Record):
         )
 
     def check(self) -> None:
-        """Check also units, hashes and proof."""
+        """Check also units, hashes and proof.
+
+        Raises
+        ------
+        DecodingError
+            If units, hashes, counts or proof do not belong to each other.
+        """
         super().check()
         _require_hashes("Columns", (self.root, *self.hashes, *self.proof))
         try:
@@ -184,6 +245,14 @@ def asked_columns(commitment: Commitment, units: Sequence[int], domain: str) -> 
     ------
     ProofError
         If there is no unit, they do not increase, or the partition has no such unit.
+
+    Examples
+    --------
+    >>> from dask_verify.core.seal import SealedPartition
+    >>> sealed = SealedPartition(2, 3, 3, (6,), (b"0", b"1", b"2", b"3", b"4", b"5"))
+    >>> commitment = sealed.commit(b"job", "map", 0, "bob", b"in")
+    >>> asked_columns(commitment, [1], "bob").indices
+    (1, 4)
     """
     request = Columns(
         job=commitment.job,
@@ -252,7 +321,20 @@ class Answer(Record):
     counts: tuple[int, ...]
 
     def statement(self) -> bytes:
-        """Return what is signed, see `answer_statement`."""
+        """Return what is signed, see `answer_statement`.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> asked = map_question(b"input of unit 7")
+        >>> answer = Answer(b"j", "map", 0, "bob", b"i", (7,), (asked,), (b"h" * 32,), ())
+        >>> said = answer_digest(answer.to_bytes())
+        >>> answer.statement() == answer_statement(b"j", "map", 0, b"i", (7,), said)
+        True
+        """
         said = (self.inputs, self.units, answer_digest(self.to_bytes()))
         return answer_statement(self.job, self.stage, self.partition, *said)
 
@@ -266,7 +348,13 @@ class Answer(Record):
         )
 
     def check(self) -> None:
-        """Check also units, hashes and counts."""
+        """Check also units, hashes and counts.
+
+        Raises
+        ------
+        DecodingError
+            If units, hashes, counts or proof do not belong to each other.
+        """
         super().check()
         _require_hashes("Answer", self.questions + self.hashes)
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.units + self.counts):
@@ -280,6 +368,17 @@ class Answer(Record):
 def map_question(unit_input: bytes) -> bytes:
     """Return the hash of a map unit's input: the leaf hash that the input root is made of.
 
+    Parameters
+    ----------
+    unit_input : bytes
+        Canonical bytes of the unit's input.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> map_question(b"input") == BLAKE3.leaf(b"input")
     True
     """
@@ -289,6 +388,17 @@ def map_question(unit_input: bytes) -> bytes:
 def reduce_question(cells: Sequence[bytes]) -> bytes:
     """Return the hash of a bucket's cells.
 
+    Parameters
+    ----------
+    cells : sequence of bytes
+        The bucket's cells, map partition by map partition.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> reduce_question([b"ab"]) == reduce_question([b"a", b"b"])
     False
     """

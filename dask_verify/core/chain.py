@@ -50,7 +50,23 @@ class Chain:
     link: bytes = START
 
     def record(self, payload: bytes) -> bytes:
-        """Return the bytes that go behind what is there."""
+        """Return the bytes that go behind what is there.
+
+        Parameters
+        ----------
+        payload : bytes
+            What the record says.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> chain = Chain()
+        >>> len(chain.record(b"one")), chain.link == START
+        (35, False)
+        """
         length = len(payload).to_bytes(_LENGTH, "big")
         check = _check(self.link, length)
         self.link = _link(self.link, payload)
@@ -77,6 +93,13 @@ class Links:
     ------
     DecodingError
         While reading, if a record is not as it was written.
+
+    Examples
+    --------
+    >>> chain = Chain()
+    >>> links = Links(chain.record(b"one") + chain.record(b"two")[:-1])
+    >>> list(links), links.end
+    ([b'one'], 35)
     """
 
     data: bytes

@@ -29,7 +29,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question of `descend`: the ``descendants(level, index, depth)`` of one side's tree."""
+    """A question of `descend`: the ``descendants(level, index, depth)`` of one side's tree.
+
+    Parameters
+    ----------
+    side : {"a", "b"}
+        Whose tree.
+    level, index : int
+        The node.
+    depth : int
+        How many levels below it.
+
+    Examples
+    --------
+    >>> Ask("a", 3, 0, 2)
+    Ask(side='a', level=3, index=0, depth=2)
+    """
 
     side: Literal["a", "b"]
     level: int
@@ -39,7 +54,23 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first leaf in which two trees differ, and its hash on either side."""
+    """The first leaf in which two trees differ, and its hash on either side.
+
+    Parameters
+    ----------
+    index : int
+        Number of the leaf.
+    hash_a, hash_b : bytes
+        Its hash on either side.
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> from dask_verify.core.merkle import MerkleTree
+    >>> one, other = MerkleTree([b"to", b"be"]), MerkleTree([b"to", b"bee"])
+    >>> first_difference(one, other) == Difference(1, BLAKE3.leaf(b"be"), BLAKE3.leaf(b"bee"))
+    True
+    """
 
     index: int
     hash_a: bytes

@@ -13,7 +13,13 @@ from blake3 import blake3
 
 
 class Hasher(Protocol):
-    """How a tree hashes: three functions in separate domains, and the name of the scheme."""
+    """How a tree hashes: three functions in separate domains, and the name of the scheme.
+
+    Examples
+    --------
+    >>> BLAKE3.name, BLAKE3.size, SHA256.name
+    ('blake3MerkleV1', 32, 'sha256Rfc6962')
+    """
 
     @property
     def name(self) -> str:
@@ -24,13 +30,54 @@ class Hasher(Protocol):
         """Length of a hash, in bytes."""
 
     def leaf(self, data: bytes | bytearray | memoryview, /) -> bytes:
-        """Hash the data of one leaf."""
+        """Hash the data of one leaf.
+
+        Parameters
+        ----------
+        data : bytes-like
+            The leaf's data.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> BLAKE3.leaf(b"data") == SHA256.leaf(b"data")
+        False
+        """
 
     def node(self, left: bytes, right: bytes, /) -> bytes:
-        """Hash an inner node from the hashes of its children."""
+        """Hash an inner node from the hashes of its children.
+
+        Parameters
+        ----------
+        left, right : bytes
+            Hashes of the children.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> left, right = BLAKE3.leaf(b"a"), BLAKE3.leaf(b"b")
+        >>> BLAKE3.node(left, right) == BLAKE3.leaf(left + right)
+        False
+        """
 
     def empty(self) -> bytes:
-        """Return the root of a tree without leaves."""
+        """Return the root of a tree without leaves.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> len(BLAKE3.empty()) == BLAKE3.size
+        True
+        """
 
 
 class _Sha256:

@@ -171,7 +171,22 @@ def group_records(pairs: Iterable[tuple[K, V]]) -> list[tuple[K, list[V]]]:
 
 
 def no_pair(record: object) -> InputError:
-    """Return what is wrong with a record that is no pair of key and value."""
+    """Return what is wrong with a record that is no pair of key and value.
+
+    Parameters
+    ----------
+    record : object
+        What the mapper gave.
+
+    Returns
+    -------
+    InputError
+
+    Examples
+    --------
+    >>> print(no_pair("be"))
+    expected (key, value) pairs, got str: 'be'; let the mapper emit tuples of two
+    """
     return InputError(
         f"expected (key, value) pairs, got {type(record).__name__}: {record!r:.80};"
         " let the mapper emit tuples of two"

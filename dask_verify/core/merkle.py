@@ -141,6 +141,10 @@ class MerkleTree:
         start, stop : int
             The range.
 
+        Returns
+        -------
+        list of bytes
+
         Examples
         --------
         >>> tree = MerkleTree([b"one", b"two", b"three"])

@@ -71,7 +71,25 @@ def verify_leaves(
 
 
 def missing_siblings(indices: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Yield, level by level below the root, the siblings that some nodes lack, left to right."""
+    """Yield, level by level below the root, the siblings that some nodes lack, left to right.
+
+    Parameters
+    ----------
+    indices : sequence of int
+        Leaf indices, strictly increasing.
+    size : int
+        Number of leaves of the tree.
+
+    Yields
+    ------
+    list of int
+        The indices of the siblings on one level.
+
+    Examples
+    --------
+    >>> list(missing_siblings([0, 3], 4)), list(missing_siblings([0], 4))
+    ([[1, 2], []], [[1], [1]])
+    """
     known = list(indices)
     while size > 1:
         present = set(known)
@@ -80,7 +98,31 @@ def missing_siblings(indices: Sequence[int], size: int) -> Iterator[list[int]]:
 
 
 def require_indices(indices: Sequence[int], size: int, what: str = "leaf indices") -> None:
-    """Raise ProofError unless there are indices below `size`, strictly increasing."""
+    """Raise ProofError unless there are indices below `size`, strictly increasing.
+
+    Parameters
+    ----------
+    indices : sequence of int
+        What should be such indices.
+    size : int
+        Number of leaves of the tree.
+    what : str, optional
+        What the indices are, for the error.
+
+    Raises
+    ------
+    ProofError
+        If they are not.
+
+    Examples
+    --------
+    >>> require_indices([0, 3], 4)
+    >>> try:
+    ...     require_indices([3, 0], 4)
+    ... except ProofError as error:
+    ...     print(error.expected)
+    strictly increasing ones, here above 3
+    """
     if not isinstance(indices, list | tuple) or not indices:
         raise ProofError(what, "a list of at least one", indices)
     for index in indices:

@@ -136,7 +136,21 @@ def _subclass(key: object, path: str, depth: int) -> Hashable:
 
 
 def refused(key: object, path: str, why: str = "") -> EncodingError:
-    """Return the error for a value that cannot be a key."""
+    """Return the error for a value that cannot be a key.
+
+    Parameters
+    ----------
+    key : object
+        The value.
+    path : str
+        Where it sits inside the key.
+    why : str, optional
+        What is wrong with it, where its type does not say so.
+
+    Returns
+    -------
+    EncodingError
+    """
     advice = {
         list: "use a tuple as the key",
         bytearray: "use bytes as the key",

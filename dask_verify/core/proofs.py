@@ -155,19 +155,71 @@ def verify_descendants(
 
 
 def parents(hasher: Hasher, nodes: list[bytes]) -> list[bytes]:
-    """Return the next level up; an odd last node is promoted unchanged."""
+    """Return the next level up; an odd last node is promoted unchanged.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        The tree's hasher.
+    nodes : list of bytes
+        Hashes of one level, left to right.
+
+    Returns
+    -------
+    list of bytes
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> one, two, three = map(BLAKE3.leaf, [b"1", b"2", b"3"])
+    >>> parents(BLAKE3, [one, two, three]) == [BLAKE3.node(one, two), three]
+    True
+    """
     node = hasher.node
     paired = [node(left, right) for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
     return paired + nodes[len(nodes) & ~1 :]
 
 
 def height(size: int) -> int:
-    """Return the level of the root of a tree of `size` leaves."""
+    """Return the level of the root of a tree of `size` leaves.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> [height(size) for size in (0, 1, 2, 3, 4, 5)]
+    [0, 0, 1, 2, 2, 3]
+    """
     return max(size - 1, 0).bit_length()
 
 
 def siblings(start: int, stop: int, size: int) -> Iterator[tuple[int | None, int | None]]:
-    """Yield, level by level below the root, the outer siblings that a range needs."""
+    """Yield, level by level below the root, the outer siblings that a range needs.
+
+    Parameters
+    ----------
+    start, stop : int
+        The range of leaves.
+    size : int
+        Number of leaves of the tree.
+
+    Yields
+    ------
+    tuple of (int or None, int or None)
+        The left and the right sibling on one level, where it is needed.
+
+    Examples
+    --------
+    >>> list(siblings(1, 2, 4))
+    [(0, None), (None, 1)]
+    """
     while size > 1:
         right = stop if stop & 1 and stop < size else None
         yield (start - 1 if start & 1 else None), right
@@ -175,7 +227,26 @@ def siblings(start: int, stop: int, size: int) -> Iterator[tuple[int | None, int
 
 
 def span(size: int, level: int, index: int, depth: int) -> tuple[int, int, int]:
-    """Return the level of a node's descendants, the first of them and the one after the last."""
+    """Return the level of a node's descendants, the first of them and the one after the last.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+    level, index : int
+        The node; leaves are level 0.
+    depth : int
+        How many levels below it.
+
+    Returns
+    -------
+    tuple of (int, int, int)
+
+    Examples
+    --------
+    >>> span(5, 2, 0, 1), span(5, 2, 0, 2)
+    ((1, 0, 2), (0, 0, 4))
+    """
     require_node(size, level, index)
     require_int("depth", depth, 0, height(MAX_SIZE))
     down = min(depth, level)
@@ -185,7 +256,30 @@ def span(size: int, level: int, index: int, depth: int) -> tuple[int, int, int]:
 
 
 def require_int(what: str, value: object, low: int, high: int) -> None:
-    """Raise ProofError unless `value` is a plain int from `low` to `high`."""
+    """Raise ProofError unless `value` is a plain int from `low` to `high`.
+
+    Parameters
+    ----------
+    what : str
+        What is checked, for the error.
+    value : object
+        What should be one.
+    low, high : int
+        The range, both included.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+
+    Examples
+    --------
+    >>> require_int("tree size", 3, 0, 10)
+    >>> require_int("tree size", True, 0, 10)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: tree size: expected 'an int from 0 to 10', got True
+    """
     # bool is an int to Python, and True a fine index; a claim that carries one is malformed.
     if type(value) is not int or not low <= value <= high:
         raise ProofError(
@@ -194,19 +288,77 @@ def require_int(what: str, value: object, low: int, high: int) -> None:
 
 
 def require_range(start: int, stop: int, size: int) -> None:
-    """Raise ProofError unless the range holds a leaf and lies in a tree of `size` leaves."""
+    """Raise ProofError unless the range holds a leaf and lies in a tree of `size` leaves.
+
+    Parameters
+    ----------
+    start, stop : int
+        The range of leaves.
+    size : int
+        Number of leaves of the tree.
+
+    Examples
+    --------
+    >>> require_range(1, 3, 4)
+    >>> require_range(3, 3, 4)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: range stop: expected 'an int from 4 to 4', got 3
+    """
     require_int("range start", start, 0, size - 1)
     require_int("range stop", stop, start + 1, size)
 
 
 def require_node(size: int, level: int, index: int) -> None:
-    """Raise ProofError unless a tree of `size` leaves has that node."""
+    """Raise ProofError unless a tree of `size` leaves has that node.
+
+    Parameters
+    ----------
+    size : int
+        Number of leaves of the tree.
+    level, index : int
+        The node; leaves are level 0.
+
+    Examples
+    --------
+    >>> require_node(5, 1, 2)
+    >>> require_node(5, 1, 3)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: node index: expected 'an int from 0 to 2', got 3
+    """
     require_int("node level", level, 0, height(size))
     require_int("node index", index, 0, (size - 1) >> level if size else -1)
 
 
 def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None = None) -> None:
-    """Raise ProofError unless `hashes` is a list of `count` hashes."""
+    """Raise ProofError unless `hashes` is a list of `count` hashes.
+
+    Parameters
+    ----------
+    hasher : Hasher
+        The tree's hasher.
+    what : str
+        What is checked, for the error.
+    hashes : object
+        What should be hashes.
+    count : int or None, optional
+        How many there must be; None for any number.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+
+    Examples
+    --------
+    >>> from dask_verify.core.hashers import BLAKE3
+    >>> require_hashes(BLAKE3, "proof", [bytes(32)], 1)
+    >>> require_hashes(BLAKE3, "proof", [bytes(32)], 2)
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: number of proof: expected 2, got 1
+    """
     if not isinstance(hashes, list | tuple):
         raise ProofError(what, "a list of hashes", hashes)
     if count is not None and len(hashes) != count:
@@ -217,6 +369,27 @@ def require_hashes(hasher: Hasher, what: str, hashes: object, count: int | None 
 
 
 def require_equal(what: str, expected: bytes, got: bytes) -> None:
-    """Raise ProofError unless two hashes are the same."""
+    """Raise ProofError unless two hashes are the same.
+
+    Parameters
+    ----------
+    what : str
+        What is checked, for the error.
+    expected, got : bytes
+        The hashes.
+
+    Raises
+    ------
+    ProofError
+        If it is not so.
+
+    Examples
+    --------
+    >>> require_equal("root", b"one", b"one")
+    >>> require_equal("root", b"one", b"two")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.ProofError: root: expected 6f6e65, got 74776f
+    """
     if expected != got:
         raise ProofError(what, expected, got)

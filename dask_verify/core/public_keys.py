@@ -24,6 +24,10 @@ def public_key_flaw(key: object) -> tuple[str, str] | None:
     key : object
         Raw Ed25519 public key, 32 bytes (RFC 8032, section 5.1.5).
 
+    Returns
+    -------
+    tuple of (str, str) or None
+
     Examples
     --------
     >>> from dask_verify.protocol.domain import Identity

@@ -22,6 +22,19 @@ LARGEST = 2**63 - 1
 def digest(context: str, payload: bytes) -> bytes:
     """BLAKE3 of bytes in a context of its own, 32 bytes.
 
+    Parameters
+    ----------
+    context : str
+        What the digest is for.
+    payload : bytes
+        The bytes.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> digest("a", b"") == digest("b", b"")
     False
     """
@@ -32,22 +45,58 @@ class Record:
     """A frozen dataclass that crosses the wire as the canonical bytes of its fields.
 
     Fields that are not arguments of it stay where they are.
+
+    Examples
+    --------
+    >>> from dask_verify.core.audits import Answer, map_question
+    >>> one = Answer(b"j", "read", 0, "bob", b"i", (), (), (b"h" * 32,), (10, 1))
+    >>> Answer.from_bytes(one.to_bytes()) == one
+    True
     """
 
     __slots__ = ()
 
     def to_bytes(self) -> bytes:
-        """Return the canonical bytes of the fields, in order."""
+        """Return the canonical bytes of the fields, in order.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> from dask_verify.core.audits import Answer
+        >>> one = Answer(b"j", "read", 0, "bob", b"i", (), (), (b"h" * 32,), (10, 1))
+        >>> one.to_bytes() == encode((b"j", "read", 0, "bob", b"i", (), (), (b"h" * 32,), (10, 1)))
+        True
+        """
         return encode(tuple(getattr(self, name) for name in self._names()))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Return what `to_bytes` encoded.
 
+        Parameters
+        ----------
+        data : bytes
+            Canonical bytes of the fields.
+
+        Returns
+        -------
+        Record
+
         Raises
         ------
         DecodingError
             If the bytes are not the canonical encoding of this type.
+
+        Examples
+        --------
+        >>> from dask_verify.core.audits import Answer
+        >>> Answer.from_bytes(encode((b"j", "read", 0)))
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.DecodingError: expected the 9 fields of a Answer
         """
         values = decode_plain(data)
         names = cls._names()
@@ -64,6 +113,14 @@ class Record:
         ------
         DecodingError
             If one of them is not as `_types` says.
+
+        Examples
+        --------
+        >>> from dask_verify.core.audits import Answer
+        >>> Answer(b"j", 7, 0, "bob", b"i", (), (), (), ()).check()
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.DecodingError: Answer.stage: expected str, got int
         """
         for name, kind in self._types().items():
             value: Any = getattr(self, name)

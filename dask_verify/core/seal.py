@@ -133,6 +133,15 @@ class Commitment(Record):
     def of(self, domain: str) -> Commitment:
         """Return the commitment of another domain to the same, sharing all that is equal.
 
+        Parameters
+        ----------
+        domain : str
+            Name of the other domain.
+
+        Returns
+        -------
+        Commitment
+
         Examples
         --------
         >>> one = Commitment(b"j", "map", 0, "alice", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
@@ -158,7 +167,13 @@ class Commitment(Record):
         )
 
     def check(self) -> None:
-        """Check also counts, number of cells and roots."""
+        """Check also counts, number of cells and roots.
+
+        Raises
+        ------
+        DecodingError
+            If the parts do not fit each other.
+        """
         Record.check(self)  # a class with slots is not the one that `super()` was compiled for
         if not all(type(n) is int and 0 <= n <= LARGEST for n in self.counts):
             raise DecodingError("Commitment.counts: expected whole numbers")
@@ -179,6 +194,10 @@ def compared(
     root, rest : bytes
         As `Commitment` has them.
 
+    Returns
+    -------
+    bytes
+
     Examples
     --------
     >>> one = Commitment(b"j", "map", 0, "alice", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
@@ -190,7 +209,39 @@ def compared(
 
 @dataclass(frozen=True)
 class Opening(Record):
-    """Contiguous leaves of one tree of a sealed partition, with the proof that they belong."""
+    """Contiguous leaves of one tree of a sealed partition, with the proof that they belong.
+
+    Parameters
+    ----------
+    job : bytes
+        The job's id.
+    stage : str
+        Name of the stage.
+    partition : int
+        Number of the partition.
+    domain : str
+        Who opens it.
+    tree : str
+        Which of the partition's two trees.
+    root : bytes
+        Root of that tree.
+    size : int
+        Number of its leaves.
+    start, stop : int
+        The range of leaves.
+    leaves : tuple of bytes
+        Their data.
+    proof : tuple of bytes
+        Hashes that link them to the root.
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+    >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+    >>> opening = sealed.open(request)
+    >>> opening.leaves, len(opening.proof)
+    ((b'1',), 2)
+    """
 
     job: bytes
     stage: str
@@ -215,7 +266,13 @@ class Opening(Record):
         )
 
     def check(self) -> None:
-        """Check also leaves and proof."""
+        """Check also leaves and proof.
+
+        Raises
+        ------
+        DecodingError
+            If the parts do not fit each other.
+        """
         super().check()
         if not all(type(b) is bytes for b in self.leaves + self.proof):
             raise DecodingError("Opening: expected leaves and proof as bytes")
@@ -226,7 +283,20 @@ class Opening(Record):
         return tuple(BLAKE3.leaf(leaf) for leaf in self.leaves)
 
     def statement(self) -> bytes:
-        """Return what is signed: everything, with the leaves replaced by their hashes."""
+        """Return what is signed: everything, with the leaves replaced by their hashes.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 1, 3, (6,), (b"a long leaf" * 100,))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 0, 1, "bob")
+        >>> opening = sealed.open(request)
+        >>> len(opening.statement()) < len(opening.to_bytes())
+        True
+        """
         return replace(self, leaves=self.leaf_hashes).to_bytes()
 
     def verify(self, expected: Opening) -> None:
@@ -241,6 +311,18 @@ class Opening(Record):
         ------
         ProofError
             If another range was served, or the leaves do not belong to the root.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+        >>> opening = sealed.open(request)
+        >>> opening.verify(request)
+        >>> try:
+        ...     replace(opening, leaves=(b"lie",)).verify(request)
+        ... except ProofError:
+        ...     print("not what was committed to")
+        not what was committed to
         """
         for f in fields(self):
             if f.name not in ("leaves", "proof"):
@@ -252,10 +334,21 @@ class Opening(Record):
     def proven(self) -> Opening:
         """Return this opening if its leaves, hashed here, belong to its root.
 
+        Returns
+        -------
+        Opening
+
         Raises
         ------
         ProofError
             If they do not.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+        >>> sealed.open(request).proven().leaves
+        (b'1',)
         """
         hashes = [BLAKE3.leaf(leaf) for leaf in self.leaves]
         ends = self.start, self.stop, self.size
@@ -264,7 +357,30 @@ class Opening(Record):
 
 
 def asked(commitment: Commitment, tree: str, start: int, stop: int, domain: str) -> Opening:
-    """Return the opening, still without leaves, that answers a request for a range."""
+    """Return the opening, still without leaves, that answers a request for a range.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        The commitment to what is asked for.
+    tree : str
+        Which of the partition's two trees.
+    start, stop : int
+        The range of leaves.
+    domain : str
+        Who is asked.
+
+    Returns
+    -------
+    Opening
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+    >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 1, 2, "bob")
+    >>> request.root == sealed.output_tree.root, request.leaves
+    (True, ())
+    """
     output = tree == OUTPUT
     return Opening(
         job=commitment.job,
@@ -297,6 +413,13 @@ class SealedPartition:
         Cells in bucket-major order; slices of it are tuples.
     inputs : sequence of bytes
         Canonical input of each unit; empty where the unit is the whole partition.
+
+    Examples
+    --------
+    >>> sealed = SealedPartition(2, 2, 4, (3, 1), (b"b0c0", b"b0c1", b"b1c0", b"b1c1"))
+    >>> bucket, unit = 1, 0
+    >>> sealed.leaves[bucket * sealed.units + unit]
+    b'b1c0'
     """
 
     buckets: int
@@ -319,7 +442,33 @@ class SealedPartition:
     def commit(
         self, job: bytes, stage: str, partition: int, domain: str, inputs: bytes
     ) -> Commitment:
-        """Return the commitment to this partition."""
+        """Return the commitment to this partition.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+        domain : str
+            Who commits.
+        inputs : bytes
+            Digest of what the task is assigned.
+
+        Returns
+        -------
+        Commitment
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> alice = sealed.commit(b"job", "map", 0, "alice", b"in")
+        >>> bob = sealed.commit(b"job", "map", 0, "bob", b"in")
+        >>> alice == bob, alice.digest == bob.digest
+        (False, True)
+        """
         return Commitment(
             job=job,
             stage=stage,
@@ -336,13 +485,46 @@ class SealedPartition:
         )
 
     def tree(self, name: str) -> tuple[MerkleTree, Sequence[bytes]]:
-        """Return one of the two trees and its leaves."""
+        """Return one of the two trees and its leaves.
+
+        Parameters
+        ----------
+        name : str
+            Which tree.
+
+        Returns
+        -------
+        tuple of (MerkleTree, sequence of bytes)
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"), inputs=(b"in 0", b"in 1"))
+        >>> sealed.tree(INPUT)[1], sealed.tree(OUTPUT)[1]
+        ((b'in 0', b'in 1'), (b'0', b'1'))
+        """
         if name == OUTPUT:
             return self.output_tree, self.leaves
         return self.input_tree, self.inputs
 
     def open(self, request: Opening) -> Opening:
-        """Answer a request with the leaves of its range and their proof."""
+        """Answer a request with the leaves of its range and their proof.
+
+        Parameters
+        ----------
+        request : Opening
+            The request, without leaves.
+
+        Returns
+        -------
+        Opening
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 3, 3, (6,), (b"0", b"1", b"2"))
+        >>> request = asked(sealed.commit(b"job", "map", 0, "bob", b"in"), OUTPUT, 0, 2, "bob")
+        >>> sealed.open(request).leaves
+        (b'0', b'1')
+        """
         tree, leaves = self.tree(request.tree)
         start, stop = request.start, request.stop
         opening = replace(
@@ -355,10 +537,26 @@ class SealedPartition:
     def columns(self, request: Columns) -> Columns:
         """Answer a request for whole units with the hashes of their leaves and one proof.
 
+        Parameters
+        ----------
+        request : Columns
+            The request, without hashes.
+
+        Returns
+        -------
+        Columns
+
         Raises
         ------
         ProofError
             If the request is about a partition of another shape.
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(2, 2, 4, (3, 1), (b"0", b"1", b"2", b"3"))
+        >>> request = asked_columns(sealed.commit(b"job", "map", 0, "bob", b"in"), [1], "bob")
+        >>> sealed.columns(request).hashes == (BLAKE3.leaf(b"1"), BLAKE3.leaf(b"3"))
+        True
         """
         got, have = (request.buckets, request.width), (self.buckets, self.units)
         if got != have:
@@ -371,11 +569,33 @@ class SealedPartition:
         )
 
     def without_inputs(self) -> SealedPartition:
-        """Return this partition after its inputs are no longer needed."""
+        """Return this partition after its inputs are no longer needed.
+
+        Returns
+        -------
+        SealedPartition
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"), inputs=(b"in 0", b"in 1"))
+        >>> sealed.without_inputs().inputs
+        ()
+        """
         bare = replace(self, inputs=())
         vars(bare)["output_tree"] = self.output_tree
         return bare
 
     def to_state(self) -> dict[str, Any]:
-        """Return the fields as plain values, for a store on the same machine."""
+        """Return the fields as plain values, for a store on the same machine.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> sealed = SealedPartition(1, 2, 2, (2,), (b"0", b"1"))
+        >>> SealedPartition(**sealed.to_state()) == sealed
+        True
+        """
         return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -116,6 +116,10 @@ def read_audit(answer: object) -> Reply:
     answer : object
         As of `read`.
 
+    Returns
+    -------
+    Reply
+
     Raises
     ------
     DecodingError
@@ -144,14 +148,40 @@ def _no_answer(to: str, said: list[Any]) -> DecodingError:
 
 
 def late(run: Errand, reason: str) -> Event:
-    """Return the event of something that was not answered."""
+    """Return the event of something that was not answered.
+
+    Parameters
+    ----------
+    run : Errand
+        What was asked.
+    reason : str
+        Why there is no answer.
+
+    Returns
+    -------
+    Event
+    """
     if isinstance(run, Challenge):
         return Unaudited(run, reason)
     return Late(run.task, run.domain, run.inputs, reason)
 
 
 def failed(run: Run, error: BaseException, future: Future | None) -> Event:
-    """Tell a function that failed from a worker that was lost."""
+    """Tell a function that failed from a worker that was lost.
+
+    Parameters
+    ----------
+    run : Run
+        What was asked.
+    error : BaseException
+        What was raised instead of an answer.
+    future : Future or None
+        The future of the answer, if there is one.
+
+    Returns
+    -------
+    Event
+    """
     if lost(error, future):
         return late(run, reason(error))
     text = "".join(traceback.format_exception(error))
@@ -161,6 +191,17 @@ def failed(run: Run, error: BaseException, future: Future | None) -> Event:
 def reason(error: BaseException) -> str:
     """Return why there is no answer, as text.
 
+    Parameters
+    ----------
+    error : BaseException
+        What was raised instead of an answer.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> reason(TimeoutError())
     'TimeoutError()'
     """
@@ -168,7 +209,19 @@ def reason(error: BaseException) -> str:
 
 
 def lost(error: BaseException, future: Future | None) -> bool:
-    """Whether an answer went with its worker: that says nothing about the function."""
+    """Whether an answer went with its worker: that says nothing about the function.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised instead of an answer.
+    future : Future or None
+        The future of the answer, if there is one.
+
+    Returns
+    -------
+    bool
+    """
     gone = future is None or future.status in ("lost", "cancelled")
     return gone or isinstance(error, (KilledWorker, OSError))
 

@@ -62,6 +62,31 @@ class Arbiter:
 
     Everything here blocks; it runs beside the driver's thread and posts events. What exhibits will
     show is kept in ``folder``, if there is one.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    work : Work
+        The user's functions.
+    shipped : Shipped
+        The same as bytes.
+    source : Upstream
+        The graph that produces the input partitions.
+    state : JobState
+        The job as the protocol knows it.
+    reader : Reader
+        Reads what domains hold.
+    ranges : callable
+        What a reduce partition reads, by its number and the digest of its inputs.
+    post : callable
+        Takes what is found.
+    folder : Path or None, optional
+        Where exhibits are kept.
+    referee : Referee, optional
+        Computes in fresh processes.
+    recomputed : list of tuple of (Task, int or None), optional
+        The tasks and units that were computed here so far.
     """
 
     plan: Plan
@@ -83,6 +108,11 @@ class Arbiter:
     def stand_in(self, instruction: StandIn) -> None:
         """Execute a task, keep the sealed partition, and claim it.
 
+        Parameters
+        ----------
+        instruction : StandIn
+            The task, and what it is assigned.
+
         Raises
         ------
         UnservedError
@@ -103,6 +133,11 @@ class Arbiter:
     def settle(self, instruction: Arbitrate) -> None:
         """Arbitrate one divergence and post what was found.
 
+        Parameters
+        ----------
+        instruction : Arbitrate
+            What to settle.
+
         Raises
         ------
         UnservedError
@@ -120,7 +155,13 @@ class Arbiter:
         self.post(finding)
 
     def examine(self, item: tuple[int, bytes]) -> None:
-        """Look for the holder that evidence, brought by a reducer, convicts."""
+        """Look for the holder that evidence, brought by a reducer, convicts.
+
+        Parameters
+        ----------
+        item : tuple of (int, bytes)
+            Number of the reduce partition, and what its reducer brought.
+        """
         partition, evidence = item
         if len(evidence) > _EVIDENCE:
             return

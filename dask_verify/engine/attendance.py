@@ -27,17 +27,47 @@ class Attendance:
     _asked: float = float("-inf")
 
     def size(self, domain: str) -> int:
-        """Return how many workers a domain has; at least one, so that it may be given work."""
+        """Return how many workers a domain has; at least one, so that it may be given work.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        int
+        """
         self._look()
         return max(1, len(self._workers.get(domain, ())))
 
     def absent(self, domain: str) -> float:
-        """Return for how many seconds a domain has been known to have no worker; 0 if it has."""
+        """Return for how many seconds a domain has been known to have no worker; 0 if it has.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        float
+        """
         self._look()
         return self._asked - self._gone.get(domain, self._asked)
 
     def others(self, domain: str) -> bool:
-        """Whether another domain has a worker."""
+        """Whether another domain has a worker.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        bool
+        """
         return any(workers for name, workers in self._workers.items() if name != domain)
 
     def _look(self) -> None:

@@ -65,7 +65,13 @@ class Auditor:
     spent: Counter[str]
 
     def challenge(self, challenge: Challenge) -> None:
-        """Open what is challenged and have it recomputed."""
+        """Open what is challenged and have it recomputed.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+        """
         try:
             question = self.examiner.question(challenge)
         except UnservedError as error:
@@ -81,7 +87,13 @@ class Auditor:
             self.later(lambda: self.submit(challenge, question))
 
     def recount(self, instruction: Recount) -> None:
-        """Count what a reduce partition reads."""
+        """Count what a reduce partition reads.
+
+        Parameters
+        ----------
+        instruction : Recount
+            Which reduce partition.
+        """
         try:
             self.post(self.examiner.recount(instruction))
         except UnservedError as error:
@@ -90,7 +102,19 @@ class Auditor:
             return  # what counts now is counted by itself
 
     def landed(self, flight: Flight, answer: Any) -> Event:
-        """Return the event of an answer that has arrived, or of one that never will."""
+        """Return the event of an answer that has arrived, or of one that never will.
+
+        Parameters
+        ----------
+        flight : Flight
+            What was asked, and when.
+        answer : object
+            What arrived.
+
+        Returns
+        -------
+        Event
+        """
         challenge, question = flight.run, flight.question
         assert isinstance(challenge, Challenge)
         if isinstance(answer, BaseException):
@@ -107,7 +131,15 @@ class Auditor:
         return Audited(challenge, reply.audited, question.expected, question.digests)
 
     def submit(self, challenge: Challenge, question: Question) -> None:
-        """Put a question to an auditor; called in the driver's thread."""
+        """Put a question to an auditor; called in the driver's thread.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+        question : Question
+            What the auditor is given.
+        """
         flight = self.dispatcher.challenge(challenge, question)
         try:
             flight.future = self._sent(challenge, question)

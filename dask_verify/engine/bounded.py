@@ -18,6 +18,10 @@ def within(seconds: float, function: Callable[[], T]) -> T:
     seconds : float
     function : callable
 
+    Returns
+    -------
+    object
+
     Raises
     ------
     TimeoutError

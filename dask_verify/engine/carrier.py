@@ -60,7 +60,13 @@ class Carrier:
         self.dispatcher = Dispatcher(driver.pool, window, pace, self._launch, self._wanted)
 
     def landed(self, landings: Sequence[Landing]) -> None:
-        """Fetch all answers that are there in one go, then take them one by one."""
+        """Fetch all answers that are there in one go, then take them one by one.
+
+        Parameters
+        ----------
+        landings : sequence of Landing
+            What was asked, with the futures that are done.
+        """
         wanted = [(r, f) for r, f in landings if r in self.dispatcher.flying or done(f)]
         fetched = self._driver.pool.results([(run.domain, future) for run, future in wanted])
         for (run, future), answer in zip(wanted, fetched, strict=True):

@@ -126,6 +126,14 @@ class LocalDomainCluster:
 
         The same client every time, closed together with the cluster. A shared one is also Dask's
         current client.
+
+        Returns
+        -------
+        Client or dict of str to Client
+
+        Examples
+        --------
+        >>> client = cluster.get_client()  # doctest: +SKIP
         """
         for group, cluster in self._clusters.items():
             client = self._clients.get(group)
@@ -134,7 +142,22 @@ class LocalDomainCluster:
         return self._clients[_SHARED] if self._shared else dict(self._clients)
 
     def get_remotes(self) -> dict[str, Remote]:
-        """Return where couriers reach the domains' schedulers, of which each has its own."""
+        """Return where couriers reach the domains' schedulers, of which each has its own.
+
+        Returns
+        -------
+        dict of str to Remote
+
+        Raises
+        ------
+        InputError
+            If all domains share one scheduler.
+
+        Examples
+        --------
+        >>> with LocalDomainCluster(["alice", "bob"], shared=False) as cluster:  # doctest: +SKIP
+        ...     job = verified_map_reduce(lines, words, total, client=cluster.get_remotes())
+        """
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
         for domain in self.domains:
@@ -149,10 +172,20 @@ class LocalDomainCluster:
 
         With it a receipt of a job on this cluster can be checked, as long as anybody cares.
 
+        Parameters
+        ----------
+        path : str or path
+            Path of the file.
+
         Raises
         ------
         TrustError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> cluster.write_trust("domains.toml")  # doctest: +SKIP
+        >>> dask_verify.load("means.parquet", trust="domains.toml")  # doctest: +SKIP
         """
         from dask_verify.evidence.enrolment.trust import Entry, Trust, save_trust
 
@@ -164,10 +197,23 @@ class LocalDomainCluster:
     def sabotage(self, domain: str, saboteur: Any | None) -> None:
         """Put a saboteur into a domain, or remove it with None; it works from the next task on.
 
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        saboteur : Saboteur or None
+            The saboteur.
+
         Raises
         ------
         InputError
             If there is no such domain, or the saboteur is a class, or cannot be pickled.
+
+        Examples
+        --------
+        >>> from dask_verify.testing import Drop
+        >>> cluster.sabotage("bob", Drop())  # doctest: +SKIP
+        >>> cluster.sabotage("bob", None)  # doctest: +SKIP
         """
         if isinstance(saboteur, type):
             raise InputError(
@@ -187,6 +233,20 @@ class LocalDomainCluster:
         """Start one more worker process in a domain and return the worker's name.
 
         It is a member of the domain when this returns.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> cluster.add_worker("bob")  # doctest: +SKIP
+        'bob-1'
         """
         cluster = self._cluster(domain)
         taken = set(cluster.worker_spec)
@@ -201,6 +261,20 @@ class LocalDomainCluster:
         """Kill one running worker process of a domain and return its address.
 
         Dask's nanny starts another process in its place, with nothing of the old one's memory.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> cluster.kill_worker("bob")  # doctest: +SKIP
+        'tcp://127.0.0.1:41223'
         """
         return self._signal(domain, signal.SIGKILL, "kill")
 
@@ -209,15 +283,50 @@ class LocalDomainCluster:
 
         Until `resume_worker` it neither works nor answers, and its scheduler does not know: a
         machine that hangs.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> cluster.pause_worker("bob")  # doctest: +SKIP
+        >>> cluster.resume_worker("bob")  # doctest: +SKIP
         """
         return self._signal(domain, signal.SIGSTOP, "pause")
 
     def resume_worker(self, domain: str) -> None:
-        """Let all worker processes of a domain go on that were paused."""
+        """Let all worker processes of a domain go on that were paused.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Examples
+        --------
+        >>> cluster.pause_worker("bob")  # doctest: +SKIP
+        >>> cluster.resume_worker("bob")  # doctest: +SKIP
+        """
         _resume(self._nannies(domain).values())
 
     def stop_domain(self, domain: str) -> None:
-        """Stop every worker of a domain for good, without moving its data elsewhere."""
+        """Stop every worker of a domain for good, without moving its data elsewhere.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Examples
+        --------
+        >>> cluster.stop_domain("bob")  # doctest: +SKIP
+        """
         cluster = self._cluster(domain)
         for name, nanny in self._nannies(domain).items():
             cluster.worker_spec.pop(name, None)
@@ -225,7 +334,13 @@ class LocalDomainCluster:
             cluster.workers.pop(name, None)
 
     def close(self) -> None:
-        """Close clients, workers and schedulers; closing twice does nothing."""
+        """Close clients, workers and schedulers; closing twice does nothing.
+
+        Examples
+        --------
+        >>> cluster = LocalDomainCluster(["alice", "bob"])  # doctest: +SKIP
+        >>> cluster.close()  # doctest: +SKIP
+        """
         self._exit.close()
 
     def __enter__(self) -> LocalDomainCluster:

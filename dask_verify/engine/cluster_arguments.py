@@ -11,7 +11,24 @@ from dask_verify.evidence.enrolment.texts import name_flaw
 
 
 def checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[str]:
-    """Return the names of the domains, each usable and each once, with saboteurs for none else."""
+    """Return the names of the domains, each usable and each once, with saboteurs for none else.
+
+    Parameters
+    ----------
+    domains : sequence of str
+        Names of the domains.
+    saboteurs : mapping of str to object
+        Saboteurs by the domain that each is put into.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    InputError
+        If it cannot be so.
+    """
     if isinstance(domains, str) or not isinstance(domains, Sequence):
         raise InputError(f"expected a list of domain names, got {domains!r}")
     names = list(domains)
@@ -33,13 +50,32 @@ def checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[
 
 
 def check_count(what: str, count: int) -> None:
-    """Refuse what is no number of at least one."""
+    """Refuse what is no number of at least one.
+
+    Parameters
+    ----------
+    what : str
+        Name of the argument, for the error.
+    count : int
+        What was passed.
+
+    Raises
+    ------
+    InputError
+        If it cannot be so.
+    """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise InputError(f"{what} is a number of at least 1, got {count!r}")
 
 
 def check_not_spawned() -> None:
-    """Refuse to start a cluster in a worker process that imports the user's script."""
+    """Refuse to start a cluster in a worker process that imports the user's script.
+
+    Raises
+    ------
+    InputError
+        If it cannot be so.
+    """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(
             "a worker process imported this script and tried to start a cluster itself: "

@@ -33,7 +33,13 @@ Source = tuple[bytes, tuple[tuple[str, str], ...], tuple[bytes, ...]]
 
 
 class Lease:
-    """Keeps a job's partitions alive while a graph in this process may still read them."""
+    """Keeps a job's partitions alive while a graph in this process may still read them.
+
+    Parameters
+    ----------
+    driver : Driver or None
+        The job's driver.
+    """
 
     def __init__(self, driver: Driver | None) -> None:
         self._driver = driver
@@ -48,7 +54,22 @@ class Lease:
         return Lease, (None,)
 
     def leaves(self, commitment: Commitment) -> list[bytes] | None:
-        """Read a partition through the job's couriers; None if there are none."""
+        """Read a partition through the job's couriers; None if there are none.
+
+        Parameters
+        ----------
+        commitment : Commitment
+            The commitment.
+
+        Returns
+        -------
+        list of bytes or None
+
+        Raises
+        ------
+        InconclusiveError
+            If nobody serves the partition any more.
+        """
         if self._driver is None or self._driver.pool.direct:
             return None
         try:
@@ -61,7 +82,21 @@ class Lease:
 
 
 def collection_of(driver: Driver, outputs: Sequence[Commitment], lease: Lease) -> Any:
-    """Return a Bag or a DataFrame that reads and checks partitions where it is computed."""
+    """Return a Bag or a DataFrame that reads and checks partitions where it is computed.
+
+    Parameters
+    ----------
+    driver : Driver
+        The job's driver.
+    outputs : sequence of Commitment
+        The commitments to the job's result.
+    lease : Lease
+        What keeps the partitions alive meanwhile.
+
+    Returns
+    -------
+    object
+    """
     sources = [_source(driver, commitment) for commitment in outputs]
     functions, work = driver.shipped.data, driver.work
     if work.kind == "frame":
@@ -87,6 +122,19 @@ def _source(driver: Driver, commitment: Commitment) -> Source:
 
 def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:
     """Read one verified partition from whoever holds it, checking it against its root.
+
+    Parameters
+    ----------
+    source : Source
+        Where the partition is held, and its commitment.
+    functions : bytes
+        The shipped work, whose classes are decoded.
+    lease : Lease
+        What keeps the partitions alive meanwhile.
+
+    Returns
+    -------
+    object
 
     Raises
     ------

@@ -140,6 +140,12 @@ core.pickle, core.decompress = _Pickle, _wary_decompress
 def without_pickles() -> Iterator[None]:
     """Refuse messages with pickles in them, handshakes included, in this task and its children.
 
+    Yields
+    ------
+    None
+
+    Examples
+    --------
     >>> with without_pickles():
     ...     core.loads(core.dumps({"op": core.ToPickle(print)}))
     Traceback (most recent call last):
@@ -155,6 +161,15 @@ def without_pickles() -> Iterator[None]:
 
 def bytes_alone(value: Any) -> Any:
     """Return a value on its way to a client, if unpickling it can give nothing but bytes.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    object
 
     Raises
     ------
@@ -176,6 +191,18 @@ def bytes_alone(value: Any) -> Any:
 async def connected(scheduler: Scheduler, address: str) -> AsyncIterator[Any]:
     """Connect to a server as a scheduler does, beside its pool, and read nothing but a handshake.
 
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    address : str
+        Address of the server.
+
+    Yields
+    ------
+    Comm
+        The connection.
+
     Raises
     ------
     OSError
@@ -194,6 +221,19 @@ def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
 
     Every task costs Dask some milliseconds, and what is read is not kept once it is used.
 
+    Parameters
+    ----------
+    graph : mapping of Key to GraphNode
+        The graph.
+    task : Task
+        The task on top.
+
+    Returns
+    -------
+    dict of Key to GraphNode
+
+    Examples
+    --------
     >>> read = Task("read", list, "abc")
     >>> list(joined({"read": read}, Task("count", len, TaskRef("read"))))
     ['count']
@@ -212,6 +252,17 @@ def joined(graph: Mapping[Key, GraphNode], task: Task) -> dict[Key, GraphNode]:
 def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:
     """Return a graph as `Client.get` takes it, named without a look at its contents.
 
+    Parameters
+    ----------
+    graph : mapping of Key to GraphNode
+        The graph.
+
+    Returns
+    -------
+    LLGExpr
+
+    Examples
+    --------
     >>> submission({})._name == submission({})._name
     False
     """
@@ -221,6 +272,17 @@ def submission(graph: Mapping[Key, GraphNode]) -> LLGExpr:
 def packed(graph: Mapping[Key, GraphNode]) -> bytes:
     """Return a graph as it is sent, for a process that only passes it on.
 
+    Parameters
+    ----------
+    graph : mapping of Key to GraphNode
+        The graph.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> Packed(packed({})).__reduce__()[0].__name__
     'loads'
     """
@@ -249,6 +311,17 @@ class Packed:
 def is_future(value: object) -> bool:
     """Tell whether a value inside a graph stands for data that a cluster already holds.
 
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> is_future(1)
     False
     """
@@ -260,18 +333,47 @@ def is_future(value: object) -> bool:
 
 
 def inner_graph(task: Task) -> dict[Any, Any] | None:
-    """Return the tasks that were fused into one, or None for an ordinary task."""
+    """Return the tasks that were fused into one, or None for an ordinary task.
+
+    Parameters
+    ----------
+    task : Task
+        A task of Dask.
+
+    Returns
+    -------
+    dict or None
+    """
     return task.args[0] if task.has_subgraph() else None
 
 
 def scheduler_address(client: Client) -> str:
-    """Return where the scheduler of a connected client listens."""
+    """Return where the scheduler of a connected client listens.
+
+    Parameters
+    ----------
+    client : Client
+        The client.
+
+    Returns
+    -------
+    str
+    """
     scheduler: Any = client.scheduler
     return str(scheduler.address)
 
 
 async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> None:
     """Send one message to a worker; nothing that it could answer is read, let alone unpickled.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    address : str
+        Address of the worker.
+    message : dict of str to object
+        The message.
 
     Raises
     ------
@@ -283,7 +385,17 @@ async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> N
 
 
 def remote_end(worker: Worker) -> str:
-    """Return the address of the scheduler at the other end of a worker's connection, else ""."""
+    """Return the address of the scheduler at the other end of a worker's connection, else "".
+
+    Parameters
+    ----------
+    worker : Worker
+        The worker.
+
+    Returns
+    -------
+    str
+    """
     stream = worker.batched_stream
     comm = stream.comm if stream is not None else None
     return "" if comm is None or comm.closed() else str(comm.peer_address)
@@ -293,6 +405,17 @@ def local_end(scheduler: Scheduler, address: str) -> str:
     """Return the scheduler's own address on the connection from a worker, else "".
 
     Only where the operating system says so: in WebSockets it is what the other side says.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    address : str
+        Address of the worker.
+
+    Returns
+    -------
+    str
     """
     stream = scheduler.stream_comms.get(address)
     comm = stream.comm if stream is not None else None
@@ -301,7 +424,15 @@ def local_end(scheduler: Scheduler, address: str) -> str:
 
 
 def offer_waiting(scheduler: Scheduler, address: str) -> None:
-    """Let a worker have the tasks that wait for one like it, as if it had come just now."""
+    """Let a worker have the tasks that wait for one like it, as if it had come just now.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    address : str
+        Address of the worker.
+    """
     worker = scheduler.workers.get(address)
     if worker is not None and worker.status == Status.running:
         waiting = scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
@@ -309,7 +440,13 @@ def offer_waiting(scheduler: Scheduler, address: str) -> None:
 
 
 async def correct_state(cluster: SpecCluster) -> None:
-    """Start the workers that were added to the specification of a cluster."""
+    """Start the workers that were added to the specification of a cluster.
+
+    Parameters
+    ----------
+    cluster : SpecCluster
+        The cluster.
+    """
     await cluster._correct_state()
 
 
@@ -333,7 +470,12 @@ class DomainNanny(Nanny):  # type: ignore[misc]
     """
 
     async def instantiate(self) -> Any:
-        """Start the worker process; only the spawn itself excludes other spawns."""
+        """Start the worker process; only the spawn itself excludes other spawns.
+
+        Returns
+        -------
+        object
+        """
         async with _spawning(self.env.get("PYTHONHASHSEED")) as seed:
             if seed is not None:
                 self.pre_spawn_env["PYTHONHASHSEED"] = seed
@@ -343,7 +485,19 @@ class DomainNanny(Nanny):  # type: ignore[misc]
         return await starting
 
     async def close(self, timeout: float = _CLOSE, reason: str = "nanny-close") -> Any:
-        """Stop the worker process; it removes what it has on disk, which may be a lot."""
+        """Stop the worker process; it removes what it has on disk, which may be a lot.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds that the process has.
+        reason : str, optional
+            Why, for the log.
+
+        Returns
+        -------
+        object
+        """
         return await super().close(timeout=timeout, reason=reason)
 
     def _spawned(self) -> bool:
@@ -383,10 +537,23 @@ class RawConnections:
     async def ask(self, message: dict[str, Any], timeout: float) -> Any:
         """Send one message to the scheduler and return its answer.
 
+        Parameters
+        ----------
+        message : dict of str to object
+            The message.
+        timeout : float
+            Seconds to wait at most.
+
+        Returns
+        -------
+        object
+
         Raises
         ------
         OSError
             If there is no connection, or no answer within `timeout` seconds.
+        TimeoutError
+            If there is no answer in time.
         """
         try:
             return await asyncio.wait_for(self._asked(message), timeout)

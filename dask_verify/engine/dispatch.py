@@ -34,7 +34,20 @@ _AGAIN = 10
 class Flight:
     """One task, or one challenge, that a domain has been asked to execute.
 
-    ``ahead`` says how many tasks each of the domain's workers had before it.
+    Parameters
+    ----------
+    run : Errand
+        What was asked.
+    relay : bool
+        Whether the coordinator passes on all sections that the task reads.
+    started : float
+        When, on a monotonic clock.
+    future : Future or None, optional
+        The future of the answer.
+    question : Question or None, optional
+        What an auditor was given.
+    ahead : int, optional
+        How many tasks each of the domain's workers had before it.
     """
 
     run: Errand
@@ -60,6 +73,8 @@ class Dispatcher:
         Starts flights of one domain and stage.
     wanted : callable
         Whether a queued task still waits for its domain.
+    flying : dict of Errand to Flight, optional
+        What is in flight (made by the dispatcher itself).
     """
 
     pool: DomainPool
@@ -78,7 +93,15 @@ class Dispatcher:
         self.taken_at = time.monotonic()
 
     def add(self, run: Run, relay: bool = False) -> None:
-        """Queue a task for its domain; audits of maps go first, since the reduces wait for them."""
+        """Queue a task for its domain; audits of maps go first, since the reduces wait for them.
+
+        Parameters
+        ----------
+        run : Run
+            The task.
+        relay : bool, optional
+            Whether the coordinator passes on all sections that the task reads.
+        """
         queue = self._waiting[run.domain]
         (queue.appendleft if run.audit and run.task.stage == MAP else queue.append)((run, relay))
 
@@ -102,6 +125,15 @@ class Dispatcher:
         """Wait for something to do, then take all that is there, and results that come soon.
 
         Fetching results one by one costs more than computing small ones.
+
+        Parameters
+        ----------
+        events : SimpleQueue
+            The queue of the driver.
+
+        Returns
+        -------
+        list
         """
         taken: list[Any] = []
         with contextlib.suppress(Empty):
@@ -159,7 +191,19 @@ class Dispatcher:
             self.launch(domain, stage, flights)
 
     def challenge(self, challenge: Challenge, question: Question) -> Flight:
-        """Note a challenge as in flight: inputs are held for it, so no window holds it up."""
+        """Note a challenge as in flight: inputs are held for it, so no window holds it up.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+        question : Question
+            What the auditor is given.
+
+        Returns
+        -------
+        Flight
+        """
         flight = Flight(challenge, False, time.monotonic(), question=question)
         self.flying[challenge] = flight
         return flight
@@ -168,6 +212,15 @@ class Dispatcher:
         """Take a task out of flight; None if it was given up before.
 
         What came of it may have taken long to fetch: that says nothing of how long tasks take.
+
+        Parameters
+        ----------
+        run : Errand
+            The task or the challenge.
+
+        Returns
+        -------
+        Flight or None
         """
         flight = self.flying.pop(run, None)
         if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
@@ -179,6 +232,15 @@ class Dispatcher:
         """Take a task out of flight whose connection broke; whether to submit it once more.
 
         A client whose scheduler drops it forgets all that was submitted: nobody was silent.
+
+        Parameters
+        ----------
+        run : Errand
+            The task or the challenge.
+
+        Returns
+        -------
+        bool
         """
         if run not in self.flying or self._cut[run] >= _AGAIN:
             return False
@@ -187,7 +249,17 @@ class Dispatcher:
         return True
 
     def give_up(self, run: Errand) -> bool:
-        """Count a task as unanswered; its answer is still welcome. False if it had landed."""
+        """Count a task as unanswered; its answer is still welcome. False if it had landed.
+
+        Parameters
+        ----------
+        run : Errand
+            The task or the challenge.
+
+        Returns
+        -------
+        bool
+        """
         flight = self.flying.pop(run, None)
         if flight is not None:
             self._given_up.append(flight)
@@ -199,6 +271,10 @@ class Dispatcher:
         Waiting behind other work of its own domain does not make a task late, as long as this work
         gets done; but nobody may go on with that and leave one task aside. Nor does whatever kept
         us from taking what has arrived.
+
+        Returns
+        -------
+        list of Errand
         """
         now = self.taken_at
         limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in self.flying}}
@@ -219,7 +295,17 @@ class Dispatcher:
         return min(waited, absent) > self.pace.absence(self._attendance.others(domain))
 
     def drop(self, unwanted: Callable[[Errand], bool]) -> list[Flight]:
-        """Forget tasks, waiting or in flight; return the flights, to be cancelled."""
+        """Forget tasks, waiting or in flight; return the flights, to be cancelled.
+
+        Parameters
+        ----------
+        unwanted : callable
+            Tells what is to be forgotten.
+
+        Returns
+        -------
+        list of Flight
+        """
         for domain, queue in self._waiting.items():
             self._waiting[domain] = deque(item for item in queue if not unwanted(item[0]))
         late = [f for f in self._given_up if unwanted(f.run)]
@@ -236,10 +322,30 @@ def _checks_reduce(waiting: tuple[Run, bool]) -> bool:
 
 
 def done(future: Future) -> bool:
-    """Whether a future holds an answer, which counts however late it is."""
+    """Whether a future holds an answer, which counts however late it is.
+
+    Parameters
+    ----------
+    future : Future
+        The future.
+
+    Returns
+    -------
+    bool
+    """
     return bool(future.status == "finished")
 
 
 def forgotten(future: Future) -> bool:
-    """Whether a scheduler has forgotten what it was given, or its client could not tell it."""
+    """Whether a scheduler has forgotten what it was given, or its client could not tell it.
+
+    Parameters
+    ----------
+    future : Future
+        The future.
+
+    Returns
+    -------
+    bool
+    """
     return bool(future.status == "cancelled")

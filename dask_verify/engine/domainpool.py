@@ -45,14 +45,30 @@ class Future(Protocol):
         """How far it is."""
 
     def add_done_callback(self, fn: Callable[[Any], Any]) -> None:
-        """Call a function, in whatever thread, once there is a result or never will be one."""
+        """Call a function, in whatever thread, once there is a result or never will be one.
+
+        Parameters
+        ----------
+        fn : callable
+            The function; it gets this future.
+        """
 
     def release(self) -> None:
         """Let the domain forget the result."""
 
 
 class DomainPool(ABC):
-    """The workers of several domains."""
+    """The workers of several domains.
+
+    Attributes
+    ----------
+    connected : bool
+        Whether workers of one domain can fetch from workers of another.
+    direct : bool, optional
+        Whether this process, and others without a part in the job, may connect to the workers.
+    in_force : mapping of str to tuple of str, optional
+        What confines the process that reaches each domain, where it is not this one.
+    """
 
     #: Whether workers of one domain can fetch from workers of another.
     connected: bool
@@ -68,7 +84,12 @@ class DomainPool(ABC):
 
     @abstractmethod
     def workers(self) -> dict[str, list[str]]:
-        """Return the addresses of every domain's workers at this moment."""
+        """Return the addresses of every domain's workers at this moment.
+
+        Returns
+        -------
+        dict of str to list of str
+        """
 
     @abstractmethod
     def submit(
@@ -108,6 +129,10 @@ class DomainPool(ABC):
         ----------
         landings : sequence of (str, Future)
             Each with its domain.
+
+        Returns
+        -------
+        iterable of bytes or BaseException
         """
 
     @abstractmethod
@@ -115,6 +140,19 @@ class DomainPool(ABC):
         """Put bytes into the memory of one of a domain's workers.
 
         The key starts with `hint` and may be used in that domain. Lost with the worker.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        data : bytes
+            The bytes.
+        hint : str, optional
+            Beginning of the key.
+
+        Returns
+        -------
+        Future
 
         Raises
         ------
@@ -152,11 +190,31 @@ class DomainPool(ABC):
 
     @abstractmethod
     def broadcast(self, op: str, *, timeout: float = TIMEOUT, **msg: Any) -> dict[str, Any]:
-        """Ask all workers of all domains, and return the answers of those who gave one."""
+        """Ask all workers of all domains, and return the answers of those who gave one.
+
+        Parameters
+        ----------
+        op : str
+            Name of a worker's handler.
+        timeout : float, optional
+            Seconds that a worker has.
+        **msg : object
+            Arguments of the handler.
+
+        Returns
+        -------
+        dict of str to object
+        """
 
     @abstractmethod
     def cancel(self, futures: Iterable[Any]) -> None:
-        """Stop waiting for results; what is not running yet never will."""
+        """Stop waiting for results; what is not running yet never will.
+
+        Parameters
+        ----------
+        futures : iterable
+            The futures.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -177,6 +235,15 @@ class DomainPool(ABC):
 def names_of(domains: Iterable[Domain | str]) -> tuple[str, ...]:
     """Return the names of domains.
 
+    Parameters
+    ----------
+    domains : iterable of Domain or str
+        Domains, or their names.
+
+    Returns
+    -------
+    tuple of str
+
     Raises
     ------
     InputError
@@ -195,6 +262,11 @@ def names_of(domains: Iterable[Domain | str]) -> tuple[str, ...]:
 
 def check_workers(workers: Mapping[str, Sequence[str]]) -> None:
     """Refuse domains without a worker.
+
+    Parameters
+    ----------
+    workers : mapping of str to sequence of str
+        Addresses of workers, by domain.
 
     Raises
     ------

@@ -95,7 +95,12 @@ class Dossier:
         return Identity(COORDINATOR, self.coordinator) if self.coordinator else None
 
     def to_record(self) -> bytes:
-        """Return the first record of a journal."""
+        """Return the first record of a journal.
+
+        Returns
+        -------
+        bytes
+        """
         domains = tuple((d.name, d.public_key, dict(d.environment)) for d in self.domains)
         # What the graph was made from is not needed to compute it.
         known = vars(self) | {"domains": domains, "source": self.source.without_collection()}
@@ -104,6 +109,15 @@ class Dossier:
     @classmethod
     def from_record(cls, record: bytes) -> Dossier:
         """Return what `to_record` wrote.
+
+        Parameters
+        ----------
+        record : bytes
+            The first record of a journal.
+
+        Returns
+        -------
+        Dossier
 
         Raises
         ------
@@ -170,13 +184,34 @@ class Past:
 
     @classmethod
     def none(cls, plan: Plan) -> Past:
-        """Return the past of a job that has none."""
+        """Return the past of a job that has none.
+
+        Parameters
+        ----------
+        plan : Plan
+            What the job is.
+
+        Returns
+        -------
+        Past
+        """
         state = JobState(plan)
         return cls(state, state.start())
 
     @classmethod
     def read(cls, plan: Plan, records: Iterable[bytes]) -> Past:
         """Return the past that records tell, all but the first of a journal.
+
+        Parameters
+        ----------
+        plan : Plan
+            What the job is.
+        records : iterable of bytes
+            The records.
+
+        Returns
+        -------
+        Past
 
         Raises
         ------
@@ -232,7 +267,13 @@ class Recorder:
         return self._journal is not None
 
     def begin(self, dossier: Dossier) -> None:
-        """Write down what a job is; it is on disk when this returns."""
+        """Write down what a job is; it is on disk when this returns.
+
+        Parameters
+        ----------
+        dossier : Dossier
+            What the job is.
+        """
         self._write(dossier.to_record)
         self.sync()
 
@@ -242,11 +283,31 @@ class Recorder:
         self.sync()
 
     def happened(self, event: Event, instructions: Sequence[Instruction]) -> None:
-        """Write down an event and what was decided."""
+        """Write down an event and what was decided.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        instructions : sequence of Instruction
+            What was decided.
+        """
         self._write(lambda: encode((_EVENT, decisions(instructions), write_event(event))))
 
     def found_at(self, task: Task, domain: str, address: str, cpu: int) -> None:
-        """Write down where a partition is said to be."""
+        """Write down where a partition is said to be.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+        address : str
+            Address of the worker.
+        cpu : int
+            Nanoseconds of CPU time that the worker claims.
+        """
         self._write(lambda: encode((_PLACE, *task, domain, address, cpu)))
 
     def sync(self) -> None:

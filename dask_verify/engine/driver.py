@@ -174,11 +174,27 @@ class Driver:
         self._thread.start()
 
     def post(self, event: Event) -> None:
-        """Hand an event to the protocol."""
+        """Hand an event to the protocol.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        """
         self._events.put(lambda: self.apply(event))
 
     def holders(self, task: Task) -> list[str]:
-        """Return who can serve an accepted task."""
+        """Return who can serve an accepted task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        list of str
+        """
         with self.changed:
             return self.state.holders(task)
 
@@ -201,6 +217,11 @@ class Driver:
         """Release what the job holds here and on the workers; waits for the job's thread.
 
         Without ``forget`` a job with a journal can be taken up again.
+
+        Parameters
+        ----------
+        forget : bool, optional
+            Whether workers drop what they keep of the job.
         """
         self._forgets = forget or not self._recorder.keeps
         self._events.put(None)
@@ -244,7 +265,13 @@ class Driver:
         return True
 
     def apply(self, event: Event) -> None:
-        """Hand an event to the protocol; what it decides is carried out with the next step."""
+        """Hand an event to the protocol; what it decides is carried out with the next step.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        """
         instructions = self.state.handle(event)
         self._recorder.happened(event, instructions)
         self._decided += instructions
@@ -318,7 +345,15 @@ class Driver:
         self.pool.cancel(f.future for f in flights if f.future is not None)
 
     def beside(self, function: Callable[[Any], Any], argument: Any) -> None:
-        """Call a function that blocks, in a thread of its own."""
+        """Call a function that blocks, in a thread of its own.
+
+        Parameters
+        ----------
+        function : callable
+            The function.
+        argument : object
+            What it gets.
+        """
         if not self._closed:
             self._executor.submit(function, argument).add_done_callback(self._look_at)
 

@@ -108,6 +108,15 @@ def enrol(
 def enrolled(client: Client | Remote) -> tuple[Domain, ...] | None:
     """Return the domains of a client, in the order of their enrolment; None if there are none.
 
+    Parameters
+    ----------
+    client : Client or Remote
+        The client, or where a courier reaches the scheduler.
+
+    Returns
+    -------
+    tuple of Domain or None
+
     Examples
     --------
     >>> class Client: pass
@@ -137,6 +146,18 @@ def domains_of(client: Client | Remote, name: str | None = None) -> tuple[Domain
     ------
     TrustError
         If the configuration names a trust file that is none.
+
+    Examples
+    --------
+    >>> from dask_verify.protocol.domain import Domain
+    >>> class Client: pass
+    >>> client = Client()
+    >>> keys = {name: Identity.generate(name).public_key for name in ("alice", "bob")}
+    >>> enrol(client, [Domain(name, key, {}) for name, key in keys.items()])
+    >>> [domain.name for domain in domains_of(client)]
+    ['alice', 'bob']
+    >>> [domain.name for domain in domains_of(client, "bob")]
+    ['bob']
     """
     domains = enrolled(client)
     if domains is None:
@@ -167,6 +188,15 @@ def _configured() -> Trust | None:
 
 def coordinator_of(client: Client | Mapping[str, Client | Remote]) -> Identity:
     """Return the key with which the coordinator of a client, or of a dict of clients, signs.
+
+    Parameters
+    ----------
+    client : Client or mapping of str to Client or Remote
+        The client, or one client or remote for each domain.
+
+    Returns
+    -------
+    Identity
 
     Raises
     ------
@@ -220,6 +250,17 @@ def _throw_away() -> Identity:
 def is_throw_away(identity: Identity) -> bool:
     """Whether a coordinator's key will be gone with this process.
 
+    Parameters
+    ----------
+    identity : Identity
+        The coordinator's key.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> is_throw_away(Identity.generate("coordinator"))
     False
     """

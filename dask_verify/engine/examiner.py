@@ -72,6 +72,25 @@ class Examiner:
     """Opens what is challenged, audits in the coordinator's name, and counts records.
 
     Everything here blocks; it runs beside the driver's thread.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    work : Work
+        The user's functions.
+    shipped : Shipped
+        The same as bytes.
+    source : Upstream
+        The graph that produces the input partitions.
+    state : JobState
+        The job as the protocol knows it.
+    reader : Reader
+        Reads what domains hold.
+    referee : Referee
+        Computes in fresh processes.
+    ranges : callable
+        What a reduce partition reads, by its number and the digest of its inputs.
     """
 
     plan: Plan
@@ -85,6 +104,15 @@ class Examiner:
 
     def question(self, challenge: Challenge) -> Question | None:
         """Return what a challenge asks; None if the holder does not open it.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+
+        Returns
+        -------
+        Question or None
 
         Raises
         ------
@@ -119,7 +147,19 @@ class Examiner:
         )
 
     def own(self, challenge: Challenge, question: Question) -> Event:
-        """Audit in the coordinator's name: nothing is signed, and nobody else is told."""
+        """Audit in the coordinator's name: nothing is signed, and nobody else is told.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+        question : Question
+            What the challenge asks.
+
+        Returns
+        -------
+        Event
+        """
         runs = self.referee.run(self._request(challenge, question), 1)
         if isinstance(runs, Failure):
             return Unaudited(challenge, runs.text, failed=not runs.late)
@@ -139,6 +179,15 @@ class Examiner:
 
     def recount(self, instruction: Recount) -> Recounted:
         """Count the records of everything that a reduce partition reads.
+
+        Parameters
+        ----------
+        instruction : Recount
+            Which reduce partition.
+
+        Returns
+        -------
+        Recounted
 
         Raises
         ------

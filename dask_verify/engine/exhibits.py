@@ -49,14 +49,29 @@ _BUDGET = 1 << 30  #: bytes that a job keeps for its exhibits
 
 @dataclass(frozen=True)
 class Kept:
-    """What an exhibit shows of a divergence besides what was signed about it."""
+    """What an exhibit shows of a divergence besides what was signed about it.
+
+    Parameters
+    ----------
+    leaves : tuple of Leaf, optional
+        The differing leaves, with their proofs.
+    given : Given or None, optional
+        The input of the unit.
+    referee : Recomputation or None, optional
+        What the referee computed.
+    """
 
     leaves: tuple[Leaf, ...] = ()
     given: Given | None = None
     referee: Recomputation | None = None
 
     def to_bytes(self) -> bytes:
-        """Return this as JSON."""
+        """Return this as JSON.
+
+        Returns
+        -------
+        bytes
+        """
         plain: dict[str, Any] = {"leaves": [leaf.plain() for leaf in self.leaves]}
         for name, part in (("given", self.given), ("referee", self.referee)):
             if part is not None:
@@ -65,7 +80,21 @@ class Kept:
 
     @classmethod
     def from_bytes(cls, data: bytes, task: Task, shape: Shape) -> Kept:
-        """Return what `to_bytes` wrote."""
+        """Return what `to_bytes` wrote.
+
+        Parameters
+        ----------
+        data : bytes
+            What `to_bytes` wrote.
+        task : Task
+            The task that diverged.
+        shape : Shape
+            Shape of the job's work.
+
+        Returns
+        -------
+        Kept
+        """
         fields = parse(data, "kept")
         has = fields.has
         return cls(
@@ -96,6 +125,10 @@ def keep(
         The commitments that were arbitrated.
     answers : sequence of Answer
         Auditors' answers that are part of the divergence.
+
+    Returns
+    -------
+    str
     """
     folder.mkdir(parents=True, exist_ok=True)
     there = [path.stat().st_size for path in folder.iterdir()]
@@ -113,7 +146,23 @@ def keep(
 def kept(
     transcript: Transcript, finding: Finding, claims: Sequence[Claim], answers: Sequence[Answer]
 ) -> Kept:
-    """Return the least that shows what an arbitration found; see `keep`."""
+    """Return the least that shows what an arbitration found; see `keep`.
+
+    Parameters
+    ----------
+    transcript : Transcript
+        What was asked and answered in the arbitration.
+    finding : Finding
+        What the arbitration found.
+    claims : sequence of Claim
+        The claims on the task.
+    answers : sequence of Answer
+        Auditors' answers about it.
+
+    Returns
+    -------
+    Kept
+    """
     made = transcript.made
     unit = finding.units[0] if finding.units else 0
     view = _View(transcript, claims, unit, finding.cause)
@@ -281,6 +330,10 @@ class KeptExhibit:
     def exhibit(self) -> Exhibit:
         """Return what the file says.
 
+        Returns
+        -------
+        Exhibit
+
         Raises
         ------
         InputError
@@ -289,7 +342,12 @@ class KeptExhibit:
         return exhibit_of(self._driver, self.divergence)[0]
 
     def to_bytes(self) -> bytes:
-        """Return the file's bytes: an envelope, signed by the coordinator."""
+        """Return the file's bytes: an envelope, signed by the coordinator.
+
+        Returns
+        -------
+        bytes
+        """
         return seal(exhibit_of(self._driver, self.divergence)[1], self._identity)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -318,6 +376,10 @@ def exhibits(driver: Driver, identity: Identity) -> tuple[KeptExhibit, ...]:
     driver : Driver
     identity : Identity
         The coordinator, who signs them.
+
+    Returns
+    -------
+    tuple of KeptExhibit
     """
     found = list(driver.state.divergences)
     return tuple(KeptExhibit(divergence, driver, identity) for divergence in found)
@@ -325,6 +387,17 @@ def exhibits(driver: Driver, identity: Identity) -> tuple[KeptExhibit, ...]:
 
 def exhibit_of(driver: Driver, divergence: Divergence) -> tuple[Exhibit, bytes]:
     """Return the exhibit of a divergence, and the statement that says it and was read back.
+
+    Parameters
+    ----------
+    driver : Driver
+        The job's driver.
+    divergence : Divergence
+        The divergence.
+
+    Returns
+    -------
+    tuple of (Exhibit, bytes)
 
     Raises
     ------

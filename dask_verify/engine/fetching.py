@@ -21,6 +21,15 @@ def results(landings: Sequence[Landing]) -> list[bytes | BaseException]:
 
     Everything is fetched at once; if that fails, or somebody does not hand over what it said it
     had, then domain by domain, so that no domain stands in another's way.
+
+    Parameters
+    ----------
+    landings : sequence of Landing
+        Domains, each with a future that is done.
+
+    Returns
+    -------
+    list of bytes or BaseException
     """
     found: dict[Key, Any] = {}
     ready = list(filter(_there, landings))

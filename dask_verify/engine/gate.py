@@ -72,6 +72,13 @@ class Gate:
     def start(self, scheduler: Scheduler, domains: Iterable[str]) -> None:
         """Stand before a scheduler, whose connections are already this gate's.
 
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+        domains : iterable of str
+            Names of the domains.
+
         Raises
         ------
         InputError
@@ -89,6 +96,15 @@ class Gate:
         """Return whose certificate this is, in DER; None if no authority here has signed it.
 
         TLS has checked its dates, and that its owner has the key; here it is only told whose it is.
+
+        Parameters
+        ----------
+        certificate : bytes or None
+            The certificate.
+
+        Returns
+        -------
+        str or None
         """
         try:
             shown = x509.load_der_x509_certificate(certificate or b"")
@@ -97,11 +113,32 @@ class Gate:
         return next((who for who, ca in self.authorities.items() if _signed(shown, ca)), None)
 
     def domain_at(self, address: str) -> str | None:
-        """Return whose certificate was shown at the address of a worker or nanny."""
+        """Return whose certificate was shown at the address of a worker or nanny.
+
+        Parameters
+        ----------
+        address : str
+            The address.
+
+        Returns
+        -------
+        str or None
+        """
         return self._places.get(address)
 
     async def visit(self, address: Any, domain: str) -> str:
         """Return an address in its one form, if a certificate of the domain is shown there.
+
+        Parameters
+        ----------
+        address : object
+            The address.
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
@@ -120,7 +157,19 @@ class Gate:
         return where
 
     def concerns(self, key: Any, domain: str) -> bool:
-        """Tell whether a task is one that workers of a domain have something to do with."""
+        """Tell whether a task is one that workers of a domain have something to do with.
+
+        Parameters
+        ----------
+        key : object
+            Key of the task.
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        bool
+        """
         try:
             task = self._scheduler.tasks.get(key)
         except TypeError:  # no key at all
@@ -136,6 +185,15 @@ class Gate:
 
 def canonical(address: Any) -> str:
     """Return the one form that a scheduler gives an address, unless it is an alias.
+
+    Parameters
+    ----------
+    address : object
+        The address.
+
+    Returns
+    -------
+    str
 
     Raises
     ------

@@ -81,7 +81,12 @@ class Upstream:
     _collection: Any = field(repr=False, compare=False)
 
     def without_collection(self) -> Upstream:
-        """Return what is enough to compute the partitions where no data are held elsewhere."""
+        """Return what is enough to compute the partitions where no data are held elsewhere.
+
+        Returns
+        -------
+        Upstream
+        """
         return replace(self, _collection=None)
 
     @property
@@ -90,11 +95,31 @@ class Upstream:
         return self.sources.pins
 
     def pinned(self, i: int) -> bool:
-        """Tell whether everything that partition `i` reads is pinned."""
+        """Tell whether everything that partition `i` reads is pinned.
+
+        Parameters
+        ----------
+        i : int
+            Number of the partition.
+
+        Returns
+        -------
+        bool
+        """
         return self.keys[i] not in self._unpinned
 
     def partition(self, i: int) -> Graph:
-        """Return the part of the graph that partition `i` needs."""
+        """Return the part of the graph that partition `i` needs.
+
+        Parameters
+        ----------
+        i : int
+            Number of the partition.
+
+        Returns
+        -------
+        Graph
+        """
         return _cull(self.graph, [self.keys[i]])
 
     @cached_property
@@ -189,6 +214,22 @@ def copy_for(graph: Mapping[Key, GraphNode], prefix: str) -> Graph:
 def renamed(key: Key, prefix: str) -> Key:
     """Return the key that `copy_for` gives to one of its own.
 
+    Parameters
+    ----------
+    key : Key
+        A key of the user's graph.
+    prefix : str
+        What all keys of one copy begin with.
+
+    Returns
+    -------
+    Key
+
+    Raises
+    ------
+    InputError
+        If it is no key that can be renamed.
+
     Examples
     --------
     >>> renamed(("read", 0), "alice")
@@ -214,6 +255,10 @@ def compute_partition(graph: Mapping[Key, GraphNode], key: Key) -> Any:
     key : key
         Which one.
 
+    Returns
+    -------
+    object
+
     Raises
     ------
     InputError
@@ -237,6 +282,15 @@ def compute_partition(graph: Mapping[Key, GraphNode], key: Key) -> Any:
 
 def source_digest(plan: Upstream) -> bytes:
     """Return 32 bytes that change when a pinned file does.
+
+    Parameters
+    ----------
+    plan : Upstream
+        The graph, and what is known of its sources.
+
+    Returns
+    -------
+    bytes
 
     Examples
     --------

@@ -113,6 +113,11 @@ class Job:
         -------
         Verdict or None
             None if the timeout passed, or the job was cancelled.
+
+        Examples
+        --------
+        >>> job.wait(timeout=60)  # doctest: +SKIP
+        <Verdict.AGREED: 'agreed'>
         """
         end = None if timeout is None else time.monotonic() + timeout
         try:
@@ -131,6 +136,12 @@ class Job:
 
         Functions that already run go on until they return, as always in Dask. A job with a journal
         can be resumed even so, but then all of it is computed again.
+
+        Examples
+        --------
+        >>> job.cancel()  # doctest: +SKIP
+        >>> job.status  # doctest: +SKIP
+        'cancelled'
         """
         self._end(forget=True)
 
@@ -161,6 +172,11 @@ class Job:
             If there is no answer that may be trusted; ``.report`` says why.
         JobCancelledError
             If the job was cancelled.
+
+        Examples
+        --------
+        >>> job.result(timeout=60)  # doctest: +SKIP
+        [('the', 63924), ...]
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._answered(timeout)
@@ -178,6 +194,10 @@ class Job:
         Returns
         -------
         dask.bag.Bag or dask.dataframe.DataFrame
+
+        Examples
+        --------
+        >>> job.to_collection().filter(lambda pair: pair[1] > 1000).compute()  # doctest: +SKIP
         """
         self._answered(None)
         return collection_of(self._driver, list(self._outputs()), self._lease)
@@ -207,6 +227,11 @@ class Job:
             If the values cannot be written so that they are read back as they are.
         NondeterministicError, InconclusiveError, TaskError, JobCancelledError
             As `result` does.
+
+        Examples
+        --------
+        >>> job.save("counts.jsonl")  # doctest: +SKIP
+        >>> dask_verify.load("counts.jsonl", trust="domains.toml")  # doctest: +SKIP
         """
         place = os.fspath(path)
         check_name(place, self._driver.work.kind)

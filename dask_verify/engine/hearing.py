@@ -69,6 +69,15 @@ class Visitor:
     async def heard(self, message: Any) -> Any:
         """Return what the scheduler may hear of a message.
 
+        Parameters
+        ----------
+        message : object
+            The message.
+
+        Returns
+        -------
+        object
+
         Raises
         ------
         GateError
@@ -173,6 +182,15 @@ def answered(message: Any) -> Any:
 
     Values of tasks that are not bytes are replaced by `REFUSED`.
 
+    Parameters
+    ----------
+    message : object
+        The message.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     GateError
@@ -201,7 +219,13 @@ def _bytes_or_refused(value: Any) -> Any:
 
 
 def guard(scheduler: Scheduler) -> None:
-    """Refuse to the coordinator's own client what would make it unpickle what workers sent."""
+    """Refuse to the coordinator's own client what would make it unpickle what workers sent.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler that it runs in.
+    """
     for op, refusing in (("gather", _without_refused), ("broadcast", _without_run)):
         scheduler.handlers[op] = refusing(scheduler.handlers[op])
 

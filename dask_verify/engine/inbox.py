@@ -35,6 +35,15 @@ class Inbox:
         """Call a function in the thread, while nobody changes what it looks at.
 
         After the thread has ended, nobody changes anything, and it is called here.
+
+        Parameters
+        ----------
+        take : callable
+            The function.
+
+        Returns
+        -------
+        object
         """
         found: concurrent.futures.Future[T] = concurrent.futures.Future()
         self.put(lambda: _fill(found, take))
@@ -44,7 +53,13 @@ class Inbox:
         return take()
 
     def catch_up(self, timeout: float) -> None:
-        """Wait until everything that was put here before has been taken."""
+        """Wait until everything that was put here before has been taken.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+        """
         reached = threading.Event()
         self.put(reached.set)
         if self._alive():

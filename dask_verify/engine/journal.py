@@ -39,15 +39,32 @@ class Log(ABC):
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return all that is there."""
+        """Return all that is there.
+
+        Returns
+        -------
+        bytes
+        """
 
     @abstractmethod
     def cut(self, size: int) -> None:
-        """Drop what is behind so many bytes."""
+        """Drop what is behind so many bytes.
+
+        Parameters
+        ----------
+        size : int
+            How many bytes stay.
+        """
 
     @abstractmethod
     def add(self, data: bytes) -> None:
-        """Add some bytes; when this returns, they stay."""
+        """Add some bytes; when this returns, they stay.
+
+        Parameters
+        ----------
+        data : bytes
+            The bytes.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -140,7 +157,13 @@ class ObjectLog(Log):
         return sorted(self._fs.glob(f"{self._path}/*.part"))
 
     def read(self) -> bytes:
-        """Return all that is there."""
+        """Return all that is there.
+
+        Raises
+        ------
+        DecodingError
+            If an object is missing between others.
+        """
         expected = [f"{number:09d}.part" for number in range(len(self._names))]
         if [name.rsplit("/", 1)[-1] for name in self._names] != expected:
             raise DecodingError(
@@ -204,6 +227,15 @@ class Journal:
     def create(cls, path: str | os.PathLike[str]) -> Journal:
         """Begin a journal where there is none.
 
+        Parameters
+        ----------
+        path : str or path
+            Path or URL.
+
+        Returns
+        -------
+        Journal
+
         Raises
         ------
         JournalError
@@ -214,6 +246,15 @@ class Journal:
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> tuple[Journal, list[bytes]]:
         """Open a journal to go on with it; return it with the records that it has.
+
+        Parameters
+        ----------
+        path : str or path
+            Path or URL.
+
+        Returns
+        -------
+        tuple of (Journal, list of bytes)
 
         Raises
         ------
@@ -236,7 +277,13 @@ class Journal:
         return cls(log, Chain(links.link)), records
 
     def write(self, record: bytes) -> None:
-        """Add a record; it is not on disk before `sync` returns."""
+        """Add a record; it is not on disk before `sync` returns.
+
+        Parameters
+        ----------
+        record : bytes
+            The record.
+        """
         self._unwritten.append(self._chain.record(record))
 
     def sync(self) -> None:

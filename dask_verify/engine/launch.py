@@ -76,7 +76,19 @@ class Launcher:
         self._relaying = Lock()
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
-        """Submit map tasks of one domain as one graph, audits as another; return their futures."""
+        """Submit map tasks of one domain as one graph, audits as another; return their futures.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        runs : list of Run
+            The tasks.
+
+        Returns
+        -------
+        list of Future
+        """
         functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
         graphs: dict[bool, dict[Key, Any]] = defaultdict(dict)
         keys: list[Key] = []
@@ -90,7 +102,17 @@ class Launcher:
         return self._submitted(domain, graphs, keys)
 
     def read(self, challenge: Challenge) -> Future:
-        """Submit the reading of one input partition, to be compared with another domain's."""
+        """Submit the reading of one input partition, to be compared with another domain's.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+
+        Returns
+        -------
+        Future
+        """
         data, graph = self._reading(challenge.domain, challenge.task.partition)
         return self._audit(challenge, READ, graph, run_read, data)
 
@@ -103,6 +125,10 @@ class Launcher:
             Of which partition, and by whom.
         asked : bytes
             The units and what they are computed from, as `tasks.run_audit` takes them.
+
+        Returns
+        -------
+        Future
         """
         stage = challenge.task.stage
         return self._audit(challenge, f"audit-{stage}", {}, partial(run_audit, stage), asked)
@@ -115,6 +141,10 @@ class Launcher:
         domain : str
         wanted : list of (Run, bool)
             With whether all their sections are relayed; those out of the domain's reach always are.
+
+        Returns
+        -------
+        list of Future
 
         Raises
         ------
@@ -142,11 +172,26 @@ class Launcher:
         return futures
 
     def started(self, start: StartReduce) -> None:
-        """Note what the inputs of the reduce stage stand for."""
+        """Note what the inputs of the reduce stage stand for.
+
+        Parameters
+        ----------
+        start : StartReduce
+            What was accepted of the map stage.
+        """
         self._maps = {start.inputs: start.maps}
 
     def sources(self, inputs: bytes) -> tuple[Commitment, ...]:
         """Return the map commitments that a reduce stage was started with.
+
+        Parameters
+        ----------
+        inputs : bytes
+            Digest of what the task is assigned.
+
+        Returns
+        -------
+        tuple of Commitment
 
         Raises
         ------
@@ -168,6 +213,18 @@ class Launcher:
     def ranges(self, partition: int, inputs: bytes) -> Iterator[tuple[Commitment, int, int]]:
         """Return, for every map partition, what a reduce partition reads of it.
 
+        Parameters
+        ----------
+        partition : int
+            Number of the reduce partition.
+        inputs : bytes
+            Digest of what the task is assigned.
+
+        Yields
+        ------
+        tuple of (Commitment, int, int)
+            A map commitment, with the range of its leaves.
+
         Raises
         ------
         GoneError, ReplacedError
@@ -181,6 +238,11 @@ class Launcher:
         """Note that the holders of a map partition will not be asked for its unit inputs any more.
 
         Whoever computes it anew later is another holder, and keeps them until that is settled.
+
+        Parameters
+        ----------
+        task : Task
+            The map task.
         """
         if task.stage == MAP and self._driver.work.unit_records is not None:
             for holder in self._driver.reader.where(task):

@@ -54,6 +54,23 @@ _log = logging.getLogger("distributed.dask_verify")
 def statement(nonce: bytes, address: str, scheduler: str, reached: str) -> bytes:
     """Return what a worker signs.
 
+    Parameters
+    ----------
+    nonce : bytes
+        The scheduler's challenge.
+    address : str
+        Address of the worker, as the scheduler knows it.
+    scheduler : str
+        Address of the scheduler.
+    reached : str
+        Address at which the worker reached the scheduler.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> len(statement(bytes(32), "tcp://10.0.0.1:4000", "Scheduler-1", "tcp://10.0.0.9:8786")) > 32
     True
     """
@@ -69,6 +86,10 @@ def prover(worker: Worker, identity: Identity) -> Callable[[Any, Any], None]:
         Whose address is signed, and whose connection carries the proof.
     identity : Identity
         Of its domain.
+
+    Returns
+    -------
+    callable
     """
 
     def prove(nonce: Any, scheduler: Any) -> None:
@@ -89,6 +110,15 @@ def listener(domain: str) -> Callable[[Any], None]:
     """Return the handler that logs on the worker what came of its proof.
 
     Anybody who can connect may say so: it is a line for people, and changes nothing.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain that it claims.
+
+    Returns
+    -------
+    callable
     """
 
     def told(reason: Any) -> None:
@@ -149,12 +179,26 @@ class Doorkeeper:
         self._scheduler: Any = None
 
     def start(self, scheduler: Scheduler) -> None:
-        """Listen for the proofs that workers send to a scheduler."""
+        """Listen for the proofs that workers send to a scheduler.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+        """
         self._scheduler = scheduler
         scheduler.stream_handlers[PROOF] = self.proof
 
     def challenge(self, address: str, domain: str) -> None:
-        """Ask a worker that has just come, and claims a domain, for a proof."""
+        """Ask a worker that has just come, and claims a domain, for a proof.
+
+        Parameters
+        ----------
+        address : str
+            Address of the worker, as the scheduler knows it.
+        domain : str
+            Name of the domain that it claims.
+        """
         if domain in self._keys:
             claim = self._claims[address] = _Claim(domain)
             self._run(self._ask(address, claim))
@@ -162,7 +206,13 @@ class Doorkeeper:
             self._refuse(address, domain, "it is not enrolled in this scheduler's trust file")
 
     def forget(self, address: str) -> None:
-        """Forget a worker that left: a proof that it still sends is nobody's."""
+        """Forget a worker that left: a proof that it still sends is nobody's.
+
+        Parameters
+        ----------
+        address : str
+            Address of the worker, as the scheduler knows it.
+        """
         self._members.pop(address, None)
         claim = self._claims.pop(address, None)
         if claim is not None:
@@ -177,7 +227,21 @@ class Doorkeeper:
         reached: Any = None,
         signature: Any = None,
     ) -> None:
-        """Take the proof of a worker. It never raises: that would end the worker's connection."""
+        """Take the proof of a worker. It never raises: that would end the worker's connection.
+
+        Parameters
+        ----------
+        worker : str, optional
+            The address from which it came.
+        nonce : object, optional
+            The scheduler's challenge.
+        address : object, optional
+            Address of the worker, as the scheduler knows it.
+        reached : object, optional
+            Address at which the worker reached the scheduler.
+        signature : object, optional
+            What the worker signed.
+        """
         claim = self._claims.get(worker)
         if claim is None or not _is_nonce(nonce) or nonce != claim.nonce:
             return  # of an earlier registration, or made up

@@ -53,7 +53,12 @@ class Notary:
         self._unpinned = sum(not source.pinned(i) for i in range(driver.terms.maps))
 
     def receipt(self) -> Receipt:
-        """Return what is known now, closed by the domains."""
+        """Return what is known now, closed by the domains.
+
+        Returns
+        -------
+        Receipt
+        """
         taken = self._driver.look(self._draft)
         with ThreadPoolExecutor(len(taken.receipt.parties)) as threads:
             parties = threads.map(lambda party: self._closed(taken, party), taken.receipt.parties)
@@ -62,11 +67,26 @@ class Notary:
         return replace(found, disputes=tuple(disputes))
 
     def exhibits(self) -> tuple[KeptExhibit, ...]:
-        """Return the exhibits of all divergences so far."""
+        """Return the exhibits of all divergences so far.
+
+        Returns
+        -------
+        tuple of KeptExhibit
+        """
         return exhibits(self._driver, self._coordinator)
 
     def signed(self, receipt: Receipt) -> SignedReceipt:
-        """Return a receipt as the coordinator signs it."""
+        """Return a receipt as the coordinator signs it.
+
+        Parameters
+        ----------
+        receipt : Receipt
+            The receipt.
+
+        Returns
+        -------
+        SignedReceipt
+        """
         return SignedReceipt(seal(write_receipt(receipt), self._coordinator))
 
     def _draft(self) -> Draft:

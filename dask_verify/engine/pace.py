@@ -43,11 +43,29 @@ class Pace:
     _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
 
     def note(self, stage: str, seconds: float) -> None:
-        """Note how long a task took, its wait behind others of its domain included."""
+        """Note how long a task took, its wait behind others of its domain included.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        seconds : float
+            How long it took.
+        """
         self._took[stage].append(seconds)
 
     def limit(self, stage: str) -> float:
-        """Return the seconds after which a task of a stage is late."""
+        """Return the seconds after which a task of a stage is late.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        float
+        """
         if self.deadline is not None:
             return self.deadline
         took = list(self._took.get(stage, ()))
@@ -64,6 +82,15 @@ class Pace:
 
         A worker that is started again must be back by then. Without workers of other domains
         either, it is more likely their way to us that is broken.
+
+        Parameters
+        ----------
+        others : bool
+            Whether another domain has workers.
+
+        Returns
+        -------
+        float
         """
         least = self.soon if others else self.floor
         return least if self.deadline is None else min(least, self.deadline)
@@ -72,13 +99,32 @@ class Pace:
         """Return the seconds that a worker has to answer a question with some bytes.
 
         Some functions keep a worker from answering anybody for as long as they run.
+
+        Parameters
+        ----------
+        nbytes : int
+            Bytes of the question and its answer.
+
+        Returns
+        -------
+        float
         """
         known = self._known()
         busy = statistics.median(known) if known else self.floor
         return min(self.soon + busy, self.floor) + nbytes / _RATE
 
     def own(self, stage: str) -> float:
-        """Return the seconds that a process of the coordinator has to compute a task, twice."""
+        """Return the seconds that a process of the coordinator has to compute a task, twice.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        float
+        """
         return max(self.floor, 2 * self.limit(stage))
 
     def _first(self) -> float:

@@ -13,6 +13,13 @@ RATE = 1 << 20  #: bytes that bring a second more
 class Patience:
     """A time limit that grows with what has arrived: a drip never keeps anybody for long.
 
+    Parameters
+    ----------
+    seconds : float, optional
+        Seconds that are given at least.
+    moved : int, optional
+        Bytes that have arrived so far.
+
     Examples
     --------
     >>> patience = Patience(seconds=0.0)

@@ -11,6 +11,17 @@ _PLAIN = (bytes, str, int, float, bool, type(None))
 def plain(answer: Any, request: Mapping[str, Any]) -> Any:
     """Return an answer of numbers, text, bytes, and lists and dicts of them.
 
+    Parameters
+    ----------
+    answer : object
+        The answer.
+    request : mapping of str to object
+        What was asked.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     ConnectionError
@@ -27,6 +38,17 @@ def plain(answer: Any, request: Mapping[str, Any]) -> Any:
 def is_plain(value: Any) -> bool:
     """Tell whether a value is made of numbers, text, bytes, and lists and dicts of them.
 
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> is_plain({"a": [1, b"x"]}), is_plain({1, 2})
     (True, False)
     """

@@ -96,6 +96,11 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     async def start(self, scheduler: Scheduler) -> None:
         """Take in the workers that are there already, and answer questions of clients.
 
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+
         Raises
         ------
         InputError
@@ -118,7 +123,15 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         scheduler.handlers["verify_provenance"] = self.provenance
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        """Give a new worker its domain, for good, or ask it to prove that it is of this domain."""
+        """Give a new worker its domain, for good, or ask it to prove that it is of this domain.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+        worker : str
+            Address of the worker.
+        """
         domain = claimed_domain(scheduler.workers[worker].resources)
         if domain is not None and self._door is None:
             self._admit(worker, domain)
@@ -127,7 +140,17 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
             self._door.challenge(worker, domain)
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:
-        """Forget a worker that left; if it comes again, it has to prove its key again."""
+        """Forget a worker that left; if it comes again, it has to prove its key again.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+        worker : str
+            Address of the worker.
+        **kwargs : object
+            What Dask passes besides, and is not used.
+        """
         if self._door is not None:
             self._door.forget(worker)
         domain = self._domain_of.pop(worker, None)
@@ -137,7 +160,17 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     def update_graph(
         self, scheduler: Scheduler, *, annotations: dict[str, dict[Any, Any]], **kwargs: Any
     ) -> None:
-        """Bind annotated tasks to their domain, before any of them can start."""
+        """Bind annotated tasks to their domain, before any of them can start.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            The scheduler that it runs in.
+        annotations : dict of str to dict
+            Annotations of the graph's tasks, by kind and key.
+        **kwargs : object
+            What Dask passes besides, and is not used.
+        """
         for key, domain in annotations.get(ANNOTATION, {}).items():
             task = scheduler.tasks[key]
             # The set itself, not a copy: workers that come later are in it too.
@@ -148,7 +181,21 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
     def transition(
         self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **kwargs: Any
     ) -> None:
-        """Note which worker finished an annotated task."""
+        """Note which worker finished an annotated task.
+
+        Parameters
+        ----------
+        key : object
+            Key of the task.
+        start, finish : str
+            Its states before and after.
+        worker : str, optional
+            Address of the worker.
+        *args : object
+            What Dask passes besides, and is not used.
+        **kwargs : object
+            What Dask passes besides, and is not used.
+        """
         if start != "processing" or finish != "memory":
             return
         task = self._scheduler.tasks.get(key)
@@ -160,17 +207,52 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
             self._executors.popitem(last=False)
 
     def domains(self) -> dict[str, list[str]]:
-        """Return the addresses of every domain's workers; empty lists for lost domains."""
+        """Return the addresses of every domain's workers; empty lists for lost domains.
+
+        Returns
+        -------
+        dict of str to list of str
+
+        Examples
+        --------
+        >>> DomainPlugin().domains()
+        {}
+        """
         return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
 
     def separated(self) -> bool:
-        """Return whether workers of different domains cannot reach each other."""
+        """Return whether workers of different domains cannot reach each other.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> DomainPlugin(separated=True).separated()
+        True
+        """
         return self._separated
 
     async def settled(self, everybody: bool = False) -> dict[str, list[str]]:
         """Return what `domains` does, once each claimed domain has a member, or none in time.
 
         With `everybody`, once every worker that came has proved its key, or not in time.
+
+        Parameters
+        ----------
+        everybody : bool, optional
+            Whether to wait for the proof of every worker that came.
+
+        Returns
+        -------
+        dict of str to list of str
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> asyncio.run(DomainPlugin().settled())
+        {}
         """
         if self._door is not None:
             await self._door.settled(everybody is True)
@@ -182,7 +264,22 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
             await self._door.close()
 
     def provenance(self, keys: Iterable[Any]) -> list[tuple[str, str | None] | None]:
-        """Return who computed each key: address and domain, or None for keys not remembered."""
+        """Return who computed each key: address and domain, or None for keys not remembered.
+
+        Parameters
+        ----------
+        keys : iterable
+            The keys.
+
+        Returns
+        -------
+        list of tuple of (str, str or None) or None
+
+        Examples
+        --------
+        >>> DomainPlugin().provenance(["a key that no worker has finished"])
+        [None]
+        """
         return [self._executors.get(key) for key in keys]
 
     def _admit(self, worker: str, domain: str) -> None:
@@ -199,6 +296,15 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
 
 def claimed_domain(resources: Iterable[str]) -> str | None:
     """Return the one domain that a worker's resources name, else None.
+
+    Parameters
+    ----------
+    resources : iterable of str
+        Names of the worker's resources.
+
+    Returns
+    -------
+    str or None
 
     Examples
     --------

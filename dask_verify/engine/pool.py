@@ -74,7 +74,25 @@ class ClientPool(DomainPool):
     def send(
         self, domain: str, graph: Any, keys: Sequence[Key], retries: int, priority: int
     ) -> dict[Key, Future[Any]]:
-        """Submit a graph that is ready to be sent."""
+        """Submit a graph that is ready to be sent.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        graph : object
+            The graph, packed for the way.
+        keys : sequence of Key
+            The keys that are wanted.
+        retries : int
+            How often a task is tried again whose worker is lost.
+        priority : int
+            Which tasks go first: higher ones.
+
+        Returns
+        -------
+        dict of Key to Future
+        """
         client = self._client(domain)
         # Literal partitions are part of a graph on purpose: each domain needs a copy of its own.
         placed = annotate(**self._placement(domain))
@@ -95,10 +113,25 @@ class ClientPool(DomainPool):
     def put(self, domain: str, key: str, data: bytes) -> Future[Any]:
         """Put bytes into the memory of one of a domain's workers, under a key that is new there.
 
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        key : str
+            Key of the data.
+        data : bytes
+            The bytes.
+
+        Returns
+        -------
+        Future
+
         Raises
         ------
         OSError
             If the domain has no worker now.
+        ConnectionError
+            If the worker, or the way to it, is lost.
         """
         workers = self._workers(self._known(domain))
         if not workers:
@@ -113,7 +146,13 @@ class ClientPool(DomainPool):
     def call(
         self, address: str, domain: str, op: str, *, timeout: float = TIMEOUT, **msg: Any
     ) -> Any:
-        """Ask one worker, through its scheduler, and return its answer."""
+        """Ask one worker, through its scheduler, and return its answer.
+
+        Raises
+        ------
+        ConnectionError
+            If the worker, or the way to it, is lost.
+        """
         # A scheduler would try for long to connect to a worker that it lost.
         if address not in self._workers(self._known(domain)):
             raise ConnectionError(f"domain {domain!r} has no worker at {address} now")
@@ -161,6 +200,8 @@ class SharedPool(ClientPool):
         A running, synchronous client.
     domains : sequence of Domain or str
         Which domains; each needs a worker.
+    staffed : bool, optional
+        Whether every domain must have a worker.
 
     Raises
     ------
@@ -308,6 +349,19 @@ def open_pool(
     """Return the pool that fits what the user passed: one client, or a dict of them or of remotes.
 
     With ``staffed`` every domain needs a worker now.
+
+    Parameters
+    ----------
+    client : Client or mapping of str to Client or Remote
+        The client, or one client or remote for each domain.
+    domains : sequence of Domain or str
+        Domains, or their names.
+    staffed : bool, optional
+        Whether every domain must have a worker.
+
+    Returns
+    -------
+    DomainPool
 
     Raises
     ------

@@ -15,7 +15,15 @@ _INTERVAL = 0.2
 
 
 class Progress:
-    """A context in which `update` shows how far a job is."""
+    """A context in which `update` shows how far a job is.
+
+    Parameters
+    ----------
+    job : Job
+        The job that is shown.
+    enabled : bool
+        Whether to show anything.
+    """
 
     def __init__(self, job: Job, enabled: bool) -> None:
         self._job = job
@@ -33,7 +41,17 @@ class Progress:
             click.echo(err=True)
 
     def interval(self, end: float | None) -> float | None:
-        """Return how long to wait until the next look."""
+        """Return how long to wait until the next look.
+
+        Parameters
+        ----------
+        end : float or None
+            When waiting ends, on a monotonic clock; None for never.
+
+        Returns
+        -------
+        float or None
+        """
         left = None if end is None else max(0.0, end - time.monotonic())
         if not (self._notebook or self._terminal):
             # Still wake up now and then, so that Ctrl-C is noticed on every platform.

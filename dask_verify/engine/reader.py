@@ -58,6 +58,11 @@ class GoneError(VerifyError):
 class ReplacedError(UnservedError):
     """A map partition is not accepted now as a reduce stage was started with it.
 
+    Parameters
+    ----------
+    task : Task
+        The map partition's task.
+
     Attributes
     ----------
     inputs : bytes
@@ -87,6 +92,10 @@ class Reader:
         What a domain itself has committed to for a task.
     pace : Pace
         How long a worker has for an answer.
+    addresses : dict of str to dict, optional
+        Which worker of a domain has a task's partition (kept by the reader itself).
+    moved : Counter of str, optional
+        Bytes that were read, by what for.
     """
 
     domains: dict[str, Domain]
@@ -103,6 +112,19 @@ class Reader:
     def leaves(self, commitment: Commitment, start: int, stop: int, what: str) -> list[bytes]:
         """Return a range of verified leaves of an accepted partition, from whoever serves it.
 
+        Parameters
+        ----------
+        commitment : Commitment
+            The commitment.
+        start, stop : int
+            The range of leaves.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Returns
+        -------
+        list of bytes
+
         Raises
         ------
         UnservedError
@@ -117,6 +139,17 @@ class Reader:
 
     def sections(self, ranges: Sequence[Range], what: str) -> list[Opening]:
         """Return verified openings of many accepted partitions, asking each holder once.
+
+        Parameters
+        ----------
+        ranges : sequence of Range
+            Map commitments, each with a range of leaves.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Returns
+        -------
+        list of Opening
 
         Raises
         ------
@@ -142,6 +175,19 @@ class Reader:
 
     def cells(self, ranges: Iterable[Range], bucket: int, what: str) -> tuple[bytes, ...]:
         """Return the verified cells of one bucket, of those map partitions that ranges name.
+
+        Parameters
+        ----------
+        ranges : iterable of Range
+            Map commitments, each with a range of leaves.
+        bucket : int
+            Number of the bucket, among all buckets of the job.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Returns
+        -------
+        tuple of bytes
 
         Raises
         ------
@@ -179,6 +225,19 @@ class Reader:
         """Return one domain's verified opening; None if it does not serve it.
 
         Without the number of bytes that it has, about, it is given time for a large one.
+
+        Parameters
+        ----------
+        request : Opening
+            Which range of whose tree.
+        what : str
+            What is read: the counter of bytes that it adds to.
+        nbytes : int or None, optional
+            Bytes that are to be expected; None where that is unknown.
+
+        Returns
+        -------
+        Opening or None
         """
         if request.domain == COORDINATOR:
             return self._own(request)
@@ -189,7 +248,19 @@ class Reader:
         return openings[0] if openings else None
 
     def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
-        """Return one domain's verified openings of one partition; None if it does not serve all."""
+        """Return one domain's verified openings of one partition; None if it does not serve all.
+
+        Parameters
+        ----------
+        requests : sequence of Opening
+            Ranges of the trees of one partition.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Returns
+        -------
+        list of Opening or None
+        """
         openings: list[Opening] = []
         address = self._address(_task(requests[0]), requests[0].domain)
         patience = Patience()
@@ -201,7 +272,19 @@ class Reader:
         return openings if len(openings) == len(requests) else None
 
     def columns(self, request: Columns, what: str) -> Columns | None:
-        """Return the leaf hashes of whole units, proven; None if nobody serves them."""
+        """Return the leaf hashes of whole units, proven; None if nobody serves them.
+
+        Parameters
+        ----------
+        request : Columns
+            Which units of whose partition.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Returns
+        -------
+        Columns or None
+        """
         address = self._address(_task(request), request.domain) or ""
         asking = {"request": request.to_bytes()}
         reply = self._call(address, request.domain, "verify_columns", asking, 0)
@@ -216,7 +299,21 @@ class Reader:
         return columns
 
     def nodes(self, request: Opening, level: int, index: int, depth: int) -> list[bytes] | None:
-        """Return hashes of a tree as a domain gives them; the caller checks them."""
+        """Return hashes of a tree as a domain gives them; the caller checks them.
+
+        Parameters
+        ----------
+        request : Opening
+            Which range of whose tree.
+        level, index : int
+            The node.
+        depth : int
+            How many levels below it.
+
+        Returns
+        -------
+        list of bytes or None
+        """
         if request.domain == COORDINATOR:
             sealed = self.local[Address(request.job, request.stage, request.partition)]
             return sealed.tree(request.tree)[0].descendants(level, index, depth)
@@ -234,14 +331,35 @@ class Reader:
         return list(hashes) if ok else None
 
     def where(self, task: Task) -> Iterator[tuple[str, str]]:
-        """Return the holders of a task that are workers, with their addresses."""
+        """Return the holders of a task that are workers, with their addresses.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Yields
+        ------
+        tuple of (str, str)
+            Name of a domain, and the address of its worker.
+        """
         for domain in self.holders(task):
             address = self._address(task, domain)
             if address is not None:
                 yield domain, address
 
     def found_at(self, task: Task, domain: str, address: str) -> None:
-        """Note which worker of a domain has a task's partition."""
+        """Note which worker of a domain has a task's partition.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+        address : str
+            Address of the worker.
+        """
         # The same few addresses over and over: each is held once.
         self.addresses[domain][task] = sys.intern(address)
 
@@ -249,7 +367,17 @@ class Reader:
         return self.addresses[domain].get(task)
 
     def convict(self, evidence: bytes, commitment: Commitment, start: int, stop: int) -> None:
-        """Report whoever signed a wrong opening of an accepted range, on anybody's evidence."""
+        """Report whoever signed a wrong opening of an accepted range, on anybody's evidence.
+
+        Parameters
+        ----------
+        evidence : bytes
+            A signed statement about a wrong opening.
+        commitment : Commitment
+            The commitment.
+        start, stop : int
+            The range of leaves.
+        """
         for domain in self.holders(_task(commitment)):
             self._convict(evidence, asked(commitment, OUTPUT, start, stop, domain))
 

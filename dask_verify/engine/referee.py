@@ -68,6 +68,15 @@ def execute(request: Request) -> bytes:
     """Compute what a request asks for; canonical bytes of columns, or of a sealed partition.
 
     Behind the fields of a sealed partition comes what it was read from, if that was asked for.
+
+    Parameters
+    ----------
+    request : Request
+        What to compute.
+
+    Returns
+    -------
+    bytes
     """
     work, partition = unship(request.functions), request.partition
     if request.payloads:
@@ -95,7 +104,17 @@ def _flat(sealed: SealedPartition, inputs: tuple[bytes, ...] = ()) -> bytes:
 
 
 def opened(run: Any) -> tuple[SealedPartition, tuple[bytes, ...]]:
-    """Return the sealed partition that a process gave, and the inputs of its units if it did."""
+    """Return the sealed partition that a process gave, and the inputs of its units if it did.
+
+    Parameters
+    ----------
+    run : object
+        What a process gave.
+
+    Returns
+    -------
+    tuple of (SealedPartition, tuple of bytes)
+    """
     *state, inputs = run
     sealed = SealedPartition(*state)
     return sealed, inputs or tuple(sealed.inputs)
@@ -103,7 +122,15 @@ def opened(run: Any) -> tuple[SealedPartition, tuple[bytes, ...]]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a process gave no result; whether only because it took too long."""
+    """Why a process gave no result; whether only because it took too long.
+
+    Parameters
+    ----------
+    text : str
+        Why.
+    late : bool, optional
+        Whether it only took too long.
+    """
 
     text: str
     late: bool = False
@@ -129,6 +156,17 @@ class Referee:
 
         All but the first give the answer of a second time: another one where functions remember
         what they were called with.
+
+        Parameters
+        ----------
+        request : Request
+            What to compute.
+        runs : int
+            How many processes.
+
+        Returns
+        -------
+        list or Failure
         """
         seconds = self.allowed(MAP if request.stage == READ else request.stage)
         seeds = random.SystemRandom().sample(range(1, 2**32 - 1), runs)
@@ -150,7 +188,17 @@ class Referee:
         return failure or results
 
     def sealed(self, request: Request) -> SealedPartition | Failure:
-        """Compute a whole partition once."""
+        """Compute a whole partition once.
+
+        Parameters
+        ----------
+        request : Request
+            What to compute.
+
+        Returns
+        -------
+        SealedPartition or Failure
+        """
         results = self.run(request, 1)
         return results if isinstance(results, Failure) else opened(results[0])[0]
 

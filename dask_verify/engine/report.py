@@ -27,6 +27,12 @@ class DomainReport:
         Canonical bytes of those partitions.
     reason : str
         Why it is suspected; empty otherwise. It proves nothing.
+
+    Examples
+    --------
+    >>> bob = DomainReport(Standing.SUSPECTED, 4, 797_779, "late")
+    >>> bob.standing.name, bob.reason
+    ('SUSPECTED', 'late')
     """
 
     standing: Standing
@@ -50,19 +56,6 @@ class Report:
     domains : mapping of str to DomainReport
     divergences : tuple of Divergence
         Each with ``stage``, ``partition``, ``units``, ``domains``, ``culprits`` and ``cause``.
-    audits : tuple of Audit
-        What was challenged, each with ``stage``, ``partition``, ``units``, ``domains`` (who had
-        committed), ``auditor`` and ``outcome``; empty without audits.
-    log : tuple of Entry
-        What happened, in order: commitments, acceptances, challenges, answers.
-    seed_digest : str
-        What the job bound of its secret seed before it started, hexadecimal; empty without audits.
-    seed : str
-        The seed, hexadecimal, so that challenges can be drawn again; empty until the verdict.
-    status : str
-        ``"running"``, ``"cancelled"``, or the name of the verdict.
-    odds : Odds or None
-        What the audits promise, stage by stage; None without audits, and without an answer.
     bytes_moved : mapping of str to int
         Bytes that reached the coordinator, by purpose: ``answers`` (commitments), ``hashes``
         (descents), ``openings`` (disputes), ``audits`` (challenges; with what was sent on to
@@ -77,8 +70,29 @@ class Report:
         Accepted and total partitions by stage.
     trust_input : bool
         Whether input computed earlier, by whomever, was accepted as it was.
+    audits : tuple of Audit
+        What was challenged, each with ``stage``, ``partition``, ``units``, ``domains`` (who had
+        committed), ``auditor`` and ``outcome``; empty without audits.
+    odds : Odds or None
+        What the audits promise, stage by stage; None without audits, and without an answer.
+    log : tuple of Entry
+        What happened, in order: commitments, acceptances, challenges, answers.
+    seed_digest : str
+        What the job bound of its secret seed before it started, hexadecimal; empty without audits.
+    seed : str
+        The seed, hexadecimal, so that challenges can be drawn again; empty until the verdict.
+    status : str
+        ``"running"``, ``"cancelled"``, or the name of the verdict.
+    failure : str, optional
+        Traceback of what ended the job, if anything did.
     couriers : mapping of str to tuple of str
         By hostile domain, what confines the process that reaches it; empty without couriers.
+
+    Examples
+    --------
+    >>> print(job.report)  # doctest: +SKIP
+    >>> job.report.domains["bob"].standing  # doctest: +SKIP
+    <Standing.EXPOSED: 'exposed'>
     """
 
     job: str
@@ -102,7 +116,16 @@ class Report:
     couriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-like values; what was signed is in the receipt."""
+        """Return the report as JSON-like values; what was signed is in the receipt.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> json.dumps(job.report.to_dict())  # doctest: +SKIP
+        """
         plain = asdict(replace(self, divergences=()))
         plain["divergences"] = [_plain(divergence) for divergence in self.divergences]
         plain["verdict"] = self.verdict.value if self.verdict is not None else None
@@ -172,7 +195,22 @@ def _plain(divergence: Divergence) -> dict[str, Any]:
 
 
 def describe(divergence: Divergence) -> str:
-    """Return one line about a divergence."""
+    """Return one line about a divergence.
+
+    Parameters
+    ----------
+    divergence : Divergence
+        The divergence.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(describe(Divergence("map", 4, (0,), ("carol", "bob"), ("bob",), "map", "referee")))
+    map partition 4, unit 0: carol against bob; cause map; blamed bob (referee)
+    """
     units = ", ".join(map(str, divergence.units))
     where = f"{divergence.stage} partition {divergence.partition}"
     if units:

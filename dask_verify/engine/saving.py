@@ -40,6 +40,13 @@ _FORMATS = {"bag": "JSON lines, such as counts.jsonl", "frame": "Parquet, such a
 def check_name(path: str, kind: str) -> None:
     """Refuse a name that promises another format than there will be.
 
+    Parameters
+    ----------
+    path : str
+        Path or URL of the result.
+    kind : str
+        The format that there will be.
+
     Raises
     ------
     InputError
@@ -59,7 +66,13 @@ def check_name(path: str, kind: str) -> None:
 
 
 def remove_old(path: str) -> None:
-    """Remove the receipt and the exhibits of what was saved there before."""
+    """Remove the receipt and the exhibits of what was saved there before.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of the result.
+    """
     discard(path + RECEIPT)
     number = 0
     while discard(exhibit_name(path, number)):
@@ -69,6 +82,19 @@ def remove_old(path: str) -> None:
 def exhibit_name(path: str, number: int) -> str:
     """Return where an exhibit of a saved result is.
 
+    Parameters
+    ----------
+    path : str
+        Path or URL of the result.
+    number : int
+        Number of the exhibit.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> exhibit_name("counts.jsonl", 0)
     'counts.jsonl.exhibit-0.json'
     """
@@ -93,6 +119,10 @@ def save_result(
     by : sequence of str
         Keys that a dataframe is sorted by; empty for none.
 
+    Returns
+    -------
+    Receipt
+
     Raises
     ------
     DataError
@@ -115,7 +145,17 @@ def save_result(
 
 
 def discard(path: str) -> bool:
-    """Remove a file; return whether it was there."""
+    """Remove a file; return whether it was there.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of the result.
+
+    Returns
+    -------
+    bool
+    """
     filesystem, name = fsspec.core.url_to_fs(path)
     there = bool(filesystem.exists(name))
     if there:

@@ -104,6 +104,15 @@ def changed(pins: Iterable[Pin]) -> list[Pin]:
 
     A file that is gone, or cannot be reached, has changed.
 
+    Parameters
+    ----------
+    pins : iterable of Pin
+        What the files were when the job started.
+
+    Returns
+    -------
+    list of Pin
+
     Examples
     --------
     >>> changed([])

@@ -32,6 +32,10 @@ def start(
     recorder : Recorder
     past : Past, optional
         What has become of the job so far.
+
+    Returns
+    -------
+    Job
     """
     plan, source = dossier.plan, dossier.source
     what = (plan, dossier.terms, work, dossier.shipped, source, pool, dossier.floor)

@@ -29,7 +29,17 @@ _HASHES = 80  #: bytes that a leaf takes in a tree and in a list of places
 
 
 class Address(NamedTuple):
-    """Where a sealed partition is kept; executing a task again replaces what it made before."""
+    """Where a sealed partition is kept; executing a task again replaces what it made before.
+
+    Parameters
+    ----------
+    job : bytes
+        The job's id.
+    stage : str
+        Name of the stage.
+    partition : int
+        Number of the partition.
+    """
 
     job: bytes
     stage: str
@@ -52,7 +62,19 @@ class Spilled(Sequence[bytes]):
 
     @classmethod
     def write(cls, path: Path, leaves: Sequence[bytes]) -> Spilled:
-        """Write leaves to a file of their own."""
+        """Write leaves to a file of their own.
+
+        Parameters
+        ----------
+        path : Path
+            Path of the file.
+        leaves : sequence of bytes
+            The leaves.
+
+        Returns
+        -------
+        Spilled
+        """
         path.write_bytes(b"".join(leaves))
         return cls(path, np.cumsum([0, *map(len, leaves)], dtype=np.int64))
 
@@ -157,7 +179,13 @@ class Store:
         return len(self._whole.keys() | self._places.keys())
 
     def release_inputs(self, address: Address) -> None:
-        """Drop the unit inputs of a partition once nobody will ask for them."""
+        """Drop the unit inputs of a partition once nobody will ask for them.
+
+        Parameters
+        ----------
+        address : Address
+            Which partition.
+        """
         with self._lock, contextlib.suppress(KeyError):
             name, sealed = _name(address), self[address]
             if not sealed.inputs:
@@ -169,7 +197,13 @@ class Store:
                 self._bare[name] = sealed.without_inputs()
 
     def forget(self, job: bytes) -> None:
-        """Drop everything of a job."""
+        """Drop everything of a job.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        """
         with self._lock:
             for name in [*self._whole, *self._places]:
                 if name.startswith(f"{job.hex()}-"):

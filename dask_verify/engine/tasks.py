@@ -91,7 +91,21 @@ class Order(Record):
 
 
 def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
-    """Map one partition, keep it sealed, return the signed commitment."""
+    """Map one partition, keep it sealed, return the signed commitment.
+
+    Parameters
+    ----------
+    order_bytes : bytes
+        The order, as the driver encoded it.
+    functions : bytes
+        The shipped work.
+    data : object
+        The input partition.
+
+    Returns
+    -------
+    bytes
+    """
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         return map_partition(work, order.partition, data, _hooks(side, order)), ()
@@ -100,7 +114,23 @@ def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
 
 
 def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: bytes) -> bytes:
-    """Collect the sections of one reduce partition, check them, reduce, keep, commit."""
+    """Collect the sections of one reduce partition, check them, reduce, keep, commit.
+
+    Parameters
+    ----------
+    order_bytes : bytes
+        The order, as the driver encoded it.
+    functions : bytes
+        The shipped work.
+    table : bytes
+        The map commitments, and who holds them.
+    relayed : bytes
+        Openings that the coordinator passes on; empty where workers read for themselves.
+
+    Returns
+    -------
+    bytes
+    """
 
     def seal(side: VerifyWorker, order: Order, work: Work) -> Sealed:
         _expect("table of accepted maps", digest("table", table), order.table)
@@ -112,7 +142,21 @@ def run_reduce(order_bytes: bytes, functions: bytes, table: bytes, relayed: byte
 
 
 def run_read(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
-    """Cut a partition that was read again into units; return the signed root over their inputs."""
+    """Cut a partition that was read again into units; return the signed root over their inputs.
+
+    Parameters
+    ----------
+    order_bytes : bytes
+        The order, as the driver encoded it.
+    functions : bytes
+        The shipped work.
+    data : object
+        The input partition.
+
+    Returns
+    -------
+    bytes
+    """
 
     def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
         inputs, records = read_partition(work, data)
@@ -127,6 +171,21 @@ def run_audit(stage: str, order_bytes: bytes, functions: bytes, asked_bytes: byt
 
     ``asked_bytes`` encodes pairs of a unit and what it is computed from: the canonical input of a
     map unit, or the cells of a bucket.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    order_bytes : bytes
+        The order, as the driver encoded it.
+    functions : bytes
+        The shipped work.
+    asked_bytes : bytes
+        The question, as the coordinator encoded it.
+
+    Returns
+    -------
+    bytes
     """
 
     def answer(side: VerifyWorker, order: Order, work: Work) -> Answered:
@@ -236,7 +295,15 @@ def _expect(what: str, got: object, want: object) -> None:
 
 
 class SectionsMissingError(Exception):
-    """Sections that no holder served as committed."""
+    """Sections that no holder served as committed.
+
+    Parameters
+    ----------
+    partitions : sequence of int
+        Numbers of the map partitions.
+    evidence : sequence of bytes
+        Signed statements about wrong openings.
+    """
 
     def __init__(self, partitions: Iterable[int], evidence: Iterable[bytes]) -> None:
         self.partitions = list(partitions)

@@ -83,7 +83,15 @@ class Transcript:
     _refusing: set[str] = field(default_factory=set)
 
     def heard(self, query: Query, answer: Any) -> None:
-        """Note the answer to a question to one side."""
+        """Note the answer to a question to one side.
+
+        Parameters
+        ----------
+        query : Query
+            The question.
+        answer : object
+            What came back.
+        """
         if isinstance(query, AskNodes | AskLeaves) and answer is None:
             self._refusing.add(query.request.domain)
         elif isinstance(query, AskLeaves):
@@ -95,7 +103,21 @@ class Transcript:
     # --- what is known -----------------------------------------------------------------------
 
     def known(self, claim: Claim, tree: str, unit: int) -> dict[int, bytes]:
-        """Return the known leaf hashes of a unit of a claim's tree, by index."""
+        """Return the known leaf hashes of a unit of a claim's tree, by index.
+
+        Parameters
+        ----------
+        claim : Claim
+            Who signed what.
+        tree : str
+            Which of the partition's two trees.
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        dict of int to bytes
+        """
         request = asked(claim.commitment, tree, 0, 0, claim.domain)
         nodes = self._nodes.get((request.root, request.size), {})
         found = {at: value for (level, at), value in nodes.items() if level == 0}
@@ -106,7 +128,21 @@ class Transcript:
         return {at: value for at, value in sorted(found.items()) if at % width == unit}
 
     def leaf(self, claim: Claim, tree: str, index: int) -> Leaf | None:
-        """Return a leaf with its proof, asking for it unless that is known to be in vain."""
+        """Return a leaf with its proof, asking for it unless that is known to be in vain.
+
+        Parameters
+        ----------
+        claim : Claim
+            Who signed what.
+        tree : str
+            Which of the partition's two trees.
+        index : int
+            Number of the leaf.
+
+        Returns
+        -------
+        Leaf or None
+        """
         request = asked(claim.commitment, tree, index, index + 1, claim.domain)
         if (tree, request.root, index) not in self._openings and request.root:
             self._ask(request)
@@ -118,14 +154,36 @@ class Transcript:
         return self._hashed(request)
 
     def given(self, unit: int) -> Given | None:
-        """Return the input of a map unit, if it was opened."""
+        """Return the input of a map unit, if it was opened.
+
+        Parameters
+        ----------
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        Given or None
+        """
         for (tree, root, at), opening in self._openings.items():
             if (tree, at) == (INPUT, unit):
                 return Given(unit, unit + 1, opening.leaves, root, tuple(opening.proof))
         return None
 
     def column(self, claim: Claim, unit: int) -> tuple[bytes, ...] | None:
-        """Return the leaf hashes of a claim's unit, asking for them; None if nobody answers."""
+        """Return the leaf hashes of a claim's unit, asking for them; None if nobody answers.
+
+        Parameters
+        ----------
+        claim : Claim
+            Who signed what.
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        tuple of bytes or None
+        """
         try:
             request = asked_columns(claim.commitment, [unit], claim.domain)
             if claim.domain == COORDINATOR:

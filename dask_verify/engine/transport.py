@@ -36,6 +36,15 @@ _log = logging.getLogger("distributed.dask_verify")
 class GatedTLS(TLS):  # type: ignore[misc]
     """One connection.
 
+    Parameters
+    ----------
+    gate : Gate
+        The gate.
+    stream : IOStream
+        The connection beneath.
+    *args, **kwargs : object
+        What Dask passes on.
+
     Attributes
     ----------
     owner : str or None
@@ -48,7 +57,17 @@ class GatedTLS(TLS):  # type: ignore[misc]
         self._greeted = False
 
     async def read(self, deserializers: Any = None) -> Any:
-        """Return the next message, once it may be heard."""
+        """Return the next message, once it may be heard.
+
+        Parameters
+        ----------
+        deserializers : object, optional
+            Which formats the reader takes; from domains, plain values alone.
+
+        Returns
+        -------
+        object
+        """
         if self.owner == COORDINATOR:
             return await super().read(deserializers)
         try:
@@ -87,7 +106,15 @@ class GatedTLS(TLS):  # type: ignore[misc]
 
 
 class Visit(GatedTLS):
-    """A connection that somebody made to the scheduler."""
+    """A connection that somebody made to the scheduler.
+
+    Parameters
+    ----------
+    gate : Gate
+        The gate.
+    *args, **kwargs : object
+        What Dask passes on.
+    """
 
     def __init__(self, gate: Gate, *args: Any, **kwargs: Any) -> None:
         super().__init__(gate, *args, **kwargs)
@@ -108,7 +135,13 @@ class Visit(GatedTLS):
 
 
 class GatedBackend(TLSBackend):  # type: ignore[misc]
-    """TLS as Dask knows it, with a gate at every connection."""
+    """TLS as Dask knows it, with a gate at every connection.
+
+    Parameters
+    ----------
+    gate : Gate
+        The gate.
+    """
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -120,6 +153,11 @@ class GatedBackend(TLSBackend):  # type: ignore[misc]
 
 def install(gate: Gate) -> Gate:
     """Let a gate stand at all TLS connections that this process makes or takes from now on.
+
+    Parameters
+    ----------
+    gate : Gate
+        The gate.
 
     Returns
     -------
@@ -134,6 +172,13 @@ def install(gate: Gate) -> Gate:
 
 def check_gated(scheduler: Scheduler, gate: Gate) -> None:
     """Check that a scheduler listens behind a gate alone.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler that it runs in.
+    gate : Gate
+        The gate.
 
     Raises
     ------

@@ -31,7 +31,15 @@ class Waiting:
     _parked: list[tuple[Task, Action]] = field(default_factory=list)
 
     def until_served(self, error: UnservedError, action: Action) -> None:
-        """Act at once if what was missing is there now, else when it is accepted again."""
+        """Act at once if what was missing is there now, else when it is accepted again.
+
+        Parameters
+        ----------
+        error : UnservedError
+            What was not served.
+        action : Action
+            What to do.
+        """
         missing = self.missing(error)
         if missing is None:
             action()
@@ -39,7 +47,13 @@ class Waiting:
             self._parked.append((missing, action))
 
     def resume(self, ready: Callable[[Task], bool]) -> None:
-        """Act on what waited for some partitions."""
+        """Act on what waited for some partitions.
+
+        Parameters
+        ----------
+        ready : callable
+            Tells whether a map partition can be read.
+        """
         parked, self._parked = self._parked, []
         for task, action in parked:
             if ready(task):
@@ -48,7 +62,17 @@ class Waiting:
                 self._parked.append((task, action))
 
     def missing(self, error: UnservedError) -> Task | None:
-        """Return the partition that has to be waited for; None if there is nothing to wait for."""
+        """Return the partition that has to be waited for; None if there is nothing to wait for.
+
+        Parameters
+        ----------
+        error : UnservedError
+            What was not served.
+
+        Returns
+        -------
+        Task or None
+        """
         if not isinstance(error, ReplacedError):
             return None if self.state.holders(error.task) else error.task
         try:

@@ -81,7 +81,13 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         return f"<VerifyWorker of domain {self.domain!r}>"
 
     def setup(self, worker: Worker) -> None:
-        """Open the store and register the handlers."""
+        """Open the store and register the handlers.
+
+        Parameters
+        ----------
+        worker : Worker
+            The worker that it runs in.
+        """
         self.identity = Identity(self.domain, self._private_key)
         self.address = worker.address
         memory = self._memory(worker)
@@ -117,7 +123,17 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
     # --- while computing -----------------------------------------------------------------------
 
     def delay(self, job: bytes, stage: str, partition: int) -> None:
-        """Wait as long as a saboteur says, but no longer than it is there or the job is open."""
+        """Wait as long as a saboteur says, but no longer than it is there or the job is open.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+        """
         saboteur = self.saboteur
         seconds = saboteur.delay(stage, partition) if saboteur is not None else 0
         end = time.monotonic() + seconds
@@ -131,6 +147,24 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Keep a sealed partition; return the signed commitment to it.
 
         What an audit found is not a saboteur's to change here: it had its say in `rehearsed`.
+
+        Parameters
+        ----------
+        sealed : SealedPartition
+            The partition.
+        commitment : Commitment
+            The commitment.
+        audit : bool, optional
+            Whether it was made to check another domain's.
+
+        Returns
+        -------
+        tuple of bytes
+
+        Raises
+        ------
+        UnkeptError
+            If the job was ended meanwhile.
         """
         at = Address(commitment.job, commitment.stage, commitment.partition)
         if commitment.job not in self.closed:
@@ -145,7 +179,22 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         return tuple(sign(self.identity, c) for c in several)
 
     def rehearsed(self, hashes: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """Return what a saboteur signs instead of an audit's recomputed hashes."""
+        """Return what a saboteur signs instead of an audit's recomputed hashes.
+
+        Parameters
+        ----------
+        hashes : tuple of bytes
+            The hashes.
+
+        Returns
+        -------
+        tuple of bytes
+
+        Raises
+        ------
+        InputError
+            If there is no such plugin, or a saboteur gives what cannot be signed.
+        """
         if self.saboteur is None:
             return hashes
         said = self.saboteur.audit(hashes)
@@ -162,17 +211,45 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Open as many of the requested ranges as fit in one reply, at least one.
 
         Empty bytes if the request is none.
+
+        Parameters
+        ----------
+        request : bytes
+            The request, as `protocol.serving` and `core` encode it.
+
+        Returns
+        -------
+        bytes
         """
         return self._answer(request, self._open)
 
     def nodes(self, request: bytes) -> bytes:
-        """Answer with hashes of a tree: ``(opening request, level, index, depth)``."""
+        """Answer with hashes of a tree: ``(opening request, level, index, depth)``.
+
+        Parameters
+        ----------
+        request : bytes
+            The request, as `protocol.serving` and `core` encode it.
+
+        Returns
+        -------
+        bytes
+        """
         return self._answer(request, self._nodes)
 
     def columns(self, request: bytes) -> bytes:
         """Answer with the leaf hashes of whole units and their proof; empty bytes: not here.
 
         Nothing is signed: the proof leads to the root that the domain has signed already.
+
+        Parameters
+        ----------
+        request : bytes
+            The request, as `protocol.serving` and `core` encode it.
+
+        Returns
+        -------
+        bytes
         """
         return self._answer(request, self._columns)
 
@@ -180,6 +257,15 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """Sign one closing over all that the domain has signed for a job; empty: it did not.
 
         There may be thousands of signatures to be checked first, so this happens beside the loop.
+
+        Parameters
+        ----------
+        request : bytes
+            The request, as `protocol.serving` and `core` encode it.
+
+        Returns
+        -------
+        bytes
         """
         try:
             return await asyncio.to_thread(closing.close, request, self.identity)
@@ -187,17 +273,39 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
             return b""
 
     def release(self, job: bytes, stage: str, partitions: Sequence[int]) -> None:
-        """Drop the unit inputs of partitions that are settled."""
+        """Drop the unit inputs of partitions that are settled.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        stage : str
+            Name of the stage.
+        partitions : sequence of int
+            Numbers of the partitions.
+        """
         for partition in partitions:
             self.store.release_inputs(Address(job, stage, partition))
 
     def forget(self, job: bytes) -> None:
-        """Drop what is kept of a job."""
+        """Drop what is kept of a job.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        """
         self.closed.add(job)
         self.store.forget(job)
 
     def reopen(self, job: bytes) -> None:
-        """Keep again what is computed for a job that was ended, and is taken up once more."""
+        """Keep again what is computed for a job that was ended, and is taken up once more.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+        """
         self.closed.discard(job)
 
     def _answer(self, request: bytes, answer: Callable[[bytes], bytes]) -> bytes:
@@ -305,7 +413,17 @@ def _is_hash(value: Any) -> bool:
 
 
 def this_side() -> VerifyWorker:
-    """Return the plugin of the worker that runs the current task."""
+    """Return the plugin of the worker that runs the current task.
+
+    Returns
+    -------
+    VerifyWorker
+
+    Raises
+    ------
+    InputError
+        If there is no such plugin, or a saboteur gives what cannot be signed.
+    """
     plugin = get_worker().plugins.get(NAME)
     if plugin is None:
         raise InputError(

@@ -25,6 +25,17 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 def key_id(key: bytes) -> str:
     """Return the name of a public key in an envelope: a hint, which proves nothing.
 
+    Parameters
+    ----------
+    key : bytes
+        The public key, 32 bytes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> from dask_verify.protocol.domain import Identity
     >>> len(key_id(Identity.generate("coordinator").public_key))
     64
@@ -77,6 +88,17 @@ def opened(data: bytes, key: bytes) -> bytes:
     ------
     EvidenceError
         If it is no envelope, or does not carry this key's signature over its payload.
+
+    Examples
+    --------
+    >>> alice, mallory = Identity.generate("coordinator"), Identity.generate("coordinator")
+    >>> opened(seal(b"{}", alice), alice.public_key)
+    b'{}'
+    >>> try:
+    ...     opened(seal(b"{}", mallory), alice.public_key)
+    ... except EvidenceError:
+    ...     print("not alice's")
+    not alice's
     """
     payload, signature = _read(data)
     envelope = Envelope(payload, PAYLOAD_TYPE, {signature.keyid: signature})
@@ -98,10 +120,24 @@ def opened(data: bytes, key: bytes) -> bytes:
 def unverified(data: bytes) -> bytes:
     """Return the payload of an envelope without checking its signature: for showing only.
 
+    Parameters
+    ----------
+    data : bytes
+        The envelope.
+
+    Returns
+    -------
+    bytes
+
     Raises
     ------
     EvidenceError
         If it is no envelope.
+
+    Examples
+    --------
+    >>> unverified(seal(b"{}", Identity.generate("coordinator")))
+    b'{}'
     """
     return _read(data)[0]
 

@@ -115,51 +115,168 @@ class Fields:
         self.path = path
 
     def at(self, name: str) -> str:
-        """Return the path of a field."""
+        """Return the path of a field.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        str
+        """
         return f"{self.path}.{name}"
 
     def has(self, name: str) -> bool:
-        """Whether there is such a field."""
+        """Whether there is such a field.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        bool
+        """
         return name in self._values
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all fields."""
+        """Return the names of all fields.
+
+        Returns
+        -------
+        tuple of str
+        """
         return tuple(_text(name, self.path) for name in self._values)
 
     def null(self, name: str) -> bool:
-        """Whether a field is null."""
+        """Whether a field is null.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        bool
+        """
         return self._get(name) is None
 
     def empty(self, name: str) -> bool:
-        """Whether a field is empty text."""
+        """Whether a field is empty text.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        bool
+        """
         return bool(self._get(name) == "")
 
     def nested(self, name: str) -> bool:
-        """Whether a field is an object."""
+        """Whether a field is an object.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        bool
+        """
         return isinstance(self._get(name), dict)
 
     def end(self) -> None:
-        """Refuse fields that nobody has read."""
+        """Refuse fields that nobody has read.
+
+        Raises
+        ------
+        EvidenceError
+            If there are any.
+        """
         if self._unread:
             raise EvidenceError(self.path, "no other field", f"{min(self._unread)!r:.100}")
 
     def text(self, name: str) -> str:
-        """Return a string that has a UTF-8 form."""
+        """Return a string that has a UTF-8 form.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        str
+        """
         return _text(self._get(name), self.at(name))
 
     def choice(self, name: str, options: tuple[str, ...]) -> str:
-        """Return one of some strings."""
+        """Return one of some strings.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        options : tuple of str
+            The strings.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        EvidenceError
+            If it is missing, or anything else.
+        """
         value = self._get(name)
         if value not in options:
             raise EvidenceError(self.at(name), f"one of {options}", value)
         return str(value)
 
     def number(self, name: str, least: int = 0, most: int = LARGEST) -> int:
-        """Return a whole number in a range."""
+        """Return a whole number in a range.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        least, most : int, optional
+            The range.
+
+        Returns
+        -------
+        int
+        """
         return _number(self._get(name), self.at(name), least, most)
 
     def real(self, name: str, least: float = 0.0, most: float = math.inf) -> float:
-        """Return a finite number in a range."""
+        """Return a finite number in a range.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        least, most : float, optional
+            The range.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        EvidenceError
+            If it is missing, or anything else.
+        """
         value = self._get(name)
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
         # Also a whole number may be larger than any float.
@@ -168,66 +285,229 @@ class Fields:
         return float(value)
 
     def flag(self, name: str) -> bool:
-        """Return true or false."""
+        """Return true or false.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        bool
+
+        Raises
+        ------
+        EvidenceError
+            If it is missing, or anything else.
+        """
         value = self._get(name)
         if not isinstance(value, bool):
             raise EvidenceError(self.at(name), "true or false", value)
         return value
 
     def octets(self, name: str, size: int | None = None) -> bytes:
-        """Return bytes that were written as base64."""
+        """Return bytes that were written as base64.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        size : int or None, optional
+            How many bytes there must be; None for any number.
+
+        Returns
+        -------
+        bytes
+        """
         return _octets(self._get(name), self.at(name), size)
 
     def digest(self, name: str, size: int = _HASH) -> bytes:
-        """Return bytes that were written as lowercase hexadecimal digits."""
+        """Return bytes that were written as lowercase hexadecimal digits.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        size : int, optional
+            How many bytes there must be; None for any number.
+
+        Returns
+        -------
+        bytes
+        """
         return _digest(self._get(name), self.at(name), size)
 
     def digests(self, name: str) -> tuple[bytes, ...]:
-        """Return a list of digests of 32 bytes."""
+        """Return a list of digests of 32 bytes.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        tuple of bytes
+        """
         return self._each(name, lambda value, path: _digest(value, path, _HASH))
 
     def distinct(self, name: str, values: Sequence[Hashable]) -> None:
-        """Refuse a list in which something appears twice."""
+        """Refuse a list in which something appears twice.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        values : sequence of Hashable
+            The items of the list.
+
+        Raises
+        ------
+        EvidenceError
+            If it is missing, or anything else.
+        """
         if len(set(values)) < len(values):
             raise EvidenceError(self.at(name), "every entry once", "one of them twice")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of strings."""
+        """Return a list of strings.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        tuple of str
+        """
         return self._each(name, _text)
 
     def ascending(self, name: str, most: int) -> tuple[int, ...]:
-        """Return a list of whole numbers, each larger than the one before it."""
+        """Return a list of whole numbers, each larger than the one before it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        most : int
+            The range.
+
+        Returns
+        -------
+        tuple of int
+
+        Raises
+        ------
+        EvidenceError
+            If it is missing, or anything else.
+        """
         found = self.numbers(name, 0, most)
         if any(one >= next_one for one, next_one in pairwise(found)):
             raise EvidenceError(self.at(name), "ascending numbers", "others")
         return found
 
     def numbers(self, name: str, least: int = 0, most: int = LARGEST) -> tuple[int, ...]:
-        """Return a list of whole numbers in a range."""
+        """Return a list of whole numbers in a range.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        least, most : int, optional
+            The range.
+
+        Returns
+        -------
+        tuple of int
+        """
         return self._each(name, lambda value, path: _number(value, path, least, most))
 
     def blobs(self, name: str) -> tuple[bytes, ...]:
-        """Return a list of bytes that were written as base64."""
+        """Return a list of bytes that were written as base64.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        tuple of bytes
+        """
         return self._each(name, lambda value, path: _octets(value, path, None))
 
     def object(self, name: str) -> Fields:
-        """Return an object."""
+        """Return an object.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        Fields
+        """
         return _fields(self._get(name), self.at(name))
 
     def objects(self, name: str) -> tuple[Fields, ...]:
-        """Return a list of objects."""
+        """Return a list of objects.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        tuple of Fields
+        """
         return self._each(name, _fields)
 
     def rows(self, name: str, width: int) -> tuple[Fields, ...]:
-        """Return lists of so many values as objects whose names are the positions."""
+        """Return lists of so many values as objects whose names are the positions.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+        width : int
+            Number of values of each list.
+
+        Returns
+        -------
+        tuple of Fields
+        """
         return self._each(name, lambda value, path: _row(value, path, width))
 
     def tables(self, name: str) -> tuple[tuple[int, ...], ...]:
-        """Return lists of whole numbers."""
+        """Return lists of whole numbers.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        tuple of tuple of int
+        """
         return self._each(name, _numbers)
 
     def mapping(self, name: str) -> dict[str, str]:
-        """Return an object whose values are all strings."""
+        """Return an object whose values are all strings.
+
+        Parameters
+        ----------
+        name : str
+            Name of the field.
+
+        Returns
+        -------
+        dict of str to str
+        """
         inner = self.object(name)
         return {_text(key, inner.path): inner.text(key) for key in inner._values}
 
@@ -306,6 +586,17 @@ def _octets(value: Any, path: str, size: int | None) -> bytes:
 def base64_text(data: bytes) -> str:
     r"""Return bytes as `Fields.octets` reads them.
 
+    Parameters
+    ----------
+    data : bytes
+        The bytes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> base64_text(b"\x00\x01")
     'AAE='
     """

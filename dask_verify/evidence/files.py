@@ -35,6 +35,10 @@ def read_file(
         Makes the error from what, expected and got.
     check : callable, optional
         Raises if it does not like the status of the opened file; it runs before anything is read.
+
+    Returns
+    -------
+    bytes
     """
     what = os.fspath(path)
     try:
@@ -62,6 +66,17 @@ def read_up_to(file: IO[bytes], most: int) -> bytes:
     """Return the next bytes of a file, at most so many; memory is taken for what is there.
 
     Asked for a gigabyte at once, Python would take one before it looks at the file.
+
+    Parameters
+    ----------
+    file : IO
+        The file, open for reading.
+    most : int
+        How many bytes at most.
+
+    Returns
+    -------
+    bytes
     """
     pieces: list[bytes] = []
     while most > 0 and (piece := file.read(min(most, _PIECE))):
@@ -72,6 +87,13 @@ def read_up_to(file: IO[bytes], most: int) -> bytes:
 
 def write_anywhere(path: Path, data: bytes) -> None:
     """Write a file to a path or URL that fsspec knows.
+
+    Parameters
+    ----------
+    path : Path
+        Path or URL.
+    data : bytes
+        Its bytes.
 
     Raises
     ------
@@ -85,7 +107,19 @@ def write_anywhere(path: Path, data: bytes) -> None:
 
 
 def create_file(path: Path, data: bytes, mode: int, refusal: Refusal) -> None:
-    """Write a new file; never over anything that is there, and with no other mode for a moment."""
+    """Write a new file; never over anything that is there, and with no other mode for a moment.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file.
+    data : bytes
+        Its bytes.
+    mode : int
+        Its permissions.
+    refusal : Refusal
+        Makes the error from a message.
+    """
     what = os.fspath(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -105,7 +139,17 @@ def create_file(path: Path, data: bytes, mode: int, refusal: Refusal) -> None:
 
 
 def replace_file(path: Path, data: bytes, refusal: Refusal) -> None:
-    """Write a file that anybody may read; others see the old one or the new one, never half."""
+    """Write a file that anybody may read; others see the old one or the new one, never half.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file.
+    data : bytes
+        Its bytes.
+    refusal : Refusal
+        Makes the error from a message.
+    """
     what, target = os.fspath(path), os.path.realpath(path)
     draft = ""
     try:

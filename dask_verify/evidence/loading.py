@@ -81,6 +81,25 @@ def presented(frame: Any, by: tuple[str, ...]) -> Any:
 
     Where the keys are columns and the index has no name, the index only says where rows stood
     before they were sorted, and is counted anew.
+
+    Parameters
+    ----------
+    frame : object
+        The frame.
+    by : tuple of str
+        The names that it is grouped and sorted by.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> presented(pd.DataFrame({"carrier": ["AA", "UA"], "delay": [1.0, 2.0]}), ("carrier",))
+      carrier  delay
+    0      AA    1.0
+    1      UA    2.0
     """
     plain = set(by) <= set(frame.columns) and frame.index.nlevels == 1 and frame.index.name is None
     return frame.reset_index(drop=True) if plain else frame

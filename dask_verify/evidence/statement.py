@@ -27,6 +27,11 @@ class Subject:
         ``"blake3MerkleV1"`` for a Merkle root, ``"sha256"`` for the bytes of a file.
     digest : bytes
         32 bytes.
+
+    Examples
+    --------
+    >>> Subject("means.parquet", "sha256", bytes(32)).algorithm
+    'sha256'
     """
 
     name: str
@@ -46,6 +51,10 @@ def write_statement(
     subjects : sequence of Subject
     predicate : mapping
         JSON values.
+
+    Returns
+    -------
+    bytes
 
     Examples
     --------
@@ -69,10 +78,31 @@ def read_statement(
 ) -> tuple[tuple[Subject, ...], Fields]:
     """Return the subjects of a statement, and its predicate to be read.
 
+    Parameters
+    ----------
+    payload : bytes
+        Bytes of the statement.
+    predicate_type : str
+        The type that its predicate must have.
+    algorithms : sequence of str, optional
+        Names of digests that a subject may have.
+
+    Returns
+    -------
+    tuple of (tuple of Subject, Fields)
+
     Raises
     ------
     EvidenceError
         If it is no statement of this kind.
+
+    Examples
+    --------
+    >>> data = write_statement("urn:x", [Subject("a", "sha256", bytes(32))], {"n": 1})
+    >>> read_statement(data, "urn:y")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.EvidenceError: statement.predicateType: expected one of ('urn:y',), got urn:x
     """
     fields = parse(payload, "statement")
     fields.choice("_type", (TYPE,))

@@ -16,7 +16,19 @@ Pair = tuple[Any, Any]
 
 
 def units(partition: Iterable[Any], unit_records: int | None) -> list[list[Any]]:
-    """Cut a partition into runs of records; an empty partition is one empty unit."""
+    """Cut a partition into runs of records; an empty partition is one empty unit.
+
+    Parameters
+    ----------
+    partition : iterable
+        The records of the partition.
+    unit_records : int or None
+        Records in one unit; None for the default.
+
+    Returns
+    -------
+    list of list
+    """
     if unit_records is None:
         return [list(partition)]
     records = iter(partition)
@@ -25,12 +37,34 @@ def units(partition: Iterable[Any], unit_records: int | None) -> list[list[Any]]
 
 
 def encode_units(partition: Any, runs: Sequence[list[Any]]) -> list[bytes]:
-    """Return the canonical bytes of runs that `units` cut from a partition."""
+    """Return the canonical bytes of runs that `units` cut from a partition.
+
+    Parameters
+    ----------
+    partition : object
+        The records of the partition.
+    runs : sequence of list
+        The runs.
+
+    Returns
+    -------
+    list of bytes
+    """
     return list(map(encode_records, runs))
 
 
 def count(records: Sequence[Any]) -> int:
-    """Return the number of records."""
+    """Return the number of records.
+
+    Parameters
+    ----------
+    records : sequence
+        The records.
+
+    Returns
+    -------
+    int
+    """
     return len(records)
 
 
@@ -41,7 +75,25 @@ normalise = normalise_records
 def map_unit(
     work: Work, partition: int, unit: int, records: list[Any], hooks: Hooks | None
 ) -> tuple[list[bytes], list[int]]:
-    """Map one unit; return its cell and its number of records for every bucket."""
+    """Map one unit; return its cell and its number of records for every bucket.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    records : list
+        The records.
+    hooks : Hooks or None
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    tuple of (list of bytes, list of int)
+    """
     # Pairs that are combined never exist all at once: keeping them would wake the collector often.
     emitted: Iterator[Any] = chain.from_iterable(_each(work, records))
     if work.combiner is None:
@@ -111,7 +163,25 @@ def _checked(pairs: list[Any]) -> list[Pair]:
 def reduce_bucket(
     work: Work, partition: int, unit: int, cells: Iterable[bytes], hooks: Hooks | None
 ) -> tuple[bytes, int, int]:
-    """Reduce one bucket; return its leaf, records consumed and groups produced."""
+    """Reduce one bucket; return its leaf, records consumed and groups produced.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    cells : iterable of bytes
+        The bucket's cells, in order.
+    hooks : Hooks or None
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    tuple of (bytes, int, int)
+    """
     pairs = [pair for cell in cells for pair in decode_records(cell)]
     groups = [(key, work.reducer(key, values)) for key, values in group_records(pairs)]
     if hooks is not None:

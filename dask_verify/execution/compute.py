@@ -15,7 +15,17 @@ Sections = Sequence[Sequence[bytes]]  #: the verified leaves of each map partiti
 
 
 def kind(work: Work) -> ModuleType:
-    """Return the module that knows the records of this kind of collection."""
+    """Return the module that knows the records of this kind of collection.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+
+    Returns
+    -------
+    ModuleType
+    """
     if work.kind == "bag":
         from dask_verify.execution import bag
 
@@ -32,6 +42,21 @@ def map_partition(
 
     The mapper sees only normalised input, so that what one domain's read happened to leave in an
     object (dict order, an index frequency) cannot make its output differ from another's.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    data : object
+        The input partition.
+    hooks : Hooks or None, optional
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    SealedPartition
     """
     of = kind(work)
     if hooks is not None:
@@ -65,7 +90,19 @@ def _cut(work: Work, data: Any) -> Sequence[Any]:
 
 
 def read_partition(work: Work, data: Any) -> tuple[tuple[bytes, ...], int]:
-    """Cut a partition into units and map none; return their canonical inputs and their records."""
+    """Cut a partition into units and map none; return their canonical inputs and their records.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    data : object
+        The input partition.
+
+    Returns
+    -------
+    tuple of (tuple of bytes, int)
+    """
     of = kind(work)
     runs = _cut(work, data)
     return tuple(of.encode_units(data, runs)), sum(map(of.count, runs))
@@ -77,7 +114,23 @@ def _per_partition(work: Work, counts: Sequence[Sequence[int]]) -> tuple[int, ..
 
 
 def map_unit(work: Work, partition: int, unit: int, unit_input: bytes) -> tuple[bytes, ...]:
-    """Map one unit from its canonical input; return its column of cells."""
+    """Map one unit from its canonical input; return its column of cells.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    unit_input : bytes
+        Canonical bytes of the unit's input.
+
+    Returns
+    -------
+    tuple of bytes
+    """
     of = kind(work)
     cells, _ = of.map_unit(work, partition, unit, of.decode(unit_input), None)
     return tuple(cells)
@@ -86,7 +139,23 @@ def map_unit(work: Work, partition: int, unit: int, unit_input: bytes) -> tuple[
 def reduce_partition(
     work: Work, partition: int, sections: Sections, hooks: Hooks | None = None
 ) -> SealedPartition:
-    """Reduce a run of buckets; ``sections`` are the verified leaves of each map partition."""
+    """Reduce a run of buckets; ``sections`` are the verified leaves of each map partition.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    sections : Sections
+        Verified leaves of each map partition, in order.
+    hooks : Hooks or None, optional
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    SealedPartition
+    """
     return reduce_in_turn(work, partition, [(range(work.run), sections)], hooks)
 
 
@@ -106,6 +175,10 @@ def reduce_in_turn(
         Which buckets of the partition, and their verified leaves of each map partition; together
         all buckets, in order.
     hooks : Hooks, optional
+
+    Returns
+    -------
+    SealedPartition
     """
     results = []
     for buckets, sections in turns:
@@ -124,7 +197,21 @@ def reduce_in_turn(
 
 
 def cells_of(sections: Sections, bucket: int, buckets: int) -> list[bytes]:
-    """Return one of so many buckets' cells, in the fixed order of map partition, then unit."""
+    """Return one of so many buckets' cells, in the fixed order of map partition, then unit.
+
+    Parameters
+    ----------
+    sections : Sections
+        Verified leaves of each map partition, in order.
+    bucket : int
+        Number of the bucket among those of the sections.
+    buckets : int
+        Number of buckets of the sections.
+
+    Returns
+    -------
+    list of bytes
+    """
     cells: list[bytes] = []
     for section in sections:
         width = len(section) // buckets
@@ -133,6 +220,22 @@ def cells_of(sections: Sections, bucket: int, buckets: int) -> list[bytes]:
 
 
 def reduce_unit(work: Work, partition: int, unit: int, cells: Sequence[bytes]) -> bytes:
-    """Reduce one bucket from its cells; return its leaf."""
+    """Reduce one bucket from its cells; return its leaf.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    cells : sequence of bytes
+        The bucket's cells, in order.
+
+    Returns
+    -------
+    bytes
+    """
     reduce_bucket: Callable[..., tuple[bytes, int, int]] = kind(work).reduce_bucket
     return reduce_bucket(work, partition, unit, cells, None)[0]

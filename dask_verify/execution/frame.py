@@ -24,7 +24,19 @@ from dask_verify.execution.work import Hooks, Work
 
 
 def units(partition: pd.DataFrame, unit_records: int | None) -> list[pd.DataFrame]:
-    """Cut a partition into runs of rows; an empty partition is one empty unit."""
+    """Cut a partition into runs of rows; an empty partition is one empty unit.
+
+    Parameters
+    ----------
+    partition : pandas.DataFrame
+        The rows of the partition.
+    unit_records : int or None
+        Records in one unit; None for the default.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+    """
     if unit_records is None or len(partition) <= unit_records:
         return [partition]
     starts = range(0, len(partition), unit_records)
@@ -32,12 +44,34 @@ def units(partition: pd.DataFrame, unit_records: int | None) -> list[pd.DataFram
 
 
 def encode_units(partition: pd.DataFrame, runs: Sequence[pd.DataFrame]) -> list[bytes]:
-    """Return the canonical bytes of runs that `units` cut from a partition."""
+    """Return the canonical bytes of runs that `units` cut from a partition.
+
+    Parameters
+    ----------
+    partition : pandas.DataFrame
+        The rows of the partition.
+    runs : sequence of pandas.DataFrame
+        The runs.
+
+    Returns
+    -------
+    list of bytes
+    """
     return encode_frames(partition, [0, *accumulate(map(len, runs))])
 
 
 def count(records: pd.DataFrame) -> int:
-    """Return the number of rows."""
+    """Return the number of rows.
+
+    Parameters
+    ----------
+    records : pandas.DataFrame
+        The records.
+
+    Returns
+    -------
+    int
+    """
     return len(records)
 
 
@@ -48,7 +82,25 @@ normalise = normalise_frame
 def map_unit(
     work: Work, partition: int, unit: int, records: pd.DataFrame, hooks: Hooks | None
 ) -> tuple[list[bytes], list[int]]:
-    """Map one unit; return its cell and its number of rows for every bucket."""
+    """Map one unit; return its cell and its number of rows for every bucket.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    records : pandas.DataFrame
+        The records.
+    hooks : Hooks or None
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    tuple of (list of bytes, list of int)
+    """
     out = _mapped(work, records)
     if hooks is not None:
         out = hooks.map_output(partition, unit, out)
@@ -78,7 +130,19 @@ def _frame(role: str, out: Any) -> pd.DataFrame:
 
 
 def concat(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
-    """Concatenate frames in order, uniting the categories of categorical columns."""
+    """Concatenate frames in order, uniting the categories of categorical columns.
+
+    Parameters
+    ----------
+    frames : sequence of pandas.DataFrame
+        The frames.
+    empty : pandas.DataFrame
+        What no frames at all give.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     full = [frame for frame in frames if len(frame)]
     if not full:
         return empty
@@ -136,6 +200,23 @@ def reduce_bucket(
 
     The reducer is not called for a bucket without rows, so that the answer does not depend on the
     number of buckets.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+    partition : int
+        Number of the partition.
+    unit : int
+        Number of the unit.
+    cells : iterable of bytes
+        The bucket's cells, in order.
+    hooks : Hooks or None
+        What a saboteur changes; None for nothing.
+
+    Returns
+    -------
+    tuple of (bytes, int, int)
     """
     rows = concat([_expected(work, f) for f in decode_frames(list(cells))], work.map_meta)
     out = work.meta

@@ -54,14 +54,30 @@ class Work:
         return self.buckets // self.partitions
 
     def bounds(self, units: int) -> list[tuple[int, int]]:
-        """Return the range of leaves that each reduce partition reads of a map partition."""
+        """Return the range of leaves that each reduce partition reads of a map partition.
+
+        Parameters
+        ----------
+        units : int
+            Number of units of the map partition.
+
+        Returns
+        -------
+        list of tuple of (int, int)
+        """
         step = self.run * units
         return [(j * step, (j + 1) * step) for j in range(self.partitions)]
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """Work as bytes, with the digest that the job id binds."""
+    """Work as bytes, with the digest that the job id binds.
+
+    Parameters
+    ----------
+    data : bytes
+        The pickled work.
+    """
 
     data: bytes
 
@@ -72,13 +88,33 @@ class Shipped:
 
 
 def ship(work: Work) -> Shipped:
-    """Pickle work once for the whole job."""
+    """Pickle work once for the whole job.
+
+    Parameters
+    ----------
+    work : Work
+        The user's functions, with what is needed to run them.
+
+    Returns
+    -------
+    Shipped
+    """
     return Shipped(cloudpickle.dumps(work))
 
 
 @lru_cache(maxsize=8)
 def unship(data: bytes) -> Work:
-    """Load work where it is executed: a worker, or one of the coordinator's own processes."""
+    """Load work where it is executed: a worker, or one of the coordinator's own processes.
+
+    Parameters
+    ----------
+    data : bytes
+        The pickled work, from a coordinator that is trusted.
+
+    Returns
+    -------
+    Work
+    """
     work: Work = cloudpickle.loads(data)
     install_types(list(work.types))
     return work
@@ -87,6 +123,17 @@ def unship(data: bytes) -> Work:
 def name_of(function: Any) -> str:
     """Return where a function comes from, as ``module:qualname``; a hint for people.
 
+    Parameters
+    ----------
+    function : object
+        The function.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> import json
     >>> name_of(json.dumps), name_of(None)
     ('json:dumps', '')
@@ -101,15 +148,60 @@ class Hooks(Protocol):
     """Where a saboteur may interfere; see `dask_verify.testing.Saboteur`."""
 
     def read_input(self, partition: int, records: Any) -> Any:
-        """Change what was read."""
+        """Change what was read.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        records : object
+            The records.
+
+        Returns
+        -------
+        object
+        """
 
     def map_output(self, partition: int, unit: int, records: Any) -> Any:
-        """Change what the mapper gave."""
+        """Change what the mapper gave.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        unit : int
+            Number of the unit.
+        records : object
+            The records.
+
+        Returns
+        -------
+        object
+        """
 
     def reduce_output(self, partition: int, unit: int, records: Any) -> Any:
-        """Change what the reducer gave."""
+        """Change what the reducer gave.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        unit : int
+            Number of the unit.
+        records : object
+            The records.
+
+        Returns
+        -------
+        object
+        """
 
 
 def search_path() -> list[str]:
-    """Return where a fresh process must look for modules, in this process's own order."""
+    """Return where a fresh process must look for modules, in this process's own order.
+
+    Returns
+    -------
+    list of str
+    """
     return [os.path.abspath(p or ".") for p in sys.path]

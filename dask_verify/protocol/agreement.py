@@ -80,7 +80,12 @@ class Agreement(ABC):
         self._out: list[Instruction] = []
 
     def start(self) -> list[Instruction]:
-        """Return the first instructions."""
+        """Return the first instructions.
+
+        Returns
+        -------
+        list of Instruction
+        """
         for partition in range(self.plan.maps):
             self._add(Task(MAP, partition), self.plan.map_inputs(partition))
         self._size_known()
@@ -88,35 +93,97 @@ class Agreement(ABC):
         return self._flush()
 
     def state(self, task: Task) -> TaskState:
-        """Return what is known about a task."""
+        """Return what is known about a task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        TaskState
+        """
         return self._tasks[task]
 
     def tasks(self) -> list[TaskState]:
-        """Return what is known about every task that has been assigned so far."""
+        """Return what is known about every task that has been assigned so far.
+
+        Returns
+        -------
+        list of TaskState
+        """
         return list(self._tasks.values())
 
     def assigned(self) -> list[Task]:
-        """Return every task that has been assigned so far."""
+        """Return every task that has been assigned so far.
+
+        Returns
+        -------
+        list of Task
+        """
         return list(self._tasks)
 
     def accepted(self, task: Task) -> Commitment | None:
-        """Return the agreed commitment of a task (of any domain that signed it)."""
+        """Return the agreed commitment of a task (of any domain that signed it).
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        Commitment or None
+        """
         state = self._tasks.get(task)
         claim = None if state is None else state.ballot.of(state.accepted)
         return None if claim is None else claim.commitment
 
     def claimed(self, task: Task, domain: str) -> list[Commitment]:
-        """Return all that a domain has committed to for a task as it is assigned now."""
+        """Return all that a domain has committed to for a task as it is assigned now.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        list of Commitment
+        """
         state = self._tasks.get(task)
         claims = [] if state is None else list(state.ballot.claims)
         return [claim.commitment for claim in claims if claim.domain == domain]
 
     def holders(self, task: Task) -> list[str]:
-        """Return who can serve an accepted task."""
+        """Return who can serve an accepted task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        list of str
+        """
         return self._tasks[task].holders(self.exposed)
 
     def is_counted(self, task: Task) -> bool:
-        """Whether the records that a reduce task reads are to be counted."""
+        """Whether the records that a reduce task reads are to be counted.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        bool
+        """
         return task in self._recounts and task not in self._uncounted
 
     @property

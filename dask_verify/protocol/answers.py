@@ -67,6 +67,10 @@ def signed_parts(wire: bytes) -> tuple[Answer, bytes, bytes]:
     ----------
     wire : bytes
         As `admit` has admitted it.
+
+    Returns
+    -------
+    tuple of (Answer, bytes, bytes)
     """
     try:
         payload, signature = unwrap(wire)
@@ -92,7 +96,21 @@ def _wanted(
 
 
 def objection(event: Audited, answer: Answer, commitment: Commitment) -> Objection | None:
-    """Return what an admitted answer has against a commitment; None if they agree."""
+    """Return what an admitted answer has against a commitment; None if they agree.
+
+    Parameters
+    ----------
+    event : Audited
+        The answer, as it arrived.
+    answer : Answer
+        What it says.
+    commitment : Commitment
+        The commitment.
+
+    Returns
+    -------
+    Objection or None
+    """
     digest = event.challenge.digest
     if event.challenge.kind == READ:
         read = ((commitment.input_root,), (commitment.records_in, commitment.units))
@@ -107,6 +125,17 @@ def objection(event: Audited, answer: Answer, commitment: Commitment) -> Objecti
 def first_difference(one: Sequence[bytes], other: Sequence[bytes]) -> int | None:
     """Return where two sequences of equal length differ first; None if they are equal.
 
+    Parameters
+    ----------
+    one, other : sequence of bytes
+        The sequences.
+
+    Returns
+    -------
+    int or None
+
+    Examples
+    --------
     >>> first_difference([b"a", b"b"], [b"a", b"c"])
     1
     """

@@ -134,16 +134,44 @@ class Audits:
     # --- what has to be recomputed -----------------------------------------------------------
 
     def settled(self, stage: str) -> bool:
-        """Whether nothing of a stage has to be recomputed any more."""
+        """Whether nothing of a stage has to be recomputed any more.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        bool
+        """
         # Only maps have to wait for the size of the data, since it is theirs.
         return not self._open[stage] and not (stage == MAP and self._undrawn)
 
     def pending(self, task: Task) -> bool:
-        """Whether something of a task has to be recomputed."""
+        """Whether something of a task has to be recomputed.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        bool
+        """
         return task in self._open[task.stage] or task in self._undrawn
 
     def accepted(self, task: Task, state: TaskState) -> None:
-        """Draw the checks of an accepted commitment, or note that they have to wait."""
+        """Draw the checks of an accepted commitment, or note that they have to wait.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        """
         if not self._plan.policy.audited:
             return
         self._undrawn[task] = state
@@ -157,6 +185,15 @@ class Audits:
 
         The liars among the domains must not lower the rate by claiming more units than there are:
         the domain with the fewest units in a partition counts for all. So with what was emitted.
+
+        Parameters
+        ----------
+        commitments : sequence of Commitment
+            The accepted map commitments.
+
+        Returns
+        -------
+        list of Task
         """
         policy, domains = self._plan.policy, len(self._plan.domains)
         if isinstance(policy.audit, Detect) and self.rate is None:
@@ -171,7 +208,15 @@ class Audits:
         return waiting
 
     def withdrawn(self, task: Task, state: TaskState) -> None:
-        """Drop the checks of a commitment that is not accepted any more."""
+        """Drop the checks of a commitment that is not accepted any more.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        """
         for check in state.checks:
             check.outcome = "moot"
         state.checks.clear()
@@ -227,7 +272,19 @@ class Audits:
     # --- by whom -----------------------------------------------------------------------------
 
     def pursue(self, task: Task, state: TaskState) -> list[Asked] | None:
-        """See that somebody is on every check of a task; None if nobody may be asked for one."""
+        """See that somebody is on every check of a task; None if nobody may be asked for one.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+
+        Returns
+        -------
+        list of Asked or None
+        """
         asked: list[Asked] = []
         for check in list(state.checks):
             if not self._confirmed(check, state) and not self._busy(check, state):
@@ -241,7 +298,19 @@ class Audits:
         return asked
 
     def close(self, task: Task, state: TaskState, check: Check, outcome: str) -> None:
-        """Take a check off the list."""
+        """Take a check off the list.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        check : Check
+            The check.
+        outcome : str
+            How it ended.
+        """
         check.outcome = outcome
         state.checks.remove(check)
         if outcome == "agreed":
@@ -250,18 +319,47 @@ class Audits:
             self._open[task.stage].discard(task)
 
     def unopened(self, task: Task, state: TaskState, check: Check) -> None:
-        """Have the whole partition produced again: its holder does not open it."""
+        """Have the whole partition produced again: its holder does not open it.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        check : Check
+            The check.
+        """
         self.close(task, state, check, "unopened")
         self._make(task, state, _whole(check, []))
 
     def passed_by(self, culprits: Collection[str]) -> list[tuple[Task, Check]]:
-        """Return the checks that exposed auditors passed."""
+        """Return the checks that exposed auditors passed.
+
+        Parameters
+        ----------
+        culprits : collection of str
+            Who is proven wrong.
+
+        Returns
+        -------
+        list of tuple of (Task, Check)
+        """
         return [(t, c) for t, c in self._made if c.outcome == "agreed" and c.auditor in culprits]
 
     def reopen(self, task: Task, state: TaskState, check: Check) -> None:
         """Have the whole partition produced again: whoever passed a check of it is exposed.
 
         Nobody need hold any more what was opened then.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        check : Check
+            The check.
         """
         state.passed.discard((check.digest, check.kind, check.units))
         self._make(task, state, _whole(check, [check.auditor]))
@@ -281,6 +379,15 @@ class Audits:
         """Whether others must compute a partition where those who are drawn for it do not.
 
         Drawing another auditor, or one for all of it, would give an accomplice another chance.
+
+        Parameters
+        ----------
+        check : Check
+            The check.
+
+        Returns
+        -------
+        bool
         """
         others = self._domains.keys() - check.signers - self._crew.exposed
         return self._plan.policy.replicas == 1 and bool(others)
@@ -332,7 +439,19 @@ class Audits:
     # --- answers -----------------------------------------------------------------------------
 
     def check_of(self, challenge: Challenge, state: TaskState) -> Check | None:
-        """Return the check that a challenge belongs to; None if it is not asked any more."""
+        """Return the check that a challenge belongs to; None if it is not asked any more.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+        state : TaskState
+            What is known about the task.
+
+        Returns
+        -------
+        Check or None
+        """
         for check in state.checks:
             asked = (challenge.digest, challenge.kind, challenge.units, challenge.domain)
             if (check.digest, check.kind, check.units, check.auditor) == asked:
@@ -351,6 +470,10 @@ class Audits:
             Of the commitments that are accepted now: what others passed says nothing any more.
         whole : bool
             Count partitions that were recomputed whole.
+
+        Returns
+        -------
+        int
         """
         accepted = {digest.hex() for digest in digests}
         agreed = [a for a in self.made if a.outcome == "agreed" and a.commitment in accepted]

@@ -45,7 +45,23 @@ class Ruling:
 
 
 def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
-    """Apply the rules, in order, to what an arbitration found."""
+    """Apply the rules, in order, to what an arbitration found.
+
+    Parameters
+    ----------
+    finding : Finding
+        What the arbitration found.
+    state : TaskState
+        What is known about the task.
+    plan : Plan
+        What the job is.
+    exposed : collection of str
+        Domains that are exposed.
+
+    Returns
+    -------
+    Ruling
+    """
     if not finding.stable:
         return _unstable(finding)
     if finding.failure:
@@ -83,7 +99,17 @@ def _read_alike(claims: Collection[Claim]) -> bool:
 
 
 def by_votes(culprits: Collection[str]) -> Ruling:
-    """Apply rule 3 to those whom enough others contradict."""
+    """Apply rule 3 to those whom enough others contradict.
+
+    Parameters
+    ----------
+    culprits : collection of str
+        Who is proven wrong.
+
+    Returns
+    -------
+    Ruling
+    """
     if culprits:
         return Ruling("votes", tuple(culprits))
     return Ruling("withheld: contradicted by too few domains of the same environment")
@@ -113,6 +139,21 @@ def outvoted(
 
     The coordinator is no such domain: it signs nothing, and one run of its own proves nothing.
     Where the source changed, only those are meant who signed that they read the same.
+
+    Parameters
+    ----------
+    state : TaskState
+        What is known about the task.
+    plan : Plan
+        What the job is.
+    exposed : collection of str
+        Domains that are exposed.
+    source_ok : bool, optional
+        Whether the sources are as they were when the job started.
+
+    Returns
+    -------
+    list of str
     """
     accepted = state.ballot.of(state.accepted)
     if accepted is None:
@@ -132,6 +173,19 @@ def overruled(state: TaskState, plan: Plan, exposed: Collection[str]) -> list[st
     """Return the auditors whom ``faults + 1`` others of their environment signed the contrary of.
 
     What was read is left out: a source that changed in between may explain that.
+
+    Parameters
+    ----------
+    state : TaskState
+        What is known about the task.
+    plan : Plan
+        What the job is.
+    exposed : collection of str
+        Domains that are exposed.
+
+    Returns
+    -------
+    list of str
     """
     agreed = list(state.ballot.voters(exposed).get(state.accepted or b"", ()))
     culprits = []
@@ -151,6 +205,19 @@ def deadlock(state: TaskState, plan: Plan, exposed: Collection[str]) -> str:
 
     ``"nondeterministic"`` only where honest domains of one environment must have differed;
     ``"error"`` only where the coordinator itself has seen the function fail.
+
+    Parameters
+    ----------
+    state : TaskState
+        What is known about the task.
+    plan : Plan
+        What the job is.
+    exposed : collection of str
+        Domains that are exposed.
+
+    Returns
+    -------
+    str
     """
     sizes = [len(names) for names in state.ballot.voters(exposed).values()]
     claimants = state.ballot.domains(exposed)

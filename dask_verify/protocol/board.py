@@ -97,15 +97,40 @@ class Plan:
                 )
 
     def map_inputs(self, partition: int) -> bytes:
-        """Digest of what a map task is assigned."""
+        """Digest of what a map task is assigned.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        bytes
+        """
         return map_inputs(self.job, partition)
 
     def reduce_inputs(self, roots: Iterable[bytes]) -> bytes:
-        """Digest of what every reduce task is assigned: the accepted commitments of all maps."""
+        """Digest of what every reduce task is assigned: the accepted commitments of all maps.
+
+        Parameters
+        ----------
+        roots : iterable of bytes
+            The commitments' digests.
+
+        Returns
+        -------
+        bytes
+        """
         return reduce_inputs(self.job, roots)
 
     def check_shape(self, commitment: Commitment) -> None:
         """Refuse a commitment whose shape does not belong to this job.
+
+        Parameters
+        ----------
+        commitment : Commitment
+            The commitment.
 
         Raises
         ------
@@ -147,7 +172,17 @@ class Plan:
         return units == planned <= MAX_UNITS and bool(commitment.input_root)
 
     def rotation(self, task: Task) -> list[str]:
-        """Domains in the order in which they are asked to run a task."""
+        """Domains in the order in which they are asked to run a task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        list of str
+        """
         names = [d.name for d in self.domains]
         start = task.partition % len(names)
         return names[start:] + names[:start]
@@ -160,6 +195,23 @@ def required(policy: Policy, exposed: int, trusted: int, doubted: bool = False) 
     of the others suffice where no more trusted domains are left. With ``replicas=1`` a single one,
     as long as nothing speaks against what it signed.
 
+    Parameters
+    ----------
+    policy : Policy
+        What the user demands.
+    exposed : int
+        Number of exposed domains.
+    trusted : int
+        Number of trusted domains.
+    doubted : bool, optional
+        Whether something spoke against a commitment, so that only a full quorum decides.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> required(Policy(replicas=2), exposed=0, trusted=1)
     2
     >>> required(Policy(replicas=2), exposed=1, trusted=1)
@@ -274,18 +326,48 @@ class TaskState:
                 slot.__delete__(self)
 
     def answered(self, domain: str) -> bool:
-        """Note that a domain has said something; False if nothing was expected of it."""
+        """Note that a domain has said something; False if nothing was expected of it.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        bool
+        """
         expected = domain in self.running or domain in self.late
         self.running.discard(domain)
         self.late.discard(domain)
         return expected
 
     def votes(self, excluded: Collection[str]) -> int:
-        """Return how many domains count for the accepted digest."""
+        """Return how many domains count for the accepted digest.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        int
+        """
         return len(self.ballot.voters(excluded).get(self.accepted or b"", ()))
 
     def strength(self, excluded: Collection[str]) -> int:
-        """Return the largest number of domains that may come to agree on what is known."""
+        """Return the largest number of domains that may come to agree on what is known.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        int
+        """
         sizes = map(len, self.ballot.voters(excluded).values())
         return max(sizes, default=0) + len(self.running)
 
@@ -293,6 +375,17 @@ class TaskState:
         """Return two digests to arbitrate between, the accepted one first; None if there are none.
 
         Before acceptance only a referee can decide between two digests; votes need more of them.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+        referee : bool
+            Whether the coordinator settles differences.
+
+        Returns
+        -------
+        tuple of (bytes, bytes) or None
         """
         said = list(self.ballot.voters(excluded))
         if self.accepted is None:
@@ -303,7 +396,17 @@ class TaskState:
         return None if other is None else (self.accepted, other)
 
     def objected(self, excluded: Collection[str]) -> Objection | None:
-        """Return an unsettled objection of somebody who counts to a claim that counts."""
+        """Return an unsettled objection of somebody who counts to a claim that counts.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        Objection or None
+        """
         live = {c.digest for c in self.ballot.live(excluded)}
         for objection in self.objections:
             if objection.answer.domain not in excluded and objection.digest in live:
@@ -311,7 +414,21 @@ class TaskState:
         return None
 
     def vouched(self, digest: bytes, excluded: Collection[str], faults: int) -> bool:
-        """Whether an honest domain must be among those who signed the inputs of a claim."""
+        """Whether an honest domain must be among those who signed the inputs of a claim.
+
+        Parameters
+        ----------
+        digest : bytes
+            Digest of the claim.
+        excluded : collection of str
+            Domains that do not count.
+        faults : int
+            How many domains may be faulty.
+
+        Returns
+        -------
+        bool
+        """
         claim = self.ballot.of(digest)
         if claim is None:
             return False
@@ -321,7 +438,17 @@ class TaskState:
         return COORDINATOR in signers or len(signers) > faults
 
     def holders(self, excluded: Collection[str]) -> list[str]:
-        """Return who has committed to the accepted digest and still has its bytes."""
+        """Return who has committed to the accepted digest and still has its bytes.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        list of str
+        """
         if self.accepted is None:
             return []
         unusable = {*self._seen("lost"), *excluded}
@@ -341,6 +468,20 @@ _SLOTS = {name: TaskState.__dict__[name] for name in _CONTAINERS}
 
 
 def same_environment(domain: str, other: str, plan: Plan) -> bool:
-    """Whether two executors enrolled the same software and machine."""
+    """Whether two executors enrolled the same software and machine.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain.
+    other : str
+        Name of the other domain.
+    plan : Plan
+        What the job is.
+
+    Returns
+    -------
+    bool
+    """
     enrolled = {d.name: d.environment for d in plan.domains} | {COORDINATOR: plan.environment}
     return dict(enrolled[domain]) == dict(enrolled[other])

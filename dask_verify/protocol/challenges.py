@@ -34,7 +34,17 @@ class Challenges(Disputes):
         """Suspect a domain; after some silences, it loses all that it has not answered."""
 
     def is_challenged(self, challenge: Challenge) -> bool:
-        """Whether an answer to a challenge is still awaited."""
+        """Whether an answer to a challenge is still awaited.
+
+        Parameters
+        ----------
+        challenge : Challenge
+            The challenge.
+
+        Returns
+        -------
+        bool
+        """
         state = self._tasks.get(challenge.task)
         if self.finished is not None or state is None or state.inputs != challenge.inputs:
             return False

@@ -59,6 +59,10 @@ class Closing(Record):
         answers : sequence of bytes
             As `answer_statement` returns them.
 
+        Returns
+        -------
+        Closing
+
         Examples
         --------
         >>> one = Closing.of(b"j", "alice", [commitment_leaf("map", 0, b"i", b"d")], [])
@@ -100,18 +104,54 @@ class SignedAnswer:
     signature: bytes
 
     def statement(self, job: bytes) -> bytes:
-        """Return what is signed."""
+        """Return what is signed.
+
+        Parameters
+        ----------
+        job : bytes
+            The job's id.
+
+        Returns
+        -------
+        bytes
+        """
         what = (self.stage, self.partition, self.inputs, self.units, self.digest)
         return answer_statement(job, *what)
 
 
 def commitment_leaf(stage: str, partition: int, inputs: bytes, digest: bytes) -> bytes:
-    """Return what stands for a commitment in a closing."""
+    """Return what stands for a commitment in a closing.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    partition : int
+        Number of the partition.
+    inputs : bytes
+        Digest of what the task is assigned.
+    digest : bytes
+        Digest of the commitment.
+
+    Returns
+    -------
+    bytes
+    """
     return encode((stage, partition, inputs, digest))
 
 
 def leaf_of(commitment: Commitment) -> bytes:
-    """Return `commitment_leaf` of a commitment."""
+    """Return `commitment_leaf` of a commitment.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        The commitment.
+
+    Returns
+    -------
+    bytes
+    """
     what = (commitment.stage, commitment.partition, commitment.inputs, commitment.digest)
     return commitment_leaf(*what)
 
@@ -130,6 +170,10 @@ def request(
     commitments : iterable of (bytes, bytes)
         Payload and signature of each.
     answers : iterable of SignedAnswer
+
+    Returns
+    -------
+    bytes
     """
     rows = tuple((a.stage, a.partition, a.inputs, a.units, a.digest, a.signature) for a in answers)
     return encode((job, tuple(commitments), rows))
@@ -178,6 +222,10 @@ def closed(wire: bytes, expected: Closing, domain: Domain) -> bytes:
     expected : Closing
         What it has to be.
     domain : Domain
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------

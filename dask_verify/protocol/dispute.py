@@ -28,7 +28,19 @@ _WIDEST = 1 << 16  #: leaves whose hashes are asked for at once where shapes dif
 
 @dataclass(frozen=True)
 class AskNodes:
-    """Hashes ``depth`` levels below a node; ``request`` names the tree and whom to ask."""
+    """Hashes ``depth`` levels below a node; ``request`` names the tree and whom to ask.
+
+    Parameters
+    ----------
+    task : Task
+        The task in dispute.
+    request : Opening
+        Which tree, and whose.
+    level, index : int
+        The node.
+    depth : int
+        How many levels below it.
+    """
 
     task: Task
     request: Opening
@@ -39,7 +51,15 @@ class AskNodes:
 
 @dataclass(frozen=True)
 class AskLeaves:
-    """An opening of a range of leaves; ``request`` says which and by whom."""
+    """An opening of a range of leaves; ``request`` says which and by whom.
+
+    Parameters
+    ----------
+    task : Task
+        The task in dispute.
+    request : Opening
+        Which leaves, and whose.
+    """
 
     task: Task
     request: Opening
@@ -47,7 +67,17 @@ class AskLeaves:
 
 @dataclass(frozen=True)
 class Recompute:
-    """Recompute one unit, or with ``unit=None`` the partition, in two fresh processes."""
+    """Recompute one unit, or with ``unit=None`` the partition, in two fresh processes.
+
+    Parameters
+    ----------
+    task : Task
+        The task in dispute.
+    unit : int or None
+        Number of the unit; None for the partition.
+    unit_input : bytes or None
+        Canonical bytes of the unit's input, where it was opened.
+    """
 
     task: Task
     unit: int | None
@@ -56,7 +86,17 @@ class Recompute:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A partition as the coordinator computed it."""
+    """A partition as the coordinator computed it.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        What the coordinator would commit to.
+    input_hashes : tuple of bytes
+        Hashes of the units' inputs.
+    leaf_hashes : tuple of bytes
+        Hashes of the cells.
+    """
 
     commitment: Commitment
     input_hashes: tuple[bytes, ...]
@@ -121,6 +161,11 @@ def arbitrate(
     -------
     Finding
         As the generator's value.
+
+    Yields
+    ------
+    Query
+        Questions; each is answered with what was asked for.
     """
     sides = (one, other)
     tree = INPUT if _read_differently(task, one.commitment, other.commitment) else OUTPUT
@@ -143,7 +188,19 @@ def arbitrate(
 
 
 def hashes_said(answer: Answer, unit: int) -> tuple[bytes, ...]:
-    """Return the leaf hashes that an answer has for a unit."""
+    """Return the leaf hashes that an answer has for a unit.
+
+    Parameters
+    ----------
+    answer : Answer
+        The auditor's answer.
+    unit : int
+        Number of the unit.
+
+    Returns
+    -------
+    tuple of bytes
+    """
     width = len(answer.hashes) // len(answer.units)
     at = answer.units.index(unit)
     return answer.hashes[at * width : (at + 1) * width]
@@ -262,7 +319,22 @@ def _judge_unit(
 def open_unit_input(
     task: Task, sides: Sequence[Claim], unit: int
 ) -> Generator[Query, Any, bytes | None]:
-    """Open the input of a unit from either side: both signed the same input root."""
+    """Open the input of a unit from either side: both signed the same input root.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    sides : sequence of Claim
+        The claims that differ.
+    unit : int
+        Number of the unit.
+
+    Yields
+    ------
+    Query
+        Questions; each is answered with what was asked for.
+    """
     for claim in sides:
         leaf = yield from _open(task, claim, INPUT, unit)
         if leaf is not None:
@@ -273,7 +345,24 @@ def open_unit_input(
 def judge_partition(
     task: Task, sides: Sequence[Claim], finding: Finding, answers: Sequence[Answer] = ()
 ) -> Generator[Query, Any, Finding]:
-    """Recompute the whole partition and compare it with what was signed about it."""
+    """Recompute the whole partition and compare it with what was signed about it.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    sides : sequence of Claim
+        The claims that differ.
+    finding : Finding
+        What is known so far.
+    answers : sequence of Answer, optional
+        Auditors' answers about the task.
+
+    Yields
+    ------
+    Query
+        Questions; each is answered with what was asked for.
+    """
     answer: Recomputed = yield Recompute(task, None, None)
     if not answer.runs:
         return replace(finding, failure=answer.failure or "the referee gave no answer")

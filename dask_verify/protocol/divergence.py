@@ -78,7 +78,12 @@ class Divergence:
     proof: Proof = field(default_factory=lambda: Proof(), repr=False)
 
     def without_blame(self) -> Divergence:
-        """Return the record as it stands once the function is known not to be deterministic."""
+        """Return the record as it stands once the function is known not to be deterministic.
+
+        Returns
+        -------
+        Divergence
+        """
         if not self.culprits:
             return self
         return replace(self, culprits=(), settled="withheld: not deterministic")

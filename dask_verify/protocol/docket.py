@@ -32,12 +32,30 @@ class Docket:
         return None if self._current is None else self._current[0]
 
     def add(self, task: Task, state: TaskState) -> None:
-        """Queue a disputed task."""
+        """Queue a disputed task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        """
         state.disputed = True
         self._waiting.append((task, state))
 
     def next(self, tasks: Mapping[Task, TaskState]) -> tuple[Task, TaskState] | None:
-        """Take the next task that is still as it was; None while an arbitration runs."""
+        """Take the next task that is still as it was; None while an arbitration runs.
+
+        Parameters
+        ----------
+        tasks : mapping of Task to TaskState
+            All tasks of the job.
+
+        Returns
+        -------
+        tuple of (Task, TaskState) or None
+        """
         while self._waiting and self._current is None:
             task, state = self._waiting.popleft()
             if tasks.get(task) is state:
@@ -45,11 +63,29 @@ class Docket:
         return None
 
     def open(self, arbitrate: Arbitrate, state: TaskState) -> None:
-        """Note which question has been asked."""
+        """Note which question has been asked.
+
+        Parameters
+        ----------
+        arbitrate : Arbitrate
+            The question.
+        state : TaskState
+            What is known about the task.
+        """
         self._current = arbitrate, state
 
     def close(self, finding: Finding) -> tuple[Arbitrate, TaskState] | None:
-        """Take the answer to the current question; None if it answers another one."""
+        """Take the answer to the current question; None if it answers another one.
+
+        Parameters
+        ----------
+        finding : Finding
+            What the arbitration found.
+
+        Returns
+        -------
+        tuple of (Arbitrate, TaskState) or None
+        """
         if self._current is None:
             return None
         asked, state = self._current

@@ -35,6 +35,12 @@ def _message(context: str, payload: bytes) -> bytes:
 def environment() -> dict[str, str]:
     """Return what this process would enrol: what may explain a difference between honest domains.
 
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
     >>> sorted(environment())[:2]
     ['dask', 'distributed']
     """
@@ -100,6 +106,15 @@ class Domain:
     def verify(self, context: str, payload: bytes, signature: bytes) -> None:
         """Check a signature of this domain.
 
+        Parameters
+        ----------
+        context : str
+            What the signature is for.
+        payload : bytes
+            What is signed.
+        signature : bytes
+            The signature, 64 bytes.
+
         Raises
         ------
         SignatureError
@@ -119,6 +134,13 @@ class Domain:
 class Identity:
     """A domain's private key: lives in that domain's workers only.
 
+    Parameters
+    ----------
+    name : str
+        Name of the domain.
+    private_key : Ed25519PrivateKey
+        The key.
+
     Examples
     --------
     >>> copy = Identity("alice", Identity.generate("alice").private_bytes())
@@ -135,7 +157,17 @@ class Identity:
 
     @classmethod
     def generate(cls, name: str) -> Identity:
-        """Make a fresh key."""
+        """Make a fresh key.
+
+        Parameters
+        ----------
+        name : str
+            Name of the domain.
+
+        Returns
+        -------
+        Identity
+        """
         return cls(name, Ed25519PrivateKey.generate().private_bytes_raw())
 
     @property
@@ -144,9 +176,26 @@ class Identity:
         return self._key.public_key().public_bytes_raw()
 
     def private_bytes(self) -> bytes:
-        """Return the raw private key, 32 bytes."""
+        """Return the raw private key, 32 bytes.
+
+        Returns
+        -------
+        bytes
+        """
         return self._key.private_bytes_raw()
 
     def sign(self, context: str, payload: bytes) -> bytes:
-        """Sign bytes in a context; 64 bytes."""
+        """Sign bytes in a context; 64 bytes.
+
+        Parameters
+        ----------
+        context : str
+            What the signature is for.
+        payload : bytes
+            What is signed.
+
+        Returns
+        -------
+        bytes
+        """
         return self._key.sign(_message(context, payload))

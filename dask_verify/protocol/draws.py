@@ -23,7 +23,22 @@ _ONE = 2**64
 
 
 def seed_digest(seed: bytes) -> bytes:
-    """Return what a job binds of its seed before it starts."""
+    """Return what a job binds of its seed before it starts.
+
+    Parameters
+    ----------
+    seed : bytes
+        The secret seed.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> len(seed_digest(bytes(32)))
+    32
+    """
     return digest("seed", seed)
 
 
@@ -65,6 +80,15 @@ class Draws:
             How many it has.
         rate : float
             Chance of each, from 0 to 1.
+
+        Returns
+        -------
+        tuple of int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").units(Task("map", 3), b"inputs", b"digest", 1000, 0.003)
+        (658, 993)
         """
         if rate >= 1:
             return tuple(range(units))
@@ -76,16 +100,76 @@ class Draws:
         return tuple(found)
 
     def one(self, task: Task, inputs: bytes, commitment: bytes, units: int) -> int:
-        """Draw a single unit of a commitment."""
+        """Draw a single unit of a commitment.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        units : int
+            Number of units of the partition.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").one(Task("map", 3), b"inputs", b"digest", 1000)
+        779
+        """
         return self._number(units, "one unit", *task, inputs, commitment)
 
     def reads(self, partition: int, inputs: bytes, commitment: bytes, rate: float) -> bool:
-        """Draw whether an input partition is produced again."""
+        """Draw whether an input partition is produced again.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        rate : float
+            Chance to be drawn.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> draws.reads(3, b"inputs", b"digest", 1.0), draws.reads(3, b"inputs", b"digest", 0.0)
+        (True, False)
+        """
         stream = self._stream("unit", READ, partition, inputs, commitment)
         return int.from_bytes(stream.digest(8), "big") < rate * _ONE
 
     def chosen(self, stage: str, partitions: int) -> int:
-        """Draw the partition of a stage in which something is audited however small the job is."""
+        """Draw the partition of a stage in which something is audited however small the job is.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partitions : int
+            Number of partitions of the stage.
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> Draws(bytes(32), b"job").chosen("map", 80)
+        6
+        """
         return self._number(partitions, "partition", stage)
 
     def auditors(
@@ -110,6 +194,16 @@ class Draws:
             Who may be drawn, each with the same chance: not those who signed the commitment.
         about : str or int
             A unit, or what else is audited.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> draws.auditors(Task("map", 3), b"inputs", b"digest", ["alice", "carol", "dave"], 7)
+        ['dave', 'alice', 'carol']
         """
         ordered = sorted(names)
         if isinstance(about, int):
@@ -122,7 +216,29 @@ class Draws:
     def numbers(
         self, task: Task, inputs: bytes, commitment: bytes, units: Sequence[int]
     ) -> npt.NDArray[np.uint64]:
-        """Draw the number that says whose turn it is to audit, for each of some units."""
+        """Draw the number that says whose turn it is to audit, for each of some units.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        inputs : bytes
+            Digest of what the task is assigned.
+        commitment : bytes
+            Digest of the commitment.
+        units : sequence of int
+            Numbers of the units.
+
+        Returns
+        -------
+        numpy.ndarray
+
+        Examples
+        --------
+        >>> draws = Draws(bytes(32), b"job")
+        >>> (draws.numbers(Task("map", 3), b"inputs", b"digest", [0, 7]) % 3).tolist()
+        [2, 2]
+        """
         stream = self._stream("auditors", *task, inputs, commitment)
         at = np.asarray(units, dtype=np.int64)
         found = np.zeros(len(at), dtype=np.uint64)

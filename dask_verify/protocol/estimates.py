@@ -21,6 +21,10 @@ def least_total(commitments: Sequence[Commitment], size: Callable[[Commitment], 
     size : callable
         What of a commitment is added up.
 
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> from types import SimpleNamespace as Claim

@@ -52,6 +52,15 @@ class JobState(Challenges):
 
         After an answered verdict events still count for keeping the answer served; after any
         other verdict they do not.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+
+        Returns
+        -------
+        list of Instruction
         """
         if self.finished is None or self.finished.verdict.answered:
             self._dispatch(event)

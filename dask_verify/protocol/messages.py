@@ -13,7 +13,15 @@ READ = "read"  #: producing an input partition, as audits and causes name it
 
 
 class Task(NamedTuple):
-    """One partition of one stage."""
+    """One partition of one stage.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the stage.
+    partition : int
+        Number of the partition.
+    """
 
     stage: str
     partition: int
@@ -48,7 +56,13 @@ class Verdict(enum.Enum):
 
 
 class Standing(enum.Enum):
-    """What a domain is in one job."""
+    """What a domain is in one job.
+
+    Examples
+    --------
+    >>> [standing.name for standing in Standing]
+    ['TRUSTED', 'SUSPECTED', 'EXPOSED']
+    """
 
     TRUSTED = "trusted"
     SUSPECTED = "suspected"
@@ -155,7 +169,15 @@ class Unopened(_AboutChallenge):
 
 @dataclass(frozen=True)
 class Unaudited(_AboutChallenge):
-    """The auditor gave no answer, or says that the function failed."""
+    """The auditor gave no answer, or says that the function failed.
+
+    Parameters
+    ----------
+    reason : str
+        Why.
+    failed : bool, optional
+        Whether the function failed there.
+    """
 
     reason: str
     failed: bool = False
@@ -183,7 +205,19 @@ class Recounted:
 
 @dataclass(frozen=True)
 class Committed:
-    """A domain answered a task; the bytes are whatever it sent."""
+    """A domain answered a task; the bytes are whatever it sent.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task was assigned.
+    wire : bytes
+        A commitment, if it is sound.
+    """
 
     task: Task
     domain: str
@@ -193,7 +227,17 @@ class Committed:
 
 @dataclass(frozen=True)
 class StoodIn:
-    """The coordinator computed a task itself."""
+    """The coordinator computed a task itself.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    inputs : bytes
+        Digest of what the task was assigned.
+    commitment : bytes
+        What the coordinator would commit to.
+    """
 
     task: Task
     inputs: bytes
@@ -202,7 +246,19 @@ class StoodIn:
 
 @dataclass(frozen=True)
 class Failed:
-    """The user's function raised; the text is what the executor says of it."""
+    """The user's function raised; the text is what the executor says of it.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task was assigned.
+    text : str
+        What happened, in words.
+    """
 
     task: Task
     domain: str
@@ -212,7 +268,19 @@ class Failed:
 
 @dataclass(frozen=True)
 class Late:
-    """A task was not answered in time, or cannot be any more: it was lost with its workers."""
+    """A task was not answered in time, or cannot be any more: it was lost with its workers.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task was assigned.
+    reason : str
+        Why.
+    """
 
     task: Task
     domain: str
@@ -224,7 +292,14 @@ class Late:
 class Unserved:
     """A holder no longer has the bytes of a partition that it committed to.
 
-    ``digest`` says to which commitment; empty for the accepted one, whichever that is.
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    digest : bytes, optional
+        Of which commitment; empty for the accepted one, whichever that is.
     """
 
     task: Task
@@ -236,7 +311,14 @@ class Unserved:
 class ServedWrong:
     """A holder signed an opening that contradicts the accepted root (checked by the caller).
 
-    ``evidence`` is the signed opening, as `serving.convicts` takes it.
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    evidence : bytes, optional
+        The signed opening, as `serving.convicts` takes it.
     """
 
     task: Task
@@ -246,7 +328,15 @@ class ServedWrong:
 
 @dataclass(frozen=True)
 class Sample:
-    """The first differing record of two leaves, as text."""
+    """The first differing record of two leaves, as text.
+
+    Parameters
+    ----------
+    record : int
+        Number of the record.
+    one, other : str
+        The record as each side has it.
+    """
 
     record: int
     one: str
@@ -320,7 +410,19 @@ Event = (
 
 @dataclass(frozen=True)
 class Run:
-    """Execute a task in a domain, as an audit of somebody else's commitment or for its own."""
+    """Execute a task in a domain, as an audit of somebody else's commitment or for its own.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task was assigned.
+    audit : bool, optional
+        Whether it checks another domain's commitment.
+    """
 
     task: Task
     domain: str
@@ -330,7 +432,15 @@ class Run:
 
 @dataclass(frozen=True)
 class StandIn:
-    """Execute a task in the coordinator."""
+    """Execute a task in the coordinator.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    inputs : bytes
+        Digest of what the task was assigned.
+    """
 
     task: Task
     inputs: bytes
@@ -343,6 +453,23 @@ class Arbitrate:
     ``vouched`` says whether an honest domain must be among those who signed their inputs. With an
     ``objection`` there is no second claim, but an auditor's answer. ``answers`` are all that
     auditors have signed about the task.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    inputs : bytes
+        Digest of what the task was assigned.
+    one, other : bytes
+        Digests of the two claims.
+    recompute : bool
+        Whether the coordinator may compute the unit itself.
+    vouched : bool, optional
+        Whether an honest domain must have signed the inputs.
+    objection : Objection or None, optional
+        What an auditor has against the first claim, where that is the question.
+    answers : tuple of Answer, optional
+        Auditors' answers about the task.
     """
 
     task: Task
@@ -360,6 +487,13 @@ class StartReduce:
     """Every map root is accepted: the inputs of the reduce stage, and what they stand for.
 
     Whatever is done for these inputs reads these commitments, also if one is replaced meanwhile.
+
+    Parameters
+    ----------
+    inputs : bytes
+        Digest of what every reduce task is assigned.
+    maps : tuple of Commitment, optional
+        The accepted map commitments.
     """
 
     inputs: bytes
@@ -368,21 +502,41 @@ class StartReduce:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A partition's commitment is agreed."""
+    """A partition's commitment is agreed.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    """
 
     task: Task
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A partition is accepted, and nobody will be asked to open its inputs any more."""
+    """A partition is accepted, and nobody will be asked to open its inputs any more.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    """
 
     task: Task
 
 
 @dataclass(frozen=True)
 class Recount:
-    """Count the records of a reduce partition's cells: map and reduce commit to other numbers."""
+    """Count the records of a reduce partition's cells: map and reduce commit to other numbers.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    inputs : bytes
+        Digest of what the task was assigned.
+    """
 
     task: Task
     inputs: bytes
@@ -390,7 +544,17 @@ class Recount:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job is over."""
+    """The job is over.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The verdict.
+    cause : str
+        What it is due to.
+    text : str, optional
+        What happened, in words.
+    """
 
     verdict: Verdict
     cause: str

@@ -87,7 +87,25 @@ class Minutes:
         stage: str = "",
         inputs: bytes = b"",
     ) -> None:
-        """Add an entry to the log."""
+        """Add an entry to the log.
+
+        Parameters
+        ----------
+        what : str
+            Kind of the entry.
+        task : Task
+            The task.
+        domain : str, optional
+            Name of the domain that it is about.
+        units : tuple of int, optional
+            Numbers of the units that it is about.
+        digest : bytes or None, optional
+            Digest of what was signed.
+        stage : str, optional
+            Stage that the entry is about, where that is not the task's.
+        inputs : bytes, optional
+            Digest of what the task is assigned; empty for what it is assigned now.
+        """
         if units or stage:
             self._rare[len(self._what)] = (stage or task.stage, units)
         self._what.append(what)
@@ -105,7 +123,23 @@ class Minutes:
         state: TaskState,
         opening: bytes = b"",
     ) -> None:
-        """Note a divergence and how it was settled, with all that was signed about it."""
+        """Note a divergence and how it was settled, with all that was signed about it.
+
+        Parameters
+        ----------
+        finding : Finding
+            What the arbitration found.
+        sides : sequence of str
+            Who differed.
+        culprits : tuple of str
+            Who is proven wrong.
+        settled : str
+            How it was settled.
+        state : TaskState
+            What is known about the task.
+        opening : bytes, optional
+            A wrong opening that was signed.
+        """
         proof = Proof(
             inputs=state.inputs,
             accepted=state.accepted or b"",

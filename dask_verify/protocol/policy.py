@@ -28,7 +28,13 @@ _lookup: Callable[[str], Any] = DEFAULTS.__getitem__
 
 
 def set_defaults(lookup: Callable[[str], Any]) -> None:
-    """Let a configuration system supply the values of fields that a policy does not name."""
+    """Let a configuration system supply the values of fields that a policy does not name.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives a value by the name of the setting.
+    """
     global _lookup
     _lookup = lookup
 
@@ -86,6 +92,15 @@ class Detect:
         units : int
             Map units of the job.
         domains, faults : int
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> round(Detect(corrupt=100, confidence=0.99).rate(units=10_000, domains=3, faults=0), 3)
+        0.045
         """
         from dask_verify.core import odds
 

@@ -22,6 +22,10 @@ def odds_of(plan: Plan, audits: Audits, commitments: Iterable[Commitment]) -> Od
     audits : Audits
     commitments : iterable of Commitment
         The accepted ones: of maps, and of reduces as far as there are any.
+
+    Returns
+    -------
+    Odds or None
     """
     if not plan.policy.audited or audits.rate is None:
         return None

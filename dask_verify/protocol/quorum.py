@@ -49,7 +49,19 @@ class Claim:
 
 
 def sign(identity: Identity, commitment: Commitment) -> bytes:
-    """Return a signed commitment as bytes for the wire."""
+    """Return a signed commitment as bytes for the wire.
+
+    Parameters
+    ----------
+    identity : Identity
+        Whose key signs.
+    commitment : Commitment
+        The commitment.
+
+    Returns
+    -------
+    bytes
+    """
     payload = commitment.to_bytes()
     return encode((payload, identity.sign(CONTEXT, payload)))
 
@@ -100,7 +112,13 @@ def admit(wire: bytes, task: Task, job: bytes, inputs: bytes, domain: Domain) ->
 
 @dataclass(slots=True)
 class Ballot:
-    """The claims on one task under one assignment of inputs."""
+    """The claims on one task under one assignment of inputs.
+
+    Parameters
+    ----------
+    claims : list of Claim, optional
+        The claims, in the order of their arrival.
+    """
 
     claims: list[Claim] = field(default_factory=list)
 
@@ -109,6 +127,15 @@ class Ballot:
 
         A repetition adds nothing, nor does a third claim of a domain: after two different ones it
         counts for none, and what is kept of it must stay bounded.
+
+        Parameters
+        ----------
+        claim : Claim
+            Who signed what.
+
+        Returns
+        -------
+        bool
         """
         said = {c.digest for c in self.claims if c.domain == claim.domain}
         new = claim.digest not in said and len(said) < 2
@@ -118,23 +145,73 @@ class Ballot:
         return new
 
     def of(self, digest: bytes | None) -> Claim | None:
-        """Return the first claim with a digest."""
+        """Return the first claim with a digest.
+
+        Parameters
+        ----------
+        digest : bytes or None
+            The digest; None for none.
+
+        Returns
+        -------
+        Claim or None
+        """
         return next((c for c in self.claims if c.digest == digest), None)
 
     def claimants(self, digests: Collection[bytes]) -> list[str]:
-        """Return the domains that signed any of the digests."""
+        """Return the domains that signed any of the digests.
+
+        Parameters
+        ----------
+        digests : collection of bytes
+            The digests.
+
+        Returns
+        -------
+        list of str
+        """
         return list(dict.fromkeys(c.domain for c in self.claims if c.digest in digests))
 
     def live(self, excluded: Collection[str]) -> list[Claim]:
-        """Return the claims of domains that are not excluded."""
+        """Return the claims of domains that are not excluded.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        list of Claim
+        """
         return [c for c in self.claims if c.domain not in excluded]
 
     def domains(self, excluded: Collection[str] = ()) -> list[str]:
-        """Return who has made a claim, each once."""
+        """Return who has made a claim, each once.
+
+        Parameters
+        ----------
+        excluded : collection of str, optional
+            Domains that do not count.
+
+        Returns
+        -------
+        list of str
+        """
         return list(dict.fromkeys(c.domain for c in self.live(excluded)))
 
     def voters(self, excluded: Collection[str]) -> dict[bytes, list[str]]:
-        """Return, for each digest, the distinct domains that count for it."""
+        """Return, for each digest, the distinct domains that count for it.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+
+        Returns
+        -------
+        dict of bytes to list of str
+        """
         voters: dict[bytes, list[str]] = {}
         said: dict[str, bytes] = {}
         for claim in self.claims:
@@ -149,7 +226,19 @@ class Ballot:
         return voters
 
     def winners(self, excluded: Collection[str], quorum: int) -> list[bytes]:
-        """Return the digests that enough distinct domains agree on, most votes first."""
+        """Return the digests that enough distinct domains agree on, most votes first.
+
+        Parameters
+        ----------
+        excluded : collection of str
+            Domains that do not count.
+        quorum : int
+            How many domains must agree.
+
+        Returns
+        -------
+        list of bytes
+        """
         voters = self.voters(excluded)
         best = sorted(voters, key=lambda digest: -len(voters[digest]))
         return [digest for digest in best if len(voters[digest]) >= quorum]
@@ -161,6 +250,21 @@ def honest_disagree(groups: Iterable[int], claims: int, faults: int) -> bool:
     Of ``claims`` domains at least ``claims - faults`` are honest; if no single answer has that
     many, they cannot all have given the same one.
 
+    Parameters
+    ----------
+    groups : iterable of int
+        How many domains gave each answer.
+    claims : int
+        How many domains gave one at all.
+    faults : int
+        How many domains may be faulty.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> honest_disagree([1, 1, 1], claims=3, faults=1)
     True
     >>> honest_disagree([2, 1], claims=3, faults=1)

@@ -37,6 +37,17 @@ _MADE: dict[str, Callable[[Any], Any]] = {
 def write_event(event: Event) -> bytes:
     """Return an event as bytes.
 
+    Parameters
+    ----------
+    event : Event
+        What happened.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> from dask_verify.protocol.messages import Late
     >>> late = Late(Task("map", 3), "bob", bytes(32), "not answered in time")
     >>> read_event(write_event(late)) == late
@@ -47,6 +58,15 @@ def write_event(event: Event) -> bytes:
 
 def read_event(data: bytes) -> Event:
     """Return what `write_event` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        What `write_event` wrote.
+
+    Returns
+    -------
+    Event
 
     Raises
     ------
@@ -70,6 +90,17 @@ def read_event(data: bytes) -> Event:
 def decisions(instructions: Iterable[Instruction]) -> bytes:
     """Return 8 bytes that tell one lot of instructions from another, in whatever order.
 
+    Parameters
+    ----------
+    instructions : iterable of Instruction
+        The instructions.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> from dask_verify.protocol.messages import Accepted
     >>> one, two = Accepted(Task("map", 1)), Accepted(Task("map", 2))
     >>> decisions([one, two]) == decisions([two, one]) != decisions([one])

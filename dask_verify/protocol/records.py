@@ -46,6 +46,15 @@ class Records:
     def of(cls, leaf: bytes) -> Records:
         """Decode a leaf.
 
+        Parameters
+        ----------
+        leaf : bytes
+            Canonical bytes of the leaf.
+
+        Returns
+        -------
+        Records
+
         Raises
         ------
         UnreadableError
@@ -73,7 +82,19 @@ class Records:
         return len(self.rows)
 
     def text(self, at: int, most: int = TEXT) -> str:
-        """Return one record, cut off behind so many characters; `NONE` behind the last one."""
+        """Return one record, cut off behind so many characters; `NONE` behind the last one.
+
+        Parameters
+        ----------
+        at : int
+            Number of the record.
+        most : int, optional
+            Characters that are shown.
+
+        Returns
+        -------
+        str
+        """
         if at >= len(self):
             return NONE
         if isinstance(self.rows, list):
@@ -89,6 +110,11 @@ class Records:
 
     def keys(self) -> Iterator[object]:
         """Yield what tells records apart that are shown, one by one.
+
+        Yields
+        ------
+        object
+            What tells one record from others.
 
         Raises
         ------
@@ -109,7 +135,12 @@ class Records:
         return [] if isinstance(self.rows, list) else [str(name) for name in self.rows.columns]
 
     def describe(self) -> str:
-        """Say what tells records apart that look alike."""
+        """Say what tells records apart that look alike.
+
+        Returns
+        -------
+        str
+        """
         rows = self.rows
         if isinstance(rows, list):
             return repr(rows)[:TEXT]
@@ -128,6 +159,15 @@ def _keys(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
 def first_difference(one: Records, other: Records) -> int | None:
     """Return the first record that reads differently; None if there is none.
 
+    Parameters
+    ----------
+    one, other : Records
+        What is compared.
+
+    Returns
+    -------
+    int or None
+
     Raises
     ------
     Exception
@@ -141,6 +181,15 @@ def first_difference(one: Records, other: Records) -> int | None:
 
 def compare_leaves(one: bytes, other: bytes) -> Sample | None:
     """Return the first differing record of two leaves as text; None if they cannot be read.
+
+    Parameters
+    ----------
+    one, other : bytes
+        What is compared.
+
+    Returns
+    -------
+    Sample or None
 
     Examples
     --------

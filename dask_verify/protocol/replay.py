@@ -37,7 +37,13 @@ class Issued:
     _given: dict[Any, Instruction] = field(default_factory=dict)
 
     def note(self, instructions: Iterable[Instruction]) -> None:
-        """Take note of some more."""
+        """Take note of some more.
+
+        Parameters
+        ----------
+        instructions : iterable of Instruction
+            What the protocol decided.
+        """
         for given in instructions:
             about = _about(given)
             if about is not None:
@@ -46,7 +52,17 @@ class Issued:
                 self._given[about] = given
 
     def owed(self, state: JobState) -> list[Instruction]:
-        """Return those that have not been carried out, as the job stands, in order."""
+        """Return those that have not been carried out, as the job stands, in order.
+
+        Parameters
+        ----------
+        state : JobState
+            The job, as it stands.
+
+        Returns
+        -------
+        list of Instruction
+        """
         if state.finished is not None and not state.finished.verdict.answered:
             return [state.finished]
         return [given for given in self._given.values() if _is_owed(given, state)]
@@ -96,7 +112,17 @@ def replay(
 
 
 def losses(state: JobState) -> list[Event]:
-    """Return what the coordinator does not hold any more once its process is gone."""
+    """Return what the coordinator does not hold any more once its process is gone.
+
+    Parameters
+    ----------
+    state : JobState
+        The job, as it stands.
+
+    Returns
+    -------
+    list of Event
+    """
     found: list[Event] = []
     for task in state.assigned():
         if COORDINATOR in state.holders(task):

@@ -82,6 +82,10 @@ class Sampling:
             Chance of each unit.
         small : bool
             Whether the reduce stage is audited whole.
+
+        Returns
+        -------
+        Sample
         """
         if task.stage == REDUCE and small:
             return Sample(tuple(range(number)), whole=True)
@@ -111,6 +115,10 @@ def is_small(emitted: int, read: int, rate: float) -> bool:
         Records that maps gave, and that they read.
     rate : float
         Audit rate.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------

@@ -30,6 +30,15 @@ _OWN = ("partition", "root", "size", "start", "stop")
 def unwrap(wire: bytes) -> tuple[bytes, bytes]:
     """Split what was sent into payload and signature.
 
+    Parameters
+    ----------
+    wire : bytes
+        What was sent.
+
+    Returns
+    -------
+    tuple of (bytes, bytes)
+
     Raises
     ------
     DecodingError
@@ -46,7 +55,17 @@ def unwrap(wire: bytes) -> tuple[bytes, bytes]:
 
 
 def questions(requests: Sequence[Opening]) -> bytes:
-    """Encode requests to one domain; job, stage and tree of all of them are those of the first."""
+    """Encode requests to one domain; job, stage and tree of all of them are those of the first.
+
+    Parameters
+    ----------
+    requests : sequence of Opening
+        What was asked for.
+
+    Returns
+    -------
+    bytes
+    """
     common = tuple(getattr(requests[0], name) for name in _COMMON)
     rows = tuple((r.partition, r.root, r.size, r.start, r.stop) for r in requests)
     return encode((*common, rows))
@@ -60,6 +79,10 @@ def requested(data: bytes, most: int) -> list[Opening]:
     data : bytes
     most : int
         How many of the first ones are looked at.
+
+    Returns
+    -------
+    list of Opening
 
     Raises
     ------
@@ -83,7 +106,19 @@ def _request(common: dict[str, Any], row: Any) -> Opening:
 
 
 def answers(openings: Iterable[Opening | None], identity: Identity) -> bytes:
-    """Encode and sign the openings that were asked for, in order; None: not here."""
+    """Encode and sign the openings that were asked for, in order; None: not here.
+
+    Parameters
+    ----------
+    openings : iterable of Opening or None
+        The openings.
+    identity : Identity
+        Whose key signs.
+
+    Returns
+    -------
+    bytes
+    """
     opened = list(openings)
     rows = tuple(() if o is None else (o.leaves, o.proof) for o in opened)
     said = tuple(_digest(o.statement()) for o in opened if o is not None)
@@ -107,6 +142,17 @@ class Reply:
     @classmethod
     def from_bytes(cls, wire: bytes, requests: Sequence[Opening]) -> Reply:
         """Decode an answer; nothing is checked but its form.
+
+        Parameters
+        ----------
+        wire : bytes
+            What was sent.
+        requests : sequence of Opening
+            What was asked for.
+
+        Returns
+        -------
+        Reply
 
         Raises
         ------
@@ -141,6 +187,15 @@ class Reply:
         """Return what proves an opening bad: the signed statement, without the data.
 
         The signature is on all openings or on none: evidence against one of them is enough.
+
+        Parameters
+        ----------
+        index : int
+            Number of the opening.
+
+        Returns
+        -------
+        bytes
         """
         accused = self.openings[index]
         assert accused is not None, "only what was served can be wrong"
@@ -176,6 +231,15 @@ def _digest(statement: bytes) -> bytes:
 
 def accused(evidence: bytes) -> Opening:
     """Return the opening, with hashes for leaves, that evidence is about; nothing is checked.
+
+    Parameters
+    ----------
+    evidence : bytes
+        The signed statement.
+
+    Returns
+    -------
+    Opening
 
     Raises
     ------

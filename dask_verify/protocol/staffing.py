@@ -43,7 +43,17 @@ class Crew:
         return self._exposed
 
     def quorum(self, state: TaskState) -> int:
-        """Return how many distinct domains must agree on a task as things stand."""
+        """Return how many distinct domains must agree on a task as things stand.
+
+        Parameters
+        ----------
+        state : TaskState
+            What is known about the task.
+
+        Returns
+        -------
+        int
+        """
         return self._quorum(state.doubted)
 
     @property
@@ -56,14 +66,28 @@ class Crew:
         return required(self._plan.policy, len(self.exposed), trusted, doubted)
 
     def suspect(self, domains: Iterable[str], reason: str) -> None:
-        """Note that domains were late, silent or failing; worse standings stay."""
+        """Note that domains were late, silent or failing; worse standings stay.
+
+        Parameters
+        ----------
+        domains : iterable of str
+            Names of the domains.
+        reason : str
+            Why.
+        """
         for domain in domains:
             if self.standing.get(domain) is Standing.TRUSTED:
                 self.standing[domain] = Standing.SUSPECTED
                 self.reasons[domain] = reason
 
     def expose(self, domains: Iterable[str]) -> None:
-        """Note that domains were proven wrong."""
+        """Note that domains were proven wrong.
+
+        Parameters
+        ----------
+        domains : iterable of str
+            Names of the domains.
+        """
         proven = dict.fromkeys(domains, Standing.EXPOSED)
         self.standing |= proven
         # Asked for several times at every event, and changed a few times in a job.
@@ -75,7 +99,21 @@ class Crew:
         self._exposed = frozenset()
 
     def strengthen(self, task: Task, state: TaskState, wanted: int) -> list[Instruction]:
-        """Ask trusted domains until ``wanted`` executors may agree, or none is left."""
+        """Ask trusted domains until ``wanted`` executors may agree, or none is left.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        wanted : int
+            How many executors there should be.
+
+        Returns
+        -------
+        list of Instruction
+        """
         asked: list[Instruction] = []
         while state.strength(self.exposed) < wanted:
             domain = next(self._untried(task, state, Standing.TRUSTED), None)
@@ -85,7 +123,19 @@ class Crew:
         return asked
 
     def staff(self, task: Task, state: TaskState) -> list[Instruction]:
-        """Ask whoever is left until the quorum may be reached; trusted domains first."""
+        """Ask whoever is left until the quorum may be reached; trusted domains first.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+
+        Returns
+        -------
+        list of Instruction
+        """
         asked: list[Instruction] = self.strengthen(task, state, self.quorum(state))
         while state.strength(self.exposed) < self.quorum(state):
             suspected = self._untried(task, state, Standing.SUSPECTED)
@@ -96,7 +146,19 @@ class Crew:
         return asked
 
     def restore(self, task: Task, state: TaskState) -> list[Instruction]:
-        """Have an accepted partition made again whose last copy is lost; empty: by nobody."""
+        """Have an accepted partition made again whose last copy is lost; empty: by nobody.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+
+        Returns
+        -------
+        list of Instruction
+        """
         signers = state.ballot.claimants([state.accepted or b""])
         order = dict.fromkeys((*signers, *self._plan.rotation(task)))
         # Who has lost it, or does not serve it, comes last: it may be doing so on purpose.
@@ -114,7 +176,23 @@ class Crew:
     def ask(
         self, task: Task, state: TaskState, executor: str, audit: bool = False
     ) -> Run | StandIn:
-        """Ask somebody to execute a task, for its own sake or to audit it."""
+        """Ask somebody to execute a task, for its own sake or to audit it.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        state : TaskState
+            What is known about the task.
+        executor : str
+            Name of a domain, or of the coordinator.
+        audit : bool, optional
+            Whether it checks another domain's commitment.
+
+        Returns
+        -------
+        Run or StandIn
+        """
         state.running.add(executor)
         state.tried.append(executor)
         if executor == COORDINATOR:

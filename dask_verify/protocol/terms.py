@@ -63,7 +63,12 @@ class Terms:
         return digest("job", self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """Return what the id is a digest of."""
+        """Return what the id is a digest of.
+
+        Returns
+        -------
+        bytes
+        """
         parts = (
             self.nonce,
             self.seed_digest,
@@ -81,18 +86,53 @@ class Terms:
 
 
 def map_inputs(job: bytes, partition: int) -> bytes:
-    """Return the digest of what a map task is assigned."""
+    """Return the digest of what a map task is assigned.
+
+    Parameters
+    ----------
+    job : bytes
+        The job's id.
+    partition : int
+        Number of the partition.
+
+    Returns
+    -------
+    bytes
+    """
     return digest("map inputs", encode((job, partition)))
 
 
 def reduce_inputs(job: bytes, maps: Iterable[bytes]) -> bytes:
-    """Return the digest of what every reduce task is assigned: the accepted maps, by digest."""
+    """Return the digest of what every reduce task is assigned: the accepted maps, by digest.
+
+    Parameters
+    ----------
+    job : bytes
+        The job's id.
+    maps : iterable of bytes
+        Digests of the accepted map commitments.
+
+    Returns
+    -------
+    bytes
+    """
     return digest("reduce inputs", encode((job, tuple(maps))))
 
 
 def policy_terms(policy: Policy) -> tuple[Any, ...]:
     """Return a policy as plain values, equal for equal policies.
 
+    Parameters
+    ----------
+    policy : Policy
+        What the user demands.
+
+    Returns
+    -------
+    tuple
+
+    Examples
+    --------
     >>> policy_terms(Policy(replicas=1, audit=0.01))[:3]
     (1, 1, 0.01)
     """
@@ -128,6 +168,10 @@ def sources_digest(pins: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> byt
     pins : iterable of (str, sequence of (str, str))
         Paths with their named properties, such as size and time of change.
 
+    Returns
+    -------
+    bytes
+
     Examples
     --------
     >>> one = sources_digest([("/a.csv", (("size", "1"),))])
@@ -144,6 +188,17 @@ def sources_digest(pins: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> byt
 def printable(text: str) -> str:
     r"""Return text that has a UTF-8 form: names of files need not have one.
 
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> printable("a\udc80") == "a" + chr(92) + "udc80"
     True
     """

@@ -51,6 +51,11 @@ def weigh(
     -------
     Finding
         As the generator's value.
+
+    Yields
+    ------
+    Query
+        Questions; each is answered with what was asked for.
     """
     answer, unit = objection.answer, objection.unit
     cause = READ if unit is None else task.stage

@@ -19,6 +19,10 @@ def flip(value: Any, by: int = 1) -> Any:
     by : int
         Which other value; different ``by`` give different ones for whole numbers and strings.
 
+    Returns
+    -------
+    object
+
     Examples
     --------
     >>> flip(2), flip(True), flip(0.5), flip(float("nan")), flip("be"), flip(("be", 2))
@@ -60,6 +64,19 @@ def _flip_scalar(value: Any, by: int) -> Any:
 def flip_record(records: Any, record: int, by: int = 1) -> Any:
     """Flip a value of one record; of a dataframe, in its last column.
 
+    Parameters
+    ----------
+    records : object
+        The records: a list, or a pandas DataFrame.
+    record : int
+        Number of the record.
+    by : int, optional
+        How far the value is moved.
+
+    Returns
+    -------
+    object
+
     Examples
     --------
     >>> flip_record([("be", 1), ("to", 2)], 1)
@@ -100,6 +117,17 @@ def _flipped(series: Any, at: int, by: int) -> Any:
 def pick(records: Any, positions: list[int]) -> Any:
     """Return records by position, in that order; positions may repeat.
 
+    Parameters
+    ----------
+    records : object
+        The records: a list, or a pandas DataFrame.
+    positions : list of int
+        Numbers of the records.
+
+    Returns
+    -------
+    object
+
     Examples
     --------
     >>> pick(["a", "b"], [1, 0, 0])
@@ -112,6 +140,17 @@ def pick(records: Any, positions: list[int]) -> Any:
 
 def insert(records: Any, record: int) -> Any:
     """Add a made-up record, like an existing one where there is one.
+
+    Parameters
+    ----------
+    records : object
+        The records: a list, or a pandas DataFrame.
+    record : int
+        Number of the record.
+
+    Returns
+    -------
+    object
 
     Examples
     --------

@@ -224,6 +224,12 @@ class ForgeRoot(Lie):
     ----------
     stage, partition
         As in `Lie`; a root has no unit.
+
+    Examples
+    --------
+    >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+    >>> ForgeRoot().commit(true).root == true.root
+    False
     """
 
     def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
@@ -239,6 +245,12 @@ class SignTwice(Lie):
     ----------
     stage, partition
         As in `Lie`.
+
+    Examples
+    --------
+    >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+    >>> len(SignTwice().commit(true))
+    2
     """
 
     def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
@@ -255,6 +267,15 @@ def _task(commitment: Commitment) -> tuple[str, int]:
 def forged(commitment: Commitment) -> Commitment:
     """Return a commitment with a root that belongs to no data.
 
+    Parameters
+    ----------
+    commitment : Commitment
+        The true one.
+
+    Returns
+    -------
+    Commitment
+
     Examples
     --------
     >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
@@ -266,7 +287,14 @@ def forged(commitment: Commitment) -> Commitment:
 
 @dataclass
 class RefuseDescent(Tamper):
-    """Flip a value in one record of every unit, and refuse to show anything of it."""
+    """Flip a value in one record of every unit, and refuse to show anything of it.
+
+    Examples
+    --------
+    >>> bob = RefuseDescent()
+    >>> bob.map_output(0, 0, [("be", 1)]), bob.serve(0, b"leaf")
+    ([('be', 2)], None)
+    """
 
     def serve(self, partition: int, data: bytes) -> bytes | None:
         """Serve nothing."""

@@ -38,6 +38,18 @@ class Saboteur:
         partition : int
         records : list or pandas.DataFrame
             Input records.
+
+        Returns
+        -------
+        object
+
+        Examples
+        --------
+        >>> class Skip(Saboteur):
+        ...     def read_input(self, partition, records):
+        ...         return records[1:]
+        >>> Skip().read_input(0, ["to be", "or not"])
+        ['or not']
         """
         return records
 
@@ -49,6 +61,18 @@ class Saboteur:
         partition, unit : int
             Unit within the partition.
         records : list of (key, value), or pandas.DataFrame
+
+        Returns
+        -------
+        object
+
+        Examples
+        --------
+        >>> class Twice(Saboteur):
+        ...     def map_output(self, partition, unit, records):
+        ...         return records + records
+        >>> Twice().map_output(0, 0, [("be", 1)])
+        [('be', 1), ('be', 1)]
         """
         return records
 
@@ -60,15 +84,67 @@ class Saboteur:
         partition, unit : int
             Bucket within the partition.
         records : list of (key, value), or pandas.DataFrame
+
+        Returns
+        -------
+        object
+
+        Examples
+        --------
+        >>> class Zero(Saboteur):
+        ...     def reduce_output(self, partition, unit, records):
+        ...         return [(key, 0) for key, _ in records]
+        >>> Zero().reduce_output(0, 0, [("be", 2)])
+        [('be', 0)]
         """
         return records
 
     def commit(self, commitment: Commitment) -> Commitment | Sequence[Commitment]:
-        """Return what is signed instead of a commitment: another one, or several."""
+        """Return what is signed instead of a commitment: another one, or several.
+
+        Parameters
+        ----------
+        commitment : Commitment
+            The true one.
+
+        Returns
+        -------
+        Commitment or sequence of Commitment
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> class Forge(Saboteur):
+        ...     def commit(self, commitment):
+        ...         return replace(commitment, root=bytes(32))
+        >>> true = Commitment(b"j", "map", 0, "bob", b"i", 1, 1, 3, (3,), 9, b"", b"r" * 32)
+        >>> Forge().commit(true).root == bytes(32)
+        True
+        """
         return commitment
 
     def serve(self, partition: int, data: bytes) -> bytes | None:
-        """Return what is served instead of a leaf, or of hashes of a tree; None: nothing."""
+        """Return what is served instead of a leaf, or of hashes of a tree; None: nothing.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        data : bytes
+            What would be served.
+
+        Returns
+        -------
+        bytes or None
+
+        Examples
+        --------
+        >>> class Hide(Saboteur):
+        ...     def serve(self, partition, data):
+        ...         return None if partition == 3 else data
+        >>> Hide().serve(3, b"leaf"), Hide().serve(4, b"leaf")
+        (None, b'leaf')
+        """
         return data
 
     def audit(self, answer: tuple[bytes, ...]) -> Sequence[bytes]:
@@ -87,11 +163,39 @@ class Saboteur:
         -------
         sequence of bytes
             A tuple or list of hashes; with anything else the audit fails.
+
+        Examples
+        --------
+        >>> class Frame(Saboteur):
+        ...     def audit(self, answer):
+        ...         return [bytes(32) for _ in answer]
+        >>> Frame().audit((b"h" * 32,)) == [bytes(32)]
+        True
         """
         return answer
 
     def delay(self, stage: str, partition: int) -> float:
-        """Return for how many seconds a task is held up before it starts."""
+        """Return for how many seconds a task is held up before it starts.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> class Doze(Saboteur):
+        ...     def delay(self, stage, partition):
+        ...         return 10.0 if stage == "reduce" else 0.0
+        >>> Doze().delay("reduce", 0), Doze().delay("map", 0)
+        (10.0, 0.0)
+        """
         return 0
 
 
@@ -128,7 +232,29 @@ class Lie(Saboteur):
             raise InputError(f"stage: expected 'map' or 'reduce', got {self.stage!r}")
 
     def lie(self, partition: int, unit: int, records: Any) -> Any:
-        """Return the corrupted output."""
+        """Return the corrupted output.
+
+        Parameters
+        ----------
+        partition : int
+            Number of the partition.
+        unit : int
+            Number of the unit.
+        records : object
+            The records: a list, or a pandas DataFrame.
+
+        Returns
+        -------
+        object
+
+        Examples
+        --------
+        >>> class Shout(Lie):
+        ...     def lie(self, partition, unit, records):
+        ...         return [(key.upper(), value) for key, value in records]
+        >>> Shout().lie(0, 0, [("be", 1)])
+        [('BE', 1)]
+        """
         return records
 
     def map_output(self, partition: int, unit: int, records: Any) -> Any:
@@ -140,7 +266,24 @@ class Lie(Saboteur):
         return self._lie(REDUCE, partition, unit, records)
 
     def concerns(self, stage: str, partition: int) -> bool:
-        """Whether this saboteur means a partition."""
+        """Whether this saboteur means a partition.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        bool
+
+        Examples
+        --------
+        >>> Lie(stage="map", partition=3).concerns("map", 3), Lie(partition=3).concerns("map", 4)
+        (True, False)
+        """
         return self.stage == stage and self.partition in (None, partition)
 
     def _lie(self, stage: str, partition: int, unit: int, records: Any) -> Any:

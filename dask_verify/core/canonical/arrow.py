@@ -29,7 +29,22 @@ from dask_verify.errors import DecodingError
 
 
 def arrow_column(values: pa.Array | pa.ChunkedArray) -> Column:
-    """Return the prepared column of an array of any supported type."""
+    """Return the prepared column of an array of any supported type.
+
+    Parameters
+    ----------
+    values : pyarrow.Array or pyarrow.ChunkedArray
+        The values.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    Refusal
+        If it has no canonical bytes.
+    """
     plain_type(values.type)
     try:
         array = _one_array(values)
@@ -139,7 +154,21 @@ def _fixed(array: pa.Array) -> Column:
 
 
 def read_arrow(reader: Reader, kind: pa.DataType, count: int) -> pa.Array:
-    """Return the next array of a plain type; the caller validates and encodes it again."""
+    """Return the next array of a plain type; the caller validates and encodes it again.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    kind : pyarrow.DataType
+        The type.
+    count : int
+        How many values there are.
+
+    Returns
+    -------
+    pyarrow.Array
+    """
     if pt.is_null(kind):
         return pa.Array.from_buffers(kind, count, [None])
     bits = read_nulls(reader, count)
@@ -158,7 +187,24 @@ def read_arrow(reader: Reader, kind: pa.DataType, count: int) -> pa.Array:
 
 
 def read_nulls(reader: Reader, count: int) -> pa.Buffer | None:
-    """Return the validity bitmap of the next column; None if nothing is null."""
+    """Return the validity bitmap of the next column; None if nothing is null.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    count : int
+        How many values there are.
+
+    Returns
+    -------
+    pyarrow.Buffer or None
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     flag = reader.number(1)
     if flag > 1:
         raise DecodingError(f"expected a null flag of 0 or 1 at {reader.pos - 1}, got {flag}")

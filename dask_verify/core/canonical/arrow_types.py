@@ -38,23 +38,63 @@ _DECIMALS = {
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Say whether a type is one of the string types."""
+    """Say whether a type is one of the string types.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    bool
+    """
     return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Say whether a type is one of the binary types of variable length."""
+    """Say whether a type is one of the binary types of variable length.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    bool
+    """
     return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Say whether a type is one of the list types of variable length."""
+    """Say whether a type is one of the list types of variable length.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    bool
+    """
     views = pt.is_list_view(kind) or pt.is_large_list_view(kind)
     return bool(pt.is_list(kind) or pt.is_large_list(kind) or views)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type in which all physical variants of a column are stored."""
+    """Return the type in which all physical variants of a column are stored.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    pyarrow.DataType
+    """
     if pt.is_dictionary(kind) or pt.is_run_end_encoded(kind):
         return plain_type(kind.value_type)
     if is_text(kind):
@@ -83,7 +123,17 @@ def _plain_field(field: pa.Field) -> pa.DataType:
 
 
 def type_value(kind: pa.DataType) -> Any:
-    """Return a type, exactly as it is, as a value for ``encode``."""
+    """Return a type, exactly as it is, as a value for ``encode``.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    object
+    """
     if str(kind) in _NAMED:
         return str(kind)
     if pt.is_timestamp(kind):
@@ -115,7 +165,17 @@ def _nested_value(kind: pa.DataType) -> Any:
 
 
 def is_empty(kind: pa.DataType) -> bool:
-    """Say whether values of a type take no bytes, so that no count of them can be checked."""
+    """Say whether values of a type take no bytes, so that no count of them can be checked.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+
+    Returns
+    -------
+    bool
+    """
     return bool(pt.is_null(kind)) or (
         bool(pt.is_struct(kind)) and all(is_empty(field.type) for field in kind)
     )
@@ -126,7 +186,17 @@ def _field_value(field: pa.Field) -> Any:
 
 
 def type_from(value: Any) -> pa.DataType:
-    """Return the type of ``type_value``."""
+    """Return the type of ``type_value``.
+
+    Parameters
+    ----------
+    value : object
+        What `type_value` gave.
+
+    Returns
+    -------
+    pyarrow.DataType
+    """
     if type(value) is str:
         return _NAMED[value]
     name, *rest = value

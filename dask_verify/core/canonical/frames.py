@@ -193,12 +193,36 @@ def normalise_frame(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def frame_bytes(df: pd.DataFrame, depth: int) -> bytes:
-    """Encode a frame that sits inside ``depth`` containers; may raise ``Refusal``."""
+    """Encode a frame that sits inside ``depth`` containers; may raise ``Refusal``.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        The frame.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    bytes
+    """
     return _prepare(df, depth).leaf(0, len(df))
 
 
 def decode_frame_at(data: bytes, depth: int) -> pd.DataFrame:
-    """Decode a frame that sits inside ``depth`` containers."""
+    """Decode a frame that sits inside ``depth`` containers.
+
+    Parameters
+    ----------
+    data : bytes
+        The bytes.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     reader = open_reader(data, FRAME, "an encoded frame")
     frame = decoded(partial(_decode, reader, depth))
     reader.finish()
@@ -207,7 +231,17 @@ def decode_frame_at(data: bytes, depth: int) -> pd.DataFrame:
 
 
 def decode_unchecked(data: bytes) -> pd.DataFrame:
-    """Decode a frame without seeing whether its bytes are canonical: that is left to the caller."""
+    """Decode a frame without seeing whether its bytes are canonical: that is left to the caller.
+
+    Parameters
+    ----------
+    data : bytes
+        The bytes.
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
     reader = open_reader(data, FRAME, "an encoded frame")
     frame = _decode(reader, 0)
     reader.finish()

@@ -12,6 +12,15 @@ from dask_verify.core.canonical.wire import FRAME
 def decode_leaf(data: bytes) -> Any:
     """Return the records of a leaf: a list for a bag, a DataFrame for a dataframe.
 
+    Parameters
+    ----------
+    data : bytes
+        Canonical bytes of records or of a frame.
+
+    Returns
+    -------
+    object
+
     Raises
     ------
     DecodingError

@@ -25,7 +25,20 @@ _LAST_CHARACTER = 0x10FFFF
 
 
 def check_dtype(dtype: np.dtype[Any], holder: object) -> None:
-    """Refuse dtypes that have no canonical bytes."""
+    """Refuse dtypes that have no canonical bytes.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The dtype.
+    holder : object
+        What has this dtype, to be named in the refusal.
+
+    Raises
+    ------
+    Refusal
+        If it has no canonical bytes.
+    """
     if not dtype.isnative:
         raise Refusal(holder, f"its dtype {dtype} is big-endian; use astype(dtype.newbyteorder())")
     if dtype.kind not in "biufcMmUS" or not dtype.itemsize:
@@ -35,7 +48,17 @@ def check_dtype(dtype: np.dtype[Any], holder: object) -> None:
 
 
 def plain_bytes(array: Array) -> Array:
-    """Return the values of an array, C-contiguous, with one NaN and one True."""
+    """Return the values of an array, C-contiguous, with one NaN and one True.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        The array.
+
+    Returns
+    -------
+    numpy.ndarray
+    """
     array = np.ascontiguousarray(array)
     if array.dtype.kind == "f":
         return one_nan(array)

@@ -28,13 +28,29 @@ MASKED_NAMES = {
 
 @dataclass(frozen=True)
 class Objects:
-    """A column of Python objects: each run is a column of ``records``."""
+    """A column of Python objects: each run is a column of ``records``.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        The objects.
+    depth : int
+        How many containers are around it.
+    """
 
     values: Array
     depth: int
 
     def emit(self, start: int, stop: int, out: Parts) -> None:
-        """Append the bytes of rows ``start`` to ``stop``."""
+        """Append the bytes of rows ``start`` to ``stop``.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row of the run, and the one after its last.
+        out : Parts
+            Where the bytes are appended.
+        """
         body = bytearray()
         try:
             write_column(body, self.values[start:stop].tolist(), 0, self.depth)
@@ -45,7 +61,13 @@ class Objects:
 
 
 class Integers:
-    """An int64 index: start and step where a run is an arithmetic progression."""
+    """An int64 index: start and step where a run is an arithmetic progression.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        The values.
+    """
 
     def __init__(self, values: Array) -> None:
         self._raw = raw_column(values)
@@ -54,7 +76,15 @@ class Integers:
         self._breaks = np.concatenate(([0, 0], np.cumsum(steps[1:] != steps[:-1]), [0]))
 
     def emit(self, start: int, stop: int, out: Parts) -> None:
-        """Append the bytes of rows ``start`` to ``stop``."""
+        """Append the bytes of rows ``start`` to ``stop``.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row of the run, and the one after its last.
+        out : Parts
+            Where the bytes are appended.
+        """
         short = self._progression(start, stop)
         if short is None:
             out.append(b"\0")
@@ -77,19 +107,45 @@ class Integers:
 
 @dataclass(frozen=True)
 class Progression:
-    """The int64 index that a RangeIndex is, without its values."""
+    """The int64 index that a RangeIndex is, without its values.
+
+    Parameters
+    ----------
+    values : range
+        The values.
+    """
 
     values: range
 
     def emit(self, start: int, stop: int, out: Parts) -> None:
-        """Append the bytes of rows ``start`` to ``stop``."""
+        """Append the bytes of rows ``start`` to ``stop``.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row of the run, and the one after its last.
+        out : Parts
+            Where the bytes are appended.
+        """
         run = self.values[start:stop]
         step = run.step if len(run) >= A_STEP else 1
         short = progression_bytes(run.start if run else 0, step, len(run))
         out.append(b"\0" + np.array(run, "<i8").tobytes() if short is None else short)
 
     def block(self, rows: int, count: int) -> Array | None:
-        """Return the bytes of ``count`` runs of ``rows``, one a line; None if some may be long."""
+        """Return the bytes of ``count`` runs of ``rows``, one a line; None if some may be long.
+
+        Parameters
+        ----------
+        rows : int
+            Rows of one run.
+        count : int
+            Number of runs.
+
+        Returns
+        -------
+        numpy.ndarray or None
+        """
         step = self.values.step if rows >= A_STEP else 1
         short = progression_bytes(0, step, rows)
         if short is None or max(abs(self.values.start), abs(self.values.stop)) >= _FAR:
@@ -106,7 +162,21 @@ A_STEP = 2
 
 
 def progression_bytes(first: int, step: int, count: int) -> bytes | None:
-    """Return the short form, unless its stop would not fit 64 bits or all values are equal."""
+    """Return the short form, unless its stop would not fit 64 bits or all values are equal.
+
+    Parameters
+    ----------
+    first : int
+        The first value.
+    step : int
+        What is added from one to the next.
+    count : int
+        How many values there are.
+
+    Returns
+    -------
+    bytes or None
+    """
     if not step or not -(1 << 63) <= first + step * count < 1 << 63:
         return None
     return (

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 
 def normal_array(series: Any) -> Any:
-    """Return what a reader of an encoded column would get, in memory of its own."""
+    """Return what a reader of an encoded column would get, in memory of its own.
+
+    Parameters
+    ----------
+    series : object
+        The column.
+
+    Returns
+    -------
+    object
+    """
     dtype = series.dtype
     described, _ = describe(series.iloc[:0], dtype, 0)
     if described[0] == "numpy":
@@ -44,7 +54,17 @@ def normal_array(series: Any) -> Any:
 
 
 def normal_index(index: Any) -> Any:
-    """Return what a reader of an encoded index would get, in memory of its own."""
+    """Return what a reader of an encoded index would get, in memory of its own.
+
+    Parameters
+    ----------
+    index : object
+        The index.
+
+    Returns
+    -------
+    object
+    """
     if _scattered(index):
         return index.copy(deep=True)
     described, body = index_bytes(index, 0)
@@ -60,7 +80,23 @@ def _scattered(index: Any) -> bool:
 
 
 def read_array(reader: Reader, described: Any, count: int, depth: int) -> Any:
-    """Return the next column as an array that pandas takes without a copy."""
+    """Return the next column as an array that pandas takes without a copy.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    described : object
+        What the writer said of it.
+    count : int
+        How many values there are.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    object
+    """
     kind, *rest = described
     return _READERS[kind](reader, count, depth, *rest)
 
@@ -144,7 +180,23 @@ _READERS: dict[str, Callable[..., Any]] = {
 
 
 def read_index(reader: Reader, described: Any, count: int, depth: int) -> pd.Index:
-    """Return the next index."""
+    """Return the next index.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    described : object
+        What the writer said of it.
+    count : int
+        How many values there are.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    pandas.Index
+    """
     import pandas as pd
 
     names, kinds = described

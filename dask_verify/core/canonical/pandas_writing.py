@@ -23,7 +23,26 @@ Described = tuple[list[Any], Column]
 
 
 def describe(values: Any, dtype: Any, depth: int) -> Described:
-    """Return the description and the prepared column of a Series, an Index or an array."""
+    """Return the description and the prepared column of a Series, an Index or an array.
+
+    Parameters
+    ----------
+    values : object
+        The Series, Index or array.
+    dtype : object
+        Its dtype.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    Described
+
+    Raises
+    ------
+    Refusal
+        If it has no canonical bytes.
+    """
     import pandas as pd
 
     if isinstance(dtype, np.dtype):
@@ -89,7 +108,19 @@ def _masked(array: Any, dtype: Any) -> Described:
 
 
 def describe_index(index: Any, depth: int) -> tuple[Any, list[Column]]:
-    """Return the description and the prepared columns, one a level, of an index."""
+    """Return the description and the prepared columns, one a level, of an index.
+
+    Parameters
+    ----------
+    index : object
+        The index.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    tuple of (object, list of Column)
+    """
     import pandas as pd
 
     if isinstance(index, pd.MultiIndex):
@@ -122,7 +153,19 @@ def _level(index: Any, depth: int) -> Described:
 
 
 def index_bytes(index: Any, depth: int) -> tuple[Any, bytes]:
-    """Return the description and the bytes of a whole index."""
+    """Return the description and the bytes of a whole index.
+
+    Parameters
+    ----------
+    index : object
+        The index.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    tuple of (object, bytes)
+    """
     described, columns = describe_index(index, depth)
     parts: Parts = []
     for column in columns:

@@ -53,7 +53,19 @@ BY_NAME: dict[str, Registered] = {}
 
 
 def read(reader: Reader, depth: int) -> Any:
-    """Return the next value of a reader; raises ``DecodingError`` on anything non-canonical."""
+    """Return the next value of a reader; raises ``DecodingError`` on anything non-canonical.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    object
+    """
     start = reader.pos
     major, count = reader.head()
     if major == UINT:

@@ -145,7 +145,19 @@ def normalise_records(records: Sequence[Any]) -> list[Any]:
 
 
 def kind_of(records: list[Any], split: int) -> int:
-    """Return the kind of a column; INT and STR may still turn out too large for their buffers."""
+    """Return the kind of a column; INT and STR may still turn out too large for their buffers.
+
+    Parameters
+    ----------
+    records : list
+        The records.
+    split : int
+        How many tuples are around the column.
+
+    Returns
+    -------
+    int
+    """
     if not records:
         return EMPTY
     types = set(map(type, records))
@@ -159,7 +171,19 @@ def kind_of(records: list[Any], split: int) -> int:
 
 
 def write_column(out: bytearray, records: list[Any], split: int, depth: int) -> None:
-    """Append one column; ``split`` counts the tuples around it, ``depth`` all containers."""
+    """Append one column; ``split`` counts the tuples around it, ``depth`` all containers.
+
+    Parameters
+    ----------
+    out : bytearray
+        Where the bytes are appended.
+    records : list
+        The records.
+    split : int
+        How many tuples are around the column.
+    depth : int
+        How many containers are around it.
+    """
     kind = kind_of(records, split)
     body = None
     if kind == TUPLE:
@@ -227,7 +251,17 @@ def _float_body(records: list[float]) -> bytes:
 
 
 def one_nan(values: Array) -> Array:
-    """Return floats with every NaN replaced by the canonical one; the input stays as it is."""
+    """Return floats with every NaN replaced by the canonical one; the input stays as it is.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        The values.
+
+    Returns
+    -------
+    numpy.ndarray
+    """
     bad = np.isnan(values)
     if bad.any():
         values = values.copy()
@@ -252,7 +286,28 @@ _BODIES: dict[int, Callable[[Any], bytes | None]] = {
 
 
 def read_column(reader: Reader, count: int, split: int, depth: int) -> list[Any]:
-    """Return the next column of ``count`` records."""
+    """Return the next column of ``count`` records.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+    count : int
+        How many values there are.
+    split : int
+        How many tuples are around the column.
+    depth : int
+        How many containers are around it.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     kind = reader.number(1)
     if kind == EMPTY and count == 0:
         return []

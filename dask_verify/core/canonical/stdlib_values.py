@@ -17,7 +17,22 @@ _TERM_BITS = 1 << 19  # reducing a fraction takes quadratic time
 
 
 def zone_value(zone: tzinfo | None) -> Any:
-    """Return a time zone as supported values: None, a key, or offset and name."""
+    """Return a time zone as supported values: None, a key, or offset and name.
+
+    Parameters
+    ----------
+    zone : tzinfo or None
+        The time zone.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    Refusal
+        If it has no canonical bytes.
+    """
     if zone is None:
         return None
     if type(zone) is zoneinfo.ZoneInfo and zone.key in _zone_keys():
@@ -29,7 +44,22 @@ def zone_value(zone: tzinfo | None) -> Any:
 
 
 def zone_from(value: Any) -> tzinfo | None:
-    """Return the time zone of ``zone_value``."""
+    """Return the time zone of ``zone_value``.
+
+    Parameters
+    ----------
+    value : object
+        What `zone_value` gave.
+
+    Returns
+    -------
+    tzinfo or None
+
+    Raises
+    ------
+    ValueError
+        If it names no time zone.
+    """
     if value is None:
         return None
     if type(value) is str:

@@ -114,14 +114,39 @@ def _plain_value(field: pa.Field) -> Any:
 
 
 def header_bytes(header: Any) -> bytes:
-    """Return a header with its length before it."""
+    """Return a header with its length before it.
+
+    Parameters
+    ----------
+    header : object
+        The header, of supported values.
+
+    Returns
+    -------
+    bytes
+    """
     out = bytearray()
     write(out, header, 0)
     return len(out).to_bytes(4, "little") + bytes(out)
 
 
 def read_header(reader: Reader) -> Any:
-    """Return the header that ``header_bytes`` wrote."""
+    """Return the header that ``header_bytes`` wrote.
+
+    Parameters
+    ----------
+    reader : Reader
+        Where the bytes come from.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     length = reader.number(4)
     end = reader.pos + reader.afford(length)
     header = read(reader, 0)

@@ -121,7 +121,20 @@ def decode_plain(data: bytes) -> Any:
 
 
 def check_same(again: Callable[[], bytes], data: bytes) -> None:
-    """Refuse bytes that their own value does not encode to."""
+    """Refuse bytes that their own value does not encode to.
+
+    Parameters
+    ----------
+    again : callable
+        Encodes the value again.
+    data : bytes
+        The bytes that were decoded.
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     if decoded(again) != data:
         raise DecodingError("the bytes are not the canonical form of the value that they describe")
 
@@ -129,7 +142,19 @@ def check_same(again: Callable[[], bytes], data: bytes) -> None:
 def add_type(
     tag: int, cls: type, to_value: Callable[[Any], Any], from_value: Callable[[Any], Any]
 ) -> None:
-    """Give a library class its own tag over a payload of supported values."""
+    """Give a library class its own tag over a payload of supported values.
+
+    Parameters
+    ----------
+    tag : int
+        Number of the tag.
+    cls : type
+        The class.
+    to_value : callable
+        Takes an instance apart.
+    from_value : callable
+        Rebuilds it.
+    """
     mark = head(TAG, TAG_BASE + tag)
 
     def writer(out: bytearray, value: Any, depth: int) -> None:

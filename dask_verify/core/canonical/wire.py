@@ -40,7 +40,17 @@ _WIDTHS = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
 
 
 class Refusal(Exception):
-    """A value that has no bytes; containers add their step to it as it passes."""
+    """A value that has no bytes; containers add their step to it as it passes.
+
+    Parameters
+    ----------
+    value : object
+        The refused value.
+    advice : str
+        What to use instead.
+    type_name : str, optional
+        Name of its type, where that says more than the value's own.
+    """
 
     def __init__(self, value: object, advice: str, type_name: str = "") -> None:
         super().__init__(advice)
@@ -49,22 +59,58 @@ class Refusal(Exception):
         self.steps: list[str] = []
 
     def under(self, key: object) -> None:
-        """Add the step to the refused value, seen from its container."""
+        """Add the step to the refused value, seen from its container.
+
+        Parameters
+        ----------
+        key : object
+            Key or index of the value in its container.
+        """
         self.steps.append(f"[{reprlib.repr(key)}]")
 
     def error(self) -> EncodingError:
-        """Return the error that callers see."""
+        """Return the error that callers see.
+
+        Returns
+        -------
+        EncodingError
+        """
         return EncodingError(self.type_name, "".join(reversed(self.steps)), self.advice)
 
 
 def qualified(cls: type) -> str:
-    """Return the name of a class as messages show it."""
+    """Return the name of a class as messages show it.
+
+    Parameters
+    ----------
+    cls : type
+        The class.
+
+    Returns
+    -------
+    str
+    """
     module = "" if cls.__module__ == "builtins" else f"{cls.__module__}."
     return module + cls.__qualname__
 
 
 def refused(work: Callable[[], T]) -> T:
-    """Run an encoder and turn its refusals into ``EncodingError``."""
+    """Run an encoder and turn its refusals into ``EncodingError``.
+
+    Parameters
+    ----------
+    work : callable
+        The encoder.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    EncodingError
+        If it refuses a value.
+    """
     try:
         return work()
     except Refusal as refusal:
@@ -74,7 +120,20 @@ def refused(work: Callable[[], T]) -> T:
 
 
 def check_depth(value: object, depth: int) -> None:
-    """Refuse a container below ``MAX_DEPTH`` others."""
+    """Refuse a container below ``MAX_DEPTH`` others.
+
+    Parameters
+    ----------
+    value : object
+        The container.
+    depth : int
+        How many containers are around it.
+
+    Raises
+    ------
+    Refusal
+        If there are too many.
+    """
     if depth >= MAX_DEPTH:
         raise Refusal(value, f"nested deeper than {MAX_DEPTH} levels, or it contains itself")
 
@@ -82,6 +141,19 @@ def check_depth(value: object, depth: int) -> None:
 def head(major: int, count: int) -> bytes:
     """Return the shortest CBOR head.
 
+    Parameters
+    ----------
+    major : int
+        Major type, from 0 to 7.
+    count : int
+        The argument.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
     >>> head(ARRAY, 2).hex(), head(UINT, 500).hex()
     ('82', '1901f4')
     """
@@ -102,6 +174,13 @@ class Reader:
     ``recheck`` is set by whatever read something whose canonical form only the encoder knows;
     a ``plain`` reader refuses that. ``numbers`` says which kinds of numbers were read that take
     long to be compared with each other.
+
+    Parameters
+    ----------
+    data : bytes
+        The bytes.
+    pos : int, optional
+        Position of the next byte.
     """
 
     __slots__ = ("data", "numbers", "plain", "pos", "recheck")
@@ -114,7 +193,22 @@ class Reader:
         self.recheck = False
 
     def take(self, count: int) -> bytes:
-        """Return the next ``count`` bytes."""
+        """Return the next ``count`` bytes.
+
+        Parameters
+        ----------
+        count : int
+            Number of bytes.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not canonical.
+        """
         end = self.pos + count
         if end > len(self.data):
             raise DecodingError(
@@ -125,7 +219,24 @@ class Reader:
         return piece
 
     def afford(self, count: int, each: int = 1) -> int:
-        """Return ``count`` if that many items of at least ``each`` bytes can still follow."""
+        """Return ``count`` if that many items of at least ``each`` bytes can still follow.
+
+        Parameters
+        ----------
+        count : int
+            Number of items.
+        each : int, optional
+            Least bytes of one of them.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not canonical.
+        """
         left = len(self.data) - self.pos
         if count * each > left:
             raise DecodingError(
@@ -134,11 +245,31 @@ class Reader:
         return count
 
     def number(self, width: int) -> int:
-        """Return the next little-endian unsigned integer of ``width`` bytes."""
+        """Return the next little-endian unsigned integer of ``width`` bytes.
+
+        Parameters
+        ----------
+        width : int
+            Number of bytes.
+
+        Returns
+        -------
+        int
+        """
         return int.from_bytes(self.take(width), "little")
 
     def head(self) -> tuple[int, int]:
-        """Return major type and argument of the next CBOR head."""
+        """Return major type and argument of the next CBOR head.
+
+        Returns
+        -------
+        tuple of (int, int)
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not canonical.
+        """
         first = self.take(1)[0]
         major, info = first >> 5, first & 31
         if info < 24:
@@ -152,13 +283,38 @@ class Reader:
         return major, count
 
     def finish(self) -> None:
-        """Refuse trailing bytes."""
+        """Refuse trailing bytes.
+
+        Raises
+        ------
+        DecodingError
+            If the bytes are not canonical.
+        """
         if self.pos != len(self.data):
             raise DecodingError(f"{len(self.data) - self.pos} bytes too many at {self.pos}")
 
 
 def open_reader(data: bytes, kind: bytes, what: str) -> Reader:
-    """Check the first byte and return a reader behind it."""
+    """Check the first byte and return a reader behind it.
+
+    Parameters
+    ----------
+    data : bytes
+        The bytes.
+    kind : bytes
+        The first byte that there must be.
+    what : str
+        What this should be, for the error.
+
+    Returns
+    -------
+    Reader
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise DecodingError(f"expected the bytes of {what}, got {qualified(type(data))}")
     data = bytes(data)
@@ -169,7 +325,22 @@ def open_reader(data: bytes, kind: bytes, what: str) -> Reader:
 
 
 def decoded(work: Callable[[], T]) -> T:
-    """Run a decoder; whatever hostile bytes make a library raise is a ``DecodingError``."""
+    """Run a decoder; whatever hostile bytes make a library raise is a ``DecodingError``.
+
+    Parameters
+    ----------
+    work : callable
+        The decoder.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    DecodingError
+        If the bytes are not canonical.
+    """
     try:
         return work()
     except DecodingError:

@@ -45,7 +45,19 @@ WRITERS: dict[type, Callable[[bytearray, Any, int], None]] = {}
 
 
 class Registered(NamedTuple):
-    """How to take apart and rebuild one class of the user."""
+    """How to take apart and rebuild one class of the user.
+
+    Parameters
+    ----------
+    cls : type
+        The class.
+    name : str
+        Its registered name.
+    to_value : callable
+        Takes an instance apart.
+    from_value : callable
+        Rebuilds it.
+    """
 
     cls: type
     name: str
@@ -57,13 +69,38 @@ BY_CLASS: dict[type, Registered] = {}
 
 
 def write(out: bytearray, value: Any, depth: int) -> None:
-    """Append the encoding of a value."""
+    """Append the encoding of a value.
+
+    Parameters
+    ----------
+    out : bytearray
+        Where the bytes are appended.
+    value : object
+        The value.
+    depth : int
+        How many containers are around it.
+    """
     cls = type(value)
     (WRITERS.get(cls) or find_writer(value))(out, value, depth)
 
 
 def find_writer(value: Any) -> Callable[[bytearray, Any, int], None]:
-    """Return the writer of a class that is not in the table yet, or refuse the value."""
+    """Return the writer of a class that is not in the table yet, or refuse the value.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    Refusal
+        If it has no canonical bytes.
+    """
     cls = type(value)
     if cls in BY_CLASS:
         return _write_object
@@ -89,7 +126,17 @@ def _advice(value: object) -> str:
 
 
 def write_items(out: bytearray, items: Iterable[Any], depth: int) -> None:
-    """Append the encodings of consecutive values."""
+    """Append the encodings of consecutive values.
+
+    Parameters
+    ----------
+    out : bytearray
+        Where the bytes are appended.
+    items : iterable
+        The values.
+    depth : int
+        How many containers are around it.
+    """
     index = 0
     known = WRITERS.get
     try:
@@ -143,7 +190,17 @@ def _write_bool(out: bytearray, value: bool, depth: int) -> None:
 
 
 def write_list(out: bytearray, value: list[Any] | tuple[Any, ...], depth: int) -> None:
-    """Append a CBOR array."""
+    """Append a CBOR array.
+
+    Parameters
+    ----------
+    out : bytearray
+        Where the bytes are appended.
+    value : list or tuple
+        The value.
+    depth : int
+        How many containers are around it.
+    """
     check_depth(value, depth)
     out += head(ARRAY, len(value))
     write_items(out, value, depth + 1)

@@ -15,6 +15,26 @@ LARGEST_COUNT = 2**63 - 1
 def count(name: str, value: object, least: int = 0, most: int = LARGEST_COUNT) -> int:
     """Return ``value`` as an int from ``least`` to ``most``, or raise ``InputError``.
 
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the error.
+    value : object
+        What was passed.
+    least, most : int, optional
+        The range.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If it is not.
+
+    Examples
+    --------
     >>> count("corrupt", 11, most=10)
     Traceback (most recent call last):
         ...
@@ -29,6 +49,24 @@ def count(name: str, value: object, least: int = 0, most: int = LARGEST_COUNT) -
 def rate(value: object, name: str = "rate") -> float:
     """Return ``value`` as a float from 0 to 1, or raise ``PolicyError``.
 
+    Parameters
+    ----------
+    value : object
+        What was passed.
+    name : str, optional
+        Name of the argument, for the error.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    PolicyError
+        If it is not.
+
+    Examples
+    --------
     >>> rate(1.5)
     Traceback (most recent call last):
         ...
@@ -42,6 +80,22 @@ def rate(value: object, name: str = "rate") -> float:
 def confidence(value: object) -> float:
     """Return ``value`` as a float above 0 and below 1, or raise ``PolicyError``.
 
+    Parameters
+    ----------
+    value : object
+        What was passed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    PolicyError
+        If it is not.
+
+    Examples
+    --------
     >>> confidence(1)
     Traceback (most recent call last):
         ...
@@ -56,7 +110,22 @@ def confidence(value: object) -> float:
 
 
 def gain(value: object) -> float:
-    """Return ``value`` as a finite float that is not negative, or raise ``InputError``."""
+    """Return ``value`` as a finite float that is not negative, or raise ``InputError``.
+
+    Parameters
+    ----------
+    value : object
+        What was passed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
     if _real(value) and 0 <= value <= sys.float_info.max:
         return float(value)
     raise InputError(f"gain: expected a finite amount of at least 0, got {_show(value)}")
@@ -67,6 +136,20 @@ def crowd(domains: object, faults: object) -> tuple[int, int]:
 
     A single domain is audited by the coordinator, so it may be faulty itself; of several, one at
     least must be left to audit honestly.
+
+    Parameters
+    ----------
+    domains, faults : object
+        What was passed.
+
+    Returns
+    -------
+    tuple of (int, int)
+
+    Raises
+    ------
+    PolicyError
+        If it is not.
     """
     try:
         d, f = count("domains", domains, 1), count("faults", faults)

@@ -147,7 +147,19 @@ def sample_escape_probability(units: int, corrupt: int, sampled: int) -> float:
 
 
 def log_escape(corrupt: int, rate: float) -> float:
-    """Return the logarithm of ``escape_probability``, minus infinity where that is 0."""
+    """Return the logarithm of ``escape_probability``, minus infinity where that is 0.
+
+    Parameters
+    ----------
+    corrupt : int
+        Number of corrupt units.
+    rate : float
+        Chance of each unit to be drawn.
+
+    Returns
+    -------
+    float
+    """
     m, p = arguments.count("corrupt", corrupt), arguments.rate(rate)
     if p == 1:
         return -math.inf if m else 0.0
@@ -155,7 +167,21 @@ def log_escape(corrupt: int, rate: float) -> float:
 
 
 def log_sample_escape(units: int, corrupt: int, sampled: int) -> float:
-    """Return the logarithm of ``sample_escape_probability``; far below zero, only a bound of it."""
+    """Return the logarithm of ``sample_escape_probability``; far below zero, only a bound of it.
+
+    Parameters
+    ----------
+    units : int
+        Number of units.
+    corrupt : int
+        Number of corrupt units.
+    sampled : int
+        Number of units in the sample.
+
+    Returns
+    -------
+    float
+    """
     n = arguments.count("units", units)
     m = arguments.count("corrupt", corrupt, most=n)
     s = arguments.count("sampled", sampled, most=n)

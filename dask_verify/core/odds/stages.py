@@ -111,6 +111,15 @@ class StageOdds:
         ----------
         stage, units, records, rate, domains, faults, sampled, sizes
             As of the class.
+
+        Returns
+        -------
+        StageOdds
+
+        Examples
+        --------
+        >>> StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1).effective
+        0.01
         """
         effective = effective_rate(rate, domains, faults)
         return cls(stage, units, records, rate, effective, domains, faults, sampled, sizes)
@@ -121,6 +130,16 @@ class StageOdds:
         Parameters
         ----------
         records : int
+
+        Returns
+        -------
+        int
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> odds.holding(120)
+        3
         """
         if not self.sizes:
             return min(self.units, -(-records * self.units // max(1, self.records)))
@@ -144,6 +163,16 @@ class StageOdds:
         ----------
         corrupt_units : int
             From 0 to ``units``.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> f"{odds.detection(1):.3f} {odds.detection(500):.3f}"
+        '0.010 0.993'
         """
         m = arguments.count("corrupt_units", corrupt_units, most=self.units)
         return catch_probability(m, self.effective)
@@ -159,6 +188,14 @@ class StageOdds:
         -------
         int or None
             ``None`` if the stage could be corrupt as a whole with a better chance to escape.
+
+        Examples
+        --------
+        >>> crowd = {"rate": 0.01, "domains": 3, "faults": 1}
+        >>> StageOdds.of("map", 1_000, 50_000, **crowd).smallest(0.99)
+        459
+        >>> StageOdds.of("map", 100, 50_000, **crowd).smallest(0.99) is None
+        True
         """
         fewest = smallest_corruption(self.effective, confidence)
         return None if fewest is None or fewest > self.units else fewest
@@ -174,6 +211,12 @@ class StageOdds:
         -------
         int or None
             ``None`` if no number of records is, or the records are not known.
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> odds.smallest_spread(0.99)
+        459
         """
         fewest = self.smallest(confidence)
         return None if fewest is None or fewest > self.records else fewest
@@ -191,6 +234,12 @@ class StageOdds:
         -------
         int or None
             ``None`` if no number of records is, or the records are not known.
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> odds.smallest_packed(0.99)
+        22901
         """
         fewest = self.smallest_spread(confidence)
         if fewest is None:
@@ -214,6 +263,16 @@ class StageOdds:
         Parameters
         ----------
         confidence : float
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=0)
+        >>> odds.describe(0.99).partition(";")[0]
+        'map: corrupting 459 of 1,000 units (packed: 22,901 records) is caught with 99 %'
         """
         if not self.units:
             return f"{self.stage}: there is nothing to corrupt"
@@ -251,6 +310,14 @@ class StageOdds:
         -------
         str
             Empty if corrupting half of the units is caught with the confidence.
+
+        Examples
+        --------
+        >>> crowd = {"rate": 0.01, "domains": 3, "faults": 1}
+        >>> StageOdds.of("map", 10_000, 50_000, **crowd).advice(0.99)
+        ''
+        >>> print(StageOdds.of("map", 100, 50_000, **crowd).advice(0.99)[:70] + "...")
+        map: 100 units are too few to promise anything at a rate of 0.01: corr...
         """
         half = self._half()
         needed = smallest_corruption(self.effective, confidence)
@@ -292,6 +359,17 @@ class StageOdds:
         Parameters
         ----------
         confidence : float
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> found = odds.to_dict(0.99)
+        >>> found["one_unit"], found["smallest_units"]
+        (0.01, 459)
         """
         fields = asdict(self)
         del fields["sizes"]
@@ -370,7 +448,18 @@ class Odds:
         return " ".join(filter(None, (stage.advice(self.confidence) for stage in self.stages)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything above, all of it fit for JSON."""
+        """Return everything above, all of it fit for JSON.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> map_odds = StageOdds.of("map", 1_000, 50_000, rate=0.01, domains=3, faults=1)
+        >>> Odds((map_odds,)).to_dict()["worst"]
+        'map'
+        """
         return {
             "confidence": self.confidence,
             "stages": [stage.to_dict(self.confidence) for stage in self.stages],

@@ -9,6 +9,17 @@ from fractions import Fraction
 def percent(chance: float) -> str:
     """Return a chance in percent with three digits; only certainty reads as 100 %.
 
+    Parameters
+    ----------
+    chance : float
+        The chance, from 0 to 1.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> percent(0.01), percent(0.999999), percent(1.5e-22), percent(1)
     ('1 %', '99.9999 %', '1.5e-20 %', '100 %')
     """
@@ -22,6 +33,17 @@ def percent(chance: float) -> str:
 def round_up(rate: float) -> float:
     """Return a rate with three digits that is no smaller.
 
+    Parameters
+    ----------
+    rate : float
+        The rate, from 0 to 1.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
     >>> round_up(0.12345), round_up(0.5), round_up(0.9999)
     (0.124, 0.5, 1.0)
     """

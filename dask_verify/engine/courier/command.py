@@ -42,6 +42,10 @@ class Limits:
     def configured(cls) -> Self:
         """Return the limits that the configuration names.
 
+        Returns
+        -------
+        Limits
+
         Raises
         ------
         InputError
@@ -56,7 +60,21 @@ class Limits:
 
 
 def command(folder: str, remote: Remote, limits: Limits) -> list[str]:
-    """Return the command line of a courier."""
+    """Return the command line of a courier.
+
+    Parameters
+    ----------
+    folder : str
+        The courier's own folder.
+    remote : Remote
+        Where the domain's scheduler is.
+    limits : Limits
+        What the courier may use.
+
+    Returns
+    -------
+    list of str
+    """
     memory = remote.memory_limit or limits.memory
     module = "dask_verify.engine.courier.process"
     # -P and -s: nothing is imported from where it happens to run, nor from a user's own packages.
@@ -65,7 +83,17 @@ def command(folder: str, remote: Remote, limits: Limits) -> list[str]:
 
 
 def environment(folder: str) -> dict[str, str]:
-    """Return the environment of a courier: no variable of this process but where libraries are."""
+    """Return the environment of a courier: no variable of this process but where libraries are.
+
+    Parameters
+    ----------
+    folder : str
+        The courier's own folder.
+
+    Returns
+    -------
+    dict of str to str
+    """
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH", "TZ") if name in os.environ}
     return {
         **kept,
@@ -83,6 +111,17 @@ def environment(folder: str) -> dict[str, str]:
 
 def security(remote: Remote, folder: str) -> dict[str, Any]:
     """Return what a courier makes its ``Security`` of; certificates are put into its folder.
+
+    Parameters
+    ----------
+    remote : Remote
+        Where the domain's scheduler is.
+    folder : str
+        The courier's own folder.
+
+    Returns
+    -------
+    dict of str to object
 
     Raises
     ------

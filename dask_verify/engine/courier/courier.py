@@ -50,6 +50,11 @@ class Courier:
     def connected(self, timeout: float) -> None:
         """Wait until it has connected for the first time.
 
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+
         Raises
         ------
         InputError
@@ -82,6 +87,21 @@ class Courier:
     def ask(self, op: str, *given: Any, timeout: float, **options: Any) -> Answer:
         """Ask, wait and return the answer.
 
+        Parameters
+        ----------
+        op : str
+            Name of the operation.
+        timeout : float
+            Seconds for the answer.
+        *given : object
+            Its positional arguments.
+        **options : object
+            Its named arguments.
+
+        Returns
+        -------
+        Answer
+
         Raises
         ------
         OSError
@@ -101,6 +121,10 @@ class Courier:
 
         Without a courier there is none. And who has not answered yet was waited for once: the next
         one who asks makes do with what is known, or all others would wait again and again.
+
+        Returns
+        -------
+        Reply or None
         """
         try:
             line = self.line

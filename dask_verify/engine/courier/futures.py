@@ -53,7 +53,13 @@ class CourierFuture:
         return f"<CourierFuture {self.key!r}: {self.status}>"
 
     def add_done_callback(self, fn: Callback) -> None:
-        """Call a function once the result is here, or never will be."""
+        """Call a function once the result is here, or never will be.
+
+        Parameters
+        ----------
+        fn : callable
+            The function.
+        """
         self.results.watch(self, fn)
 
     def release(self) -> None:
@@ -61,7 +67,12 @@ class CourierFuture:
         self.results.release([self], "release")
 
     def take(self) -> bytes | BaseException:
-        """Return what has arrived, and keep it no longer."""
+        """Return what has arrived, and keep it no longer.
+
+        Returns
+        -------
+        bytes or BaseException
+        """
         return self.results.take(self)
 
     def __del__(self) -> None:
@@ -96,7 +107,17 @@ class Results:
         self.dropped: deque[tuple[int, int]] = deque()
 
     def new(self, keys: Sequence[Key]) -> dict[Key, CourierFuture]:
-        """Return a future for each key."""
+        """Return a future for each key.
+
+        Parameters
+        ----------
+        keys : sequence of Key
+            Keys of the results.
+
+        Returns
+        -------
+        dict of Key to CourierFuture
+        """
         with self._lock:
             numbers = range(self._next, self._next + len(keys))
             self._next += len(keys)
@@ -109,6 +130,13 @@ class Results:
 
     def told(self, number: int, status: str) -> None:
         """Take note that there is a result, or never will be one.
+
+        Parameters
+        ----------
+        number : int
+            Number of the result.
+        status : str
+            What became of it.
 
         Raises
         ------
@@ -133,6 +161,13 @@ class Results:
 
     def fetched(self, items: Any, body: bytes) -> None:
         """Take the results that were asked for, or the first of them.
+
+        Parameters
+        ----------
+        items : object
+            What the courier says of the results that follow.
+        body : bytes
+            Their bytes, one after the other.
 
         Raises
         ------
@@ -166,7 +201,13 @@ class Results:
             self._ask(numbers)
 
     def lose(self, reason: str) -> None:
-        """Give up everything that has not arrived."""
+        """Give up everything that has not arrived.
+
+        Parameters
+        ----------
+        reason : str
+            Why.
+        """
         with self._lock:
             self._reason = reason
             lost = [f for f in self._live.values() if f.answer is None and f.status != "cancelled"]
@@ -181,7 +222,15 @@ class Results:
     # --- from the job --------------------------------------------------------------------------
 
     def watch(self, future: CourierFuture, callback: Callback) -> None:
-        """Call a function once a result is here, or never will be."""
+        """Call a function once a result is here, or never will be.
+
+        Parameters
+        ----------
+        future : CourierFuture
+            The result's future.
+        callback : callable
+            The function.
+        """
         with self._lock:
             here = future.answer is not None or future.status == "cancelled"
             if not here:
@@ -194,7 +243,17 @@ class Results:
             self.fetch()
 
     def take(self, future: CourierFuture) -> bytes | BaseException:
-        """Return what has arrived, and keep it no longer."""
+        """Return what has arrived, and keep it no longer.
+
+        Parameters
+        ----------
+        future : CourierFuture
+            The result's future.
+
+        Returns
+        -------
+        bytes or BaseException
+        """
         with self._lock:
             answer, future.answer = future.answer, None
             self._held -= _size(answer)
@@ -202,7 +261,15 @@ class Results:
         return ConnectionError(f"{future.key} is {future.status}") if answer is None else answer
 
     def release(self, futures: Iterable[CourierFuture], how: str) -> None:
-        """Wait for results no longer."""
+        """Wait for results no longer.
+
+        Parameters
+        ----------
+        futures : iterable of CourierFuture
+            Their futures.
+        how : str
+            What becomes of them at the domain.
+        """
         called, numbers = [], []
         with self._lock:
             for future in futures:

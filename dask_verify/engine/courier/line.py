@@ -113,7 +113,25 @@ class Line:
     def ask(
         self, op: str, *given: Any, body: bytes = b"", timeout: float, most: int = 0
     ) -> Reply[Answer]:
-        """Ask for something that takes at most so many seconds, and brings so many bytes."""
+        """Ask for something that takes at most so many seconds, and brings so many bytes.
+
+        Parameters
+        ----------
+        op : str
+            Name of the operation.
+        body : bytes, optional
+            Bytes that go with it.
+        timeout : float
+            Seconds for the answer.
+        most : int, optional
+            Bytes that may come back, at most.
+        *given : object
+            Its positional arguments.
+
+        Returns
+        -------
+        Reply
+        """
         request = _Request(op, most, time.monotonic() + timeout)
         with self._lock:
             number, self._next = self._next, self._next + 1
@@ -124,11 +142,27 @@ class Line:
         return request.reply
 
     def tell(self, op: str, *given: Any, body: bytes = b"") -> None:
-        """Say something that is not answered."""
+        """Say something that is not answered.
+
+        Parameters
+        ----------
+        op : str
+            Name of the operation.
+        body : bytes, optional
+            Bytes that go with it.
+        *given : object
+            Its positional arguments.
+        """
         self._put(wire.frame((op, 0, *given), body, _UNBOUNDED))
 
     def end(self, reason: str) -> None:
-        """Kill the process, for good."""
+        """Kill the process, for good.
+
+        Parameters
+        ----------
+        reason : str
+            Why.
+        """
         with self._lock:
             if self.reason:
                 return

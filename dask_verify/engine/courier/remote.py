@@ -67,6 +67,10 @@ def remotes(client: Any) -> Any:
     client : object
         What the user passed: addresses, or tuples of an address and a ``Security``, by domain.
 
+    Returns
+    -------
+    object
+
     Raises
     ------
     InputError

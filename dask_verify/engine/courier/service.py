@@ -46,7 +46,15 @@ class Service:
         self._domain = ""
 
     def serve(self, requests: BinaryIO, in_force: tuple[str, ...]) -> None:
-        """Say what is in force, then serve until the coordinator hangs up."""
+        """Say what is in force, then serve until the coordinator hangs up.
+
+        Parameters
+        ----------
+        requests : BinaryIO
+            Where the coordinator's requests come from.
+        in_force : tuple of str
+            What confines this process.
+        """
         self._send(("answer", 0, in_force))
         while True:
             try:

@@ -54,7 +54,18 @@ def no_new_privileges() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent has died."""
+    """Have the kernel kill this process when its parent has died.
+
+    Parameters
+    ----------
+    parent : int
+        Process id of the parent.
+
+    Raises
+    ------
+    SystemExit
+        If the parent has died already.
+    """
     _prctl(_SET_DEATH_SIGNAL, 9)
     if os.getppid() != parent:
         raise SystemExit("the coordinator has ended")
@@ -73,6 +84,15 @@ def restrict_access(
     readable: Iterable[str], writable: Iterable[str], port: int | None
 ) -> tuple[str, ...]:
     """Take away all access to files, except reading some, and all connections but to one port.
+
+    Parameters
+    ----------
+    readable : iterable of str
+        Files and folders that may still be read.
+    writable : iterable of str
+        Files that may be written to as well.
+    port : int or None
+        The port; None for no connections at all.
 
     Returns
     -------

@@ -34,11 +34,34 @@ class Readable(Protocol):
     """What bytes come from."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Return some bytes, at most `size`; none at the end."""
+        """Return some bytes, at most `size`; none at the end.
+
+        Parameters
+        ----------
+        size : int
+            Most bytes that are wanted.
+
+        Returns
+        -------
+        bytes or None
+        """
 
 
 def frame(head: tuple[Any, ...], body: bytes = b"", most: int = HEAD) -> tuple[bytes, bytes]:
     """Return the two parts of a frame, to be written one after the other.
+
+    Parameters
+    ----------
+    head : tuple
+        What the frame says, as plain values.
+    body : bytes, optional
+        The bytes that go with it.
+    most : int, optional
+        Bytes that the head may have.
+
+    Returns
+    -------
+    tuple of (bytes, bytes)
 
     Raises
     ------
@@ -70,6 +93,10 @@ def read(
         How many bytes the body after a head may have; it may raise instead.
     head : int
         Bytes that the head may have.
+
+    Returns
+    -------
+    tuple of (tuple, bytes)
 
     Raises
     ------

@@ -40,7 +40,24 @@ _OBJECTS: dict[type, pa.DataType] = {
 
 
 def to_arrow(values: Any, where: str) -> Any:
-    """Return the Arrow column of a Series or an Index level, or refuse it."""
+    """Return the Arrow column of a Series or an Index level, or refuse it.
+
+    Parameters
+    ----------
+    values : object
+        The Series or the Index level.
+    where : str
+        Which column, for the error.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    DataError
+        If it cannot be so.
+    """
     try:
         return _to_arrow(values, values.dtype, where)
     except ARROW_ERRORS as error:
@@ -117,7 +134,17 @@ def _first(values: np.ndarray[Any, Any]) -> type | None:
 
 
 def check_kind(kind: pa.DataType, dtype: Any, where: str) -> None:
-    """Refuse a type none of whose columns can become an array of a dtype."""
+    """Refuse a type none of whose columns can become an array of a dtype.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type of the Arrow column.
+    dtype : object
+        The dtype that the verified frame has.
+    where : str
+        Which column, for the error.
+    """
     if pt.is_dictionary(kind) or pt.is_run_end_encoded(kind):
         kind = kind.value_type
     if isinstance(dtype, pd.CategoricalDtype):
@@ -131,7 +158,21 @@ def check_kind(kind: pa.DataType, dtype: Any, where: str) -> None:
 
 
 def from_arrow(column: pa.ChunkedArray, dtype: Any, where: str) -> Any:
-    """Return the array of a dtype that has the values of an Arrow column, or refuse it."""
+    """Return the array of a dtype that has the values of an Arrow column, or refuse it.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        The Arrow column.
+    dtype : object
+        The dtype that the verified frame has.
+    where : str
+        Which column, for the error.
+
+    Returns
+    -------
+    object
+    """
     try:
         column.validate(full=True)
         return _from_arrow(column, dtype, where)

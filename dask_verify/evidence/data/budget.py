@@ -50,7 +50,23 @@ class Budget:
 
     @classmethod
     def of(cls, meta: pd.DataFrame, names: list[str], limit: int, rows: int) -> Budget:
-        """Return the budget of a frame whose columns and levels have names."""
+        """Return the budget of a frame whose columns and levels have names.
+
+        Parameters
+        ----------
+        meta : pandas.DataFrame
+            The empty frame of the result.
+        names : list of str
+            Names of its columns and levels, as in the file.
+        limit : int
+            Bytes of the verified result.
+        rows : int
+            Rows of the verified result.
+
+        Returns
+        -------
+        Budget
+        """
         levels = [meta.index.get_level_values(n).dtype for n in range(meta.index.nlevels)]
         dtypes = dict(zip(names, [*meta.dtypes, *levels], strict=True))
         words = {
@@ -61,11 +77,36 @@ class Budget:
         return cls(limit, rows, len(names), words)
 
     def sides(self, name: str, nbytes: int) -> tuple[int, int]:
-        """Return bytes of a column as bytes of plain and of categorical columns."""
+        """Return bytes of a column as bytes of plain and of categorical columns.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column.
+        nbytes : int
+            The bytes.
+
+        Returns
+        -------
+        tuple of (int, int)
+        """
         return (0, nbytes) if name in self.words else (nbytes, 0)
 
     def check(self, plain: int, words: int) -> None:
-        """Refuse bytes of plain and of categorical columns that are too many."""
+        """Refuse bytes of plain and of categorical columns that are too many.
+
+        Parameters
+        ----------
+        plain : int
+            Bytes of plain columns.
+        words : int
+            Bytes of categorical columns.
+
+        Raises
+        ------
+        DataError
+            If it cannot be so.
+        """
         spelled = self.rows * sum(_FREE + longest for longest in self.words.values())
         for got, free in (plain, self.rows * self.columns * _FREE), (words, spelled):
             if got > self.limit + free:
@@ -75,7 +116,20 @@ class Budget:
                 )
 
     def check_values(self, values: int, where: str) -> None:
-        """Refuse too many values in lists: in canonical bytes each takes one at least."""
+        """Refuse too many values in lists: in canonical bytes each takes one at least.
+
+        Parameters
+        ----------
+        values : int
+            Number of values.
+        where : str
+            Which column, for the error.
+
+        Raises
+        ------
+        DataError
+            If it cannot be so.
+        """
         most = self.limit // 8 + self.rows
         if values > most:
             raise DataError(f"column {where}: expected at most {most} values, got {values}")
@@ -91,7 +145,22 @@ def _utf8(text: str) -> int:
 
 
 def check_footer(file: IO[bytes], columns: int, limit: int) -> None:
-    """Refuse metadata that are too large for so many columns, before they are parsed."""
+    """Refuse metadata that are too large for so many columns, before they are parsed.
+
+    Parameters
+    ----------
+    file : IO
+        The Parquet file.
+    columns : int
+        Number of columns.
+    limit : int
+        Bytes of the verified result.
+
+    Raises
+    ------
+    DataError
+        If it cannot be so.
+    """
     file.seek(max(0, file.seek(0, 2) - 8))
     footer = int.from_bytes(file.read(4), "little")
     file.seek(0)
@@ -130,6 +199,10 @@ def plan(parquet: pq.ParquetFile, file: IO[bytes], budget: Budget | None) -> Pla
         The same file.
     budget : Budget or None
         None to look for texts only.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -224,7 +297,17 @@ def _chunk(
 
 
 def spelled(column: Any) -> int:
-    """Return the bytes that an Arrow array takes without dictionaries."""
+    """Return the bytes that an Arrow array takes without dictionaries.
+
+    Parameters
+    ----------
+    column : object
+        The array.
+
+    Returns
+    -------
+    int
+    """
     kind = column.type
     if pt.is_dictionary(kind) and not pt.is_primitive(kind.value_type):
         lengths = pc.binary_length(column.dictionary).take(column.indices)

@@ -75,7 +75,19 @@ def _index(index: pd.Index, form: pd.Index) -> pd.Index:
 
 
 def fit_index(index: pd.Index, dtype: Any) -> pd.Index:
-    """Return an index level with another dtype for the same values."""
+    """Return an index level with another dtype for the same values.
+
+    Parameters
+    ----------
+    index : pandas.Index
+        The level.
+    dtype : object
+        The dtype that the verified frame has.
+
+    Returns
+    -------
+    pandas.Index
+    """
     # Without the dtype, pandas would turn objects that are all str into its string dtype.
     series = pd.Series(index.array, dtype=index.dtype)
     values = fit_values(series, dtype, f"index {index.name!r}")
@@ -83,7 +95,26 @@ def fit_index(index: pd.Index, dtype: Any) -> pd.Index:
 
 
 def fit_values(series: pd.Series, dtype: Any, where: str) -> pd.Series:
-    """Return a column with an equal dtype, down to categories and time zone."""
+    """Return a column with an equal dtype, down to categories and time zone.
+
+    Parameters
+    ----------
+    series : pandas.Series
+        The column.
+    dtype : object
+        The dtype that the verified frame has.
+    where : str
+        Which column, for the error.
+
+    Returns
+    -------
+    pandas.Series
+
+    Raises
+    ------
+    DataError
+        If it cannot be so.
+    """
     if isinstance(dtype, pd.CategoricalDtype):
         return pd.Series(_categorical(series, dtype, where), index=series.index)
     if series.dtype != dtype:
@@ -121,7 +152,30 @@ def _same(one: pd.Index, other: pd.Index) -> bool:
 def recode(
     codes: np.ndarray[Any, Any], places: Any, values: Any, dtype: Any, where: str
 ) -> pd.Categorical:
-    """Return a column of categories whose code ``c`` means ``places[c]``, and -1 nothing."""
+    """Return a column of categories whose code ``c`` means ``places[c]``, and -1 nothing.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray
+        The codes.
+    places : object
+        The meaning of each code, as a place among the categories.
+    values : object
+        The categories.
+    dtype : object
+        The dtype that the verified frame has.
+    where : str
+        Which column, for the error.
+
+    Returns
+    -------
+    pandas.Categorical
+
+    Raises
+    ------
+    DataError
+        If it cannot be so.
+    """
     new = np.append(places, -1)[codes]
     lost = np.flatnonzero((new < 0) & (codes >= 0))
     if lost.size:

@@ -185,6 +185,17 @@ def row_order(frame: pd.DataFrame, by: Sequence[str]) -> np.ndarray[Any, Any]:
 def has_categories(meta: pd.DataFrame) -> bool:
     """Whether a frame has categories, in columns or index: leaves may have others.
 
+    Parameters
+    ----------
+    meta : pandas.DataFrame
+        The empty frame.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> has_categories(pd.DataFrame({"a": pd.Categorical([])}))
     True

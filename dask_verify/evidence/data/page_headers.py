@@ -63,6 +63,11 @@ def read_pages(file: IO[bytes], column: Any, size: int) -> Iterator[Pages]:
     size : int
         Bytes of the file.
 
+    Yields
+    ------
+    Pages
+        The figures of one page.
+
     Raises
     ------
     DataError

@@ -98,7 +98,17 @@ class ResultShape:
         return _empty(self.meta, "meta")
 
     def form(self, number: int) -> pd.DataFrame:
-        """Return the empty frame of the leaves with a number in `formed`."""
+        """Return the empty frame of the leaves with a number in `formed`.
+
+        Parameters
+        ----------
+        number : int
+            The number.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
         return self.empty if not number else _empty(self.forms[number - 1], f"form {number}")
 
     def check(self) -> None:

@@ -28,12 +28,27 @@ class Thrift:
         self.place = 0
 
     def byte(self) -> int:
-        """Return the next byte."""
+        """Return the next byte.
+
+        Returns
+        -------
+        int
+        """
         self.place += 1
         return self.data[self.place - 1]
 
     def varint(self) -> int:
-        """Return a number of at most 64 bits."""
+        """Return a number of at most 64 bits.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        DataError
+            If it is malformed, or nested too deep.
+        """
         value = 0
         for shift in range(0, 70, 7):
             byte = self.byte()
@@ -43,18 +58,49 @@ class Thrift:
         raise DataError("Parquet metadata: expected a number, got one of more than 64 bits")
 
     def zigzag(self) -> int:
-        """Return a number with a sign."""
+        """Return a number with a sign.
+
+        Returns
+        -------
+        int
+        """
         value = self.varint()
         return value >> 1 ^ -(value & 1)
 
     def skip(self, length: int) -> None:
-        """Leave some bytes out."""
+        """Leave some bytes out.
+
+        Parameters
+        ----------
+        length : int
+            Number of bytes.
+
+        Raises
+        ------
+        IndexError
+            If the bytes end before.
+        """
         self.place += length
         if self.place > len(self.data):
             raise IndexError
 
     def struct(self, depth: int) -> dict[int, Any]:
-        """Return the 32-bit numbers, structs and lists of a struct; None in place of the rest."""
+        """Return the 32-bit numbers, structs and lists of a struct; None in place of the rest.
+
+        Parameters
+        ----------
+        depth : int
+            How many structs and lists are around it.
+
+        Returns
+        -------
+        dict of int to object
+
+        Raises
+        ------
+        DataError
+            If it is malformed, or nested too deep.
+        """
         fields: dict[int, Any] = {}
         name = 0
         while first := self.byte():
@@ -66,7 +112,26 @@ class Thrift:
         return fields
 
     def value(self, kind: int, depth: int, item: bool = False) -> Any:
-        """Return a value, if it is of a kind that is kept."""
+        """Return a value, if it is of a kind that is kept.
+
+        Parameters
+        ----------
+        kind : int
+            Thrift's number of the type.
+        depth : int
+            How many structs and lists are around it.
+        item : bool, optional
+            Whether it is an item of a list.
+
+        Returns
+        -------
+        object
+
+        Raises
+        ------
+        DataError
+            If it is malformed, or nested too deep.
+        """
         if kind in (1, 2):  # a bool in a struct is all in its kind
             self.skip(int(item))
         elif kind == 3:
@@ -87,7 +152,22 @@ class Thrift:
         return None
 
     def items(self, depth: int) -> list[Any] | None:
-        """Return what is in a list."""
+        """Return what is in a list.
+
+        Parameters
+        ----------
+        depth : int
+            How many structs and lists are around it.
+
+        Returns
+        -------
+        list or None
+
+        Raises
+        ------
+        DataError
+            If it is malformed, or nested too deep.
+        """
         first = self.byte()
         count = first >> 4 if first >> 4 < 15 else self.varint()
         if depth >= _NESTING:

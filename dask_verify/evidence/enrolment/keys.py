@@ -80,6 +80,17 @@ def read_key(path: str | os.PathLike[str]) -> Identity:
     ------
     InputError
         If it cannot be read, may be read by others, or is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path, alice = Path(folder.name, "alice.key"), Identity.generate("alice")
+    >>> write_key(path, alice)
+    >>> read_key(path).public_key == alice.public_key
+    True
+    >>> folder.cleanup()
     """
     what = os.fspath(path)
     data = read_file(path, _LARGEST, _refusal, lambda status: _check_private(what, status))

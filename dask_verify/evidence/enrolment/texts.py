@@ -45,6 +45,17 @@ _BLANK = frozenset(
 def quoted(text: str) -> str:
     r"""Return a text as a basic string of TOML.
 
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> quoted('a "b" \\ é')
     '"a \\"b\\" \\\\ é"'
     """
@@ -54,6 +65,19 @@ def quoted(text: str) -> str:
 def text_flaw(text: object, longest: int = LONGEST_TEXT) -> tuple[str, str] | None:
     r"""Return what was expected of a text and what was got, or None if nothing is wrong with it.
 
+    Parameters
+    ----------
+    text : object
+        What should be one.
+    longest : int, optional
+        Characters that it may have.
+
+    Returns
+    -------
+    tuple of (str, str) or None
+
+    Examples
+    --------
     >>> text_flaw("https://example.org")
     >>> text_flaw("two\nlines")
     ('text without control or invisible characters', "'two\\nlines'")
@@ -75,6 +99,17 @@ def _is_hidden(character: str) -> bool:
 def name_flaw(name: object) -> tuple[str, str] | None:
     """Return what was expected of a name and what was got, or None if nothing is wrong with it.
 
+    Parameters
+    ----------
+    name : object
+        What should be one.
+
+    Returns
+    -------
+    tuple of (str, str) or None
+
+    Examples
+    --------
     >>> name_flaw("alice")
     >>> name_flaw(" alice")
     ('a name that neither starts nor ends with a space', "' alice'")
@@ -94,6 +129,17 @@ def name_flaw(name: object) -> tuple[str, str] | None:
 def safe(text: str) -> str:
     r"""Return text without characters that a terminal acts on, or that hide.
 
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> print(safe("a\x1b[2Jb"))
     a\x1b[2Jb
     """

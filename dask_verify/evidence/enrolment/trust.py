@@ -155,7 +155,25 @@ class Trust:
         return tuple(entry.domain for entry in self.entries)
 
     def entry(self, name: str) -> Entry | None:
-        """Return who has this name; None if nobody has."""
+        """Return who has this name; None if nobody has.
+
+        Parameters
+        ----------
+        name : str
+            The name.
+
+        Returns
+        -------
+        Entry or None
+
+        Examples
+        --------
+        >>> from dask_verify.protocol.domain import Identity
+        >>> key = Identity.generate("alice").public_key
+        >>> trust = Trust((Entry("alice", key, "alice@example.org"),))
+        >>> trust.entry("alice").contact, trust.entry("bob")
+        ('alice@example.org', None)
+        """
         everybody = (*self.entries, *([self.coordinator] if self.coordinator else []))
         return next((entry for entry in everybody if entry.name == name), None)
 
@@ -168,10 +186,21 @@ class Trust:
         replacing : bool
             Whether it may take the place of one with another key.
 
+        Returns
+        -------
+        Trust
+
         Raises
         ------
         TrustError
             If the name is there with another key, and may not be replaced.
+
+        Examples
+        --------
+        >>> from dask_verify.protocol.domain import Identity
+        >>> alice = Entry("alice", Identity.generate("alice").public_key)
+        >>> [entry.name for entry in Trust().with_entry(alice).entries]
+        ['alice']
         """
         known = self.entry(entry.name)
         if known is not None and known.public_key != entry.public_key and not replacing:
@@ -190,10 +219,28 @@ class Trust:
     def from_bytes(cls, data: bytes) -> Trust:
         """Read a trust file.
 
+        Parameters
+        ----------
+        data : bytes
+            Bytes of the file.
+
+        Returns
+        -------
+        Trust
+
         Raises
         ------
         TrustError
             If it is not exactly a trust file.
+
+        Examples
+        --------
+        >>> Trust.from_bytes(b"version = 1").domains
+        ()
+        >>> Trust.from_bytes(b"version = 2")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.TrustError: trust file.version: expected ..., got 2
         """
         try:
             fields = Fields(_parsed(data), _WHAT)
@@ -211,7 +258,22 @@ class Trust:
             raise TrustError(error.what, error.expected, error.got) from None
 
     def to_bytes(self) -> bytes:
-        """Write the trust file."""
+        """Write the trust file.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        TrustError
+            If it could not be read back.
+
+        Examples
+        --------
+        >>> print(Trust().to_bytes().decode().strip())
+        version = 1
+        """
         parts = [f"version = {_VERSION}\n"]
         if self.coordinator is not None:
             parts.append(_table(f"[{COORDINATOR}]", _said(self.coordinator)))
@@ -233,10 +295,22 @@ def load_trust(path: str | os.PathLike[str]) -> Trust:
     path : str or path
         A regular file; ``~`` is not expanded.
 
+    Returns
+    -------
+    Trust
+
     Raises
     ------
     TrustError
         If it cannot be read, or is not exactly a trust file.
+
+    Examples
+    --------
+    >>> try:
+    ...     load_trust("/nowhere/domains.toml")
+    ... except TrustError as error:
+    ...     print(error.got)
+    No such file or directory
     """
     data = read_file(path, _LARGEST, TrustError)
     try:
@@ -249,10 +323,28 @@ def load_trust(path: str | os.PathLike[str]) -> Trust:
 def save_trust(path: str | os.PathLike[str], trust: Trust) -> None:
     """Write a trust file at one go, in place of one that is there.
 
+    Parameters
+    ----------
+    path : str or path
+        Path of the file.
+    trust : Trust
+        What is written.
+
     Raises
     ------
     TrustError
         If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name, "domains.toml")
+    >>> save_trust(path, Trust())
+    >>> load_trust(path) == Trust()
+    True
+    >>> folder.cleanup()
     """
     replace_file(path, trust.to_bytes(), TrustError)
 

@@ -39,6 +39,15 @@ _SIZES = 8  #: sizes of a tree that are tried, where signers of its root disagre
 def read_exhibit(fields: Fields) -> Exhibit:
     """Read and check an exhibit's fields, in the order that `exhibit` states.
 
+    Parameters
+    ----------
+    fields : Fields
+        The fields.
+
+    Returns
+    -------
+    Exhibit
+
     Raises
     ------
     EvidenceError
@@ -76,6 +85,11 @@ def read_exhibit(fields: Fields) -> Exhibit:
 
 def check(exhibit: Exhibit) -> None:
     """Check what the parts of an exhibit say about each other.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
 
     Raises
     ------
@@ -121,7 +135,17 @@ def _require_once(values: Iterable[object], path: str) -> None:
 
 
 def coordinator_of(fields: Fields) -> bytes:
-    """Return the key that the job id names as the coordinator's; nothing else is checked."""
+    """Return the key that the job id names as the coordinator's; nothing else is checked.
+
+    Parameters
+    ----------
+    fields : Fields
+        The fields.
+
+    Returns
+    -------
+    bytes
+    """
     return _terms(fields).coordinator
 
 
@@ -263,6 +287,17 @@ def _check_given(exhibit: Exhibit) -> None:
 def units_under(exhibit: Exhibit, given: Given) -> int:
     """Return how many units a partition has, of some of which the inputs are given.
 
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+    given : Given
+        The inputs that the exhibit has.
+
+    Returns
+    -------
+    int
+
     Raises
     ------
     EvidenceError
@@ -357,6 +392,15 @@ def _check_blame(exhibit: Exhibit) -> None:
 
 def blame(exhibit: Exhibit) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return who is contradicted and not blamed, and who is blamed and not contradicted.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    tuple of (tuple of str, tuple of str)
 
     Raises
     ------

@@ -78,6 +78,12 @@ class Exhibit:
         What the coordinator computed.
     opening : bytes
         A signed wrong opening, as `protocol.serving.convicts` takes it.
+
+    Examples
+    --------
+    >>> exhibit = Exhibit.from_bytes(Path("exhibit.json").read_bytes())  # doctest: +SKIP
+    >>> exhibit.stage, exhibit.partition, exhibit.culprits  # doctest: +SKIP
+    ('map', 4, ('bob',))
     """
 
     stage: str
@@ -113,10 +119,21 @@ class Exhibit:
             The coordinator's public key. Without it, the key is the one that the job id names, so
             that nothing is known of whose it is.
 
+        Returns
+        -------
+        Exhibit
+
         Raises
         ------
         EvidenceError
             If anything about it does not hold.
+
+        Examples
+        --------
+        >>> Exhibit.from_bytes(b"{}")
+        Traceback (most recent call last):
+            ...
+        dask_verify.errors.EvidenceError: envelope.payloadType: expected a value, got nothing
         """
         from dask_verify.evidence.exhibits.checks import coordinator_of, read_exhibit
 
@@ -131,11 +148,35 @@ class Exhibit:
         return exhibit
 
     def to_bytes(self, identity: Identity) -> bytes:
-        """Return the exhibit in an envelope, signed by the coordinator."""
+        """Return the exhibit in an envelope, signed by the coordinator.
+
+        Parameters
+        ----------
+        identity : Identity
+            Whose key signs.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> data = exhibit.to_bytes(coordinator)  # doctest: +SKIP
+        >>> Exhibit.from_bytes(data, coordinator.public_key)  # doctest: +SKIP
+        """
         return envelope.seal(self.payload(), identity)
 
     def payload(self) -> bytes:
-        """Return the in-toto statement."""
+        """Return the in-toto statement.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> about, fields = statement_of(exhibit.payload())  # doctest: +SKIP
+        """
         return statement.write_statement(PREDICATE, subjects(self), self._plain())
 
     @property
@@ -188,7 +229,22 @@ class Exhibit:
         return Truth(*found, source=reading is not None)
 
     def contradicted(self, truth: Truth) -> frozenset[str]:
-        """Return whom a recomputation contradicts: by commitments, and by auditors' answers."""
+        """Return whom a recomputation contradicts: by commitments, and by auditors' answers.
+
+        Parameters
+        ----------
+        truth : Truth
+            What was recomputed.
+
+        Returns
+        -------
+        frozenset
+
+        Examples
+        --------
+        >>> exhibit.contradicted(exhibit.told)  # doctest: +SKIP
+        frozenset({'bob'})
+        """
         given = self.given
         names = {
             claim.domain
@@ -199,7 +255,17 @@ class Exhibit:
         return frozenset(names)
 
     def outvoted(self) -> frozenset[str]:
-        """Return whom more domains than may be faulty have signed the contrary of."""
+        """Return whom more domains than may be faulty have signed the contrary of.
+
+        Returns
+        -------
+        frozenset
+
+        Examples
+        --------
+        >>> exhibit.outvoted()  # doctest: +SKIP
+        frozenset()
+        """
         said: dict[bytes, set[str]] = {}
         for claim in self.claims:
             if claim.signature:
@@ -250,12 +316,43 @@ def _signed(domain: str, payload: bytes, signature: bytes) -> dict[str, str]:
 
 
 def statement_of(payload: bytes) -> tuple[tuple[statement.Subject, ...], Fields]:
-    """Return what a payload is about, and its fields to be read."""
+    """Return what a payload is about, and its fields to be read.
+
+    Parameters
+    ----------
+    payload : bytes
+        Bytes of the statement.
+
+    Returns
+    -------
+    tuple of (tuple of statement.Subject, Fields)
+
+    Examples
+    --------
+    >>> payload = statement.write_statement(PREDICATE, (), {"stage": "map"})
+    >>> about, fields = statement_of(payload)
+    >>> about, fields.text("stage")
+    ((), 'map')
+    """
     return statement.read_statement(payload, PREDICATE, (ROOT,))
 
 
 def subjects(exhibit: Exhibit) -> tuple[statement.Subject, ...]:
-    """Return what an exhibit is about: every root that was committed to, once."""
+    """Return what an exhibit is about: every root that was committed to, once.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    tuple of statement.Subject
+
+    Examples
+    --------
+    >>> [subject.name for subject in subjects(exhibit)]  # doctest: +SKIP
+    """
     name = f"{exhibit.stage}/{exhibit.partition}"
     roots = dict.fromkeys(claim.commitment.root for claim in exhibit.claims)
     return tuple(statement.Subject(name, ROOT, root) for root in roots)

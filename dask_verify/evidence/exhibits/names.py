@@ -48,6 +48,15 @@ _NEVER = frozenset(_LIBRARIES.split())
 def importable(function: Any) -> bool:
     """Whether the name of a function leads to it: wherever its module can be imported.
 
+    Parameters
+    ----------
+    function : object
+        The function.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> importable(importable), importable(lambda x: x)
@@ -60,6 +69,17 @@ def importable(function: Any) -> bool:
 
 def check_name(role: str, name: str) -> tuple[str, str]:
     """Return module and name of a function that may be looked for.
+
+    Parameters
+    ----------
+    role : str
+        What the function is for, such as ``mapper``.
+    name : str
+        ``module:qualname``.
+
+    Returns
+    -------
+    tuple of (str, str)
 
     Raises
     ------
@@ -101,6 +121,10 @@ def find(role: str, name: str, trusted: Collection[str] = ()) -> Callable[..., A
         ``"module:name"``.
     trusted : collection of str
         Installed packages whose functions may be called with anything.
+
+    Returns
+    -------
+    callable
 
     Raises
     ------

@@ -24,12 +24,39 @@ _HASH = BLAKE3.size
 
 
 def texts_of(blobs: Sequence[bytes]) -> list[str]:
-    """Return bytes as `Fields.blobs` reads them."""
+    """Return bytes as `Fields.blobs` reads them.
+
+    Parameters
+    ----------
+    blobs : sequence of bytes
+        The bytes.
+
+    Returns
+    -------
+    list of str
+    """
     return [base64_text(blob) for blob in blobs]
 
 
 def commitment_of(data: bytes, path: str) -> Commitment:
-    """Decode a commitment."""
+    """Decode a commitment.
+
+    Parameters
+    ----------
+    data : bytes
+        Bytes of the commitment.
+    path : str
+        Where it stands, for the error.
+
+    Returns
+    -------
+    Commitment
+
+    Raises
+    ------
+    EvidenceError
+        If it does not hold.
+    """
     try:
         made = Commitment.from_bytes(data)
     except DecodingError as error:
@@ -67,7 +94,12 @@ class Leaf:
     data: bytes = b""
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "tree": self.tree,
             "root": self.root.hex(),
@@ -80,7 +112,17 @@ class Leaf:
 
     @classmethod
     def read(cls, fields: Fields) -> Leaf:
-        """Read what `plain` gave, and prove it."""
+        """Read what `plain` gave, and prove it.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+
+        Returns
+        -------
+        Leaf
+        """
         leaf = cls(
             tree=fields.choice("tree", (OUTPUT, INPUT)),
             root=fields.digest("root"),
@@ -95,7 +137,18 @@ class Leaf:
         return leaf
 
     def check(self, path: str = "leaf") -> None:
-        """Check that the leaf belongs where it says."""
+        """Check that the leaf belongs where it says.
+
+        Parameters
+        ----------
+        path : str, optional
+            Where it stands, for the error.
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         if self.data and BLAKE3.leaf(self.data) != self.hash:
             raise EvidenceError(f"{path}.data", "bytes of the stated hash", "others")
         try:
@@ -109,14 +162,29 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Source:
-    """The cells of some buckets in one map partition, with the commitment that binds them."""
+    """The cells of some buckets in one map partition, with the commitment that binds them.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        The map commitment.
+    leaves : tuple of bytes
+        The cells.
+    proof : tuple of bytes
+        Hashes that link them to its root.
+    """
 
     commitment: Commitment
     leaves: tuple[bytes, ...]
     proof: tuple[bytes, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "commitment": base64_text(self.commitment.to_bytes()),
             "leaves": texts_of(self.leaves),
@@ -125,7 +193,17 @@ class Source:
 
     @classmethod
     def read(cls, fields: Fields) -> Source:
-        """Read what `plain` gave."""
+        """Read what `plain` gave.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+
+        Returns
+        -------
+        Source
+        """
         data = fields.octets("commitment")
         source = cls(
             commitment=commitment_of(data, fields.at("commitment")),
@@ -161,7 +239,19 @@ class Given:
     sources: tuple[Source, ...] = ()
 
     def payload(self, stage: str, unit: int) -> bytes | tuple[bytes, ...]:
-        """Return the input of a map unit, or the cells of a bucket."""
+        """Return the input of a map unit, or the cells of a bucket.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        bytes or tuple of bytes
+        """
         at = unit - self.start
         if stage == MAP:
             return self.inputs[at]
@@ -174,12 +264,29 @@ class Given:
         )
 
     def question(self, stage: str, unit: int) -> bytes:
-        """Return the hash of that, as auditors name it."""
+        """Return the hash of that, as auditors name it.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        bytes
+        """
         payload = self.payload(stage, unit)
         return map_question(payload) if isinstance(payload, bytes) else reduce_question(payload)
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "start": self.start,
             "stop": self.stop,
@@ -191,7 +298,23 @@ class Given:
 
     @classmethod
     def read(cls, fields: Fields, stage: str, partition: int, shape: Shape) -> Given:
-        """Read what `plain` gave, and prove it."""
+        """Read what `plain` gave, and prove it.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+        shape : Shape
+            Shape of the job's work.
+
+        Returns
+        -------
+        Given
+        """
         start = fields.number("start", 0, MAX_UNITS - 1)
         given = cls(
             start=start,
@@ -215,7 +338,20 @@ class Given:
             raise EvidenceError(f"{path}.root", "one, or a partition that is a unit", "none")
 
     def prove(self, size: int, path: str) -> None:
-        """Check that the inputs belong to their root, in a tree of some size."""
+        """Check that the inputs belong to their root, in a tree of some size.
+
+        Parameters
+        ----------
+        size : int
+            Number of leaves of the tree.
+        path : str
+            Where it stands, for the error.
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         hashes = [map_question(data) for data in self.inputs]
         try:
             verify_range(BLAKE3, self.start, self.stop, size, hashes, self.proof, self.root)
@@ -270,11 +406,21 @@ class Recomputation:
         return len(set(self.runs)) == 1
 
     def hashes(self) -> tuple[bytes, ...]:
-        """Return the leaf hashes that the first process computed."""
+        """Return the leaf hashes that the first process computed.
+
+        Returns
+        -------
+        tuple of bytes
+        """
         return split(self.runs[0])
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         commitment = b"" if self.commitment is None else self.commitment.to_bytes()
         return {
             "runs": texts_of(self.runs),
@@ -285,7 +431,22 @@ class Recomputation:
 
     @classmethod
     def read(cls, fields: Fields) -> Recomputation:
-        """Read what `plain` gave."""
+        """Read what `plain` gave.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+
+        Returns
+        -------
+        Recomputation
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         runs, data = fields.blobs("runs"), fields.octets("commitment")
         commitment = commitment_of(data, fields.at("commitment")) if data else None
         found = cls(runs, commitment, fields.number("index"), fields.octets("leaf"))
@@ -298,6 +459,17 @@ class Recomputation:
 def split(joined: bytes) -> tuple[bytes, ...]:
     """Return hashes one by one.
 
+    Parameters
+    ----------
+    joined : bytes
+        The hashes, one after the other.
+
+    Returns
+    -------
+    tuple of bytes
+
+    Examples
+    --------
     >>> len(split(bytes(64)))
     2
     """

@@ -60,7 +60,12 @@ class Order:
     again: bool
 
     def to_bytes(self) -> bytes:
-        """Return the order for the process's standard input."""
+        """Return the order for the process's standard input.
+
+        Returns
+        -------
+        bytes
+        """
         return encode(tuple(getattr(self, f.name) for f in fields(self)))
 
 
@@ -69,6 +74,15 @@ def execute(order: Order) -> bytes:
 
     For each unit: the records that it is computed from, and for each bucket hash, bytes and records
     of its leaf.
+
+    Parameters
+    ----------
+    order : Order
+        What to compute.
+
+    Returns
+    -------
+    bytes
     """
     work = _work(order)
     columns = [_unit(work, order, *payload) for payload in order.payloads]

@@ -51,6 +51,11 @@ class Replay:
         Where the functions came from.
     on_trust : tuple of str
         What rests on the coordinator's word even so.
+
+    Examples
+    --------
+    >>> Replay(True, ("bob",), "bob signed something else", "named", ()).contradicted
+    ('bob',)
     """
 
     confirmed: bool
@@ -60,7 +65,17 @@ class Replay:
     on_trust: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return it as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> Replay(True, ("bob",), "bob signed something else", "named", ()).to_dict()["confirmed"]
+        True
+        """
         return {
             "confirmed": self.confirmed,
             "contradicted": list(self.contradicted),
@@ -98,6 +113,12 @@ def replay(
         If the functions may not be run.
     InputError
         If the timeout is none.
+
+    Examples
+    --------
+    >>> found = replay(exhibit, trusted=("nltk",))  # doctest: +SKIP
+    >>> found.confirmed, found.contradicted  # doctest: +SKIP
+    (True, ('bob',))
     """
     if exhibit.cause == SERVE:
         return _served(exhibit)

@@ -36,6 +36,17 @@ Column = tuple[int, tuple[tuple[bytes, int, int], ...]]
 def run(order: Order, timeout: float = TIMEOUT) -> list[tuple[Column, ...]] | str:
     """Compute in fresh processes side by side; why there is no answer, if there is none.
 
+    Parameters
+    ----------
+    order : Order
+        What to compute.
+    timeout : float, optional
+        Seconds that they have.
+
+    Returns
+    -------
+    list of tuple of Column or str
+
     Raises
     ------
     CodeRefusedError

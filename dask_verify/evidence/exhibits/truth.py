@@ -21,7 +21,17 @@ Reading = tuple[int, int, bytes]
 
 
 def reading_of(commitment: Commitment) -> Reading:
-    """Return what a commitment says about its input."""
+    """Return what a commitment says about its input.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        The commitment.
+
+    Returns
+    -------
+    Reading
+    """
     return commitment.records_in, commitment.units, commitment.input_root
 
 
@@ -53,14 +63,36 @@ class Truth:
     source: bool = False
 
     def column(self, unit: int) -> tuple[bytes, ...]:
-        """Return the leaf hashes of one unit, bucket by bucket."""
+        """Return the leaf hashes of one unit, bucket by bucket.
+
+        Parameters
+        ----------
+        unit : int
+            Number of the unit.
+
+        Returns
+        -------
+        tuple of bytes
+        """
         at = unit - self.start
         if self.stage != MAP:
             return self.hashes[at : at + 1]
         return self.hashes[at :: self.stop - self.start]
 
     def at(self, index: int, units: int) -> bytes | None:
-        """Return the hash that belongs at a leaf of a tree of so many units; None if unknown."""
+        """Return the hash that belongs at a leaf of a tree of so many units; None if unknown.
+
+        Parameters
+        ----------
+        index : int
+            Number of the leaf.
+        units : int
+            Number of units.
+
+        Returns
+        -------
+        bytes or None
+        """
         bucket, unit = divmod(index, units) if self.stage == MAP else (0, index)
         if not self.start <= unit < self.stop:
             return None
@@ -72,6 +104,21 @@ def contradicts(
     truth: Truth, commitment: Commitment, leaves: Sequence[Leaf], given: Given | None
 ) -> bool | None:
     """Whether a recomputation contradicts a commitment; None if they cannot be compared.
+
+    Parameters
+    ----------
+    truth : Truth
+        What was recomputed.
+    commitment : Commitment
+        The commitment.
+    leaves : sequence of Leaf
+        The leaves.
+    given : Given or None
+        The inputs that the exhibit has, if it has any.
+
+    Returns
+    -------
+    bool or None
 
     Examples
     --------
@@ -111,13 +158,39 @@ def _same_input(truth: Truth, commitment: Commitment, given: Given | None) -> bo
 
 
 def of_output(leaves: Sequence[Leaf], commitment: Commitment) -> list[Leaf]:
-    """Return the leaves of the tree of a commitment's cells."""
+    """Return the leaves of the tree of a commitment's cells.
+
+    Parameters
+    ----------
+    leaves : sequence of Leaf
+        The leaves.
+    commitment : Commitment
+        The commitment.
+
+    Returns
+    -------
+    list of Leaf
+    """
     tree = (OUTPUT, commitment.root, commitment.size)
     return [leaf for leaf in leaves if (leaf.tree, leaf.root, leaf.size) == tree]
 
 
 def gainsays(truth: Truth, answer: Answer, given: Given | None) -> bool | None:
-    """Whether a recomputation contradicts an auditor's answer; None if they cannot be compared."""
+    """Whether a recomputation contradicts an auditor's answer; None if they cannot be compared.
+
+    Parameters
+    ----------
+    truth : Truth
+        What was recomputed.
+    answer : Answer
+        An auditor's answer.
+    given : Given or None
+        The inputs that the exhibit has, if it has any.
+
+    Returns
+    -------
+    bool or None
+    """
     if answer.stage == READ:
         if truth.reading is None:
             return None

@@ -59,7 +59,24 @@ class Bound:
 
     @classmethod
     def read(cls, data: bytes, path: str) -> Bound:
-        """Decode `Terms.to_bytes`."""
+        """Decode `Terms.to_bytes`.
+
+        Parameters
+        ----------
+        data : bytes
+            Bytes of the terms.
+        path : str
+            Where it stands, for the error.
+
+        Returns
+        -------
+        Bound
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         refusal = EvidenceError(path, "the terms of a job", "something else")
         try:
             match decode_plain(data):
@@ -112,7 +129,17 @@ class Shape:
 
     @classmethod
     def of(cls, work: Work) -> Shape:
-        """Return the shape of some work."""
+        """Return the shape of some work.
+
+        Parameters
+        ----------
+        work : Work
+            The user's functions, with what is needed to run them.
+
+        Returns
+        -------
+        Shape
+        """
         map_meta, meta = (b"" if m is None else encode_frame(m) for m in (work.map_meta, work.meta))
         return cls(
             kind=work.kind,
@@ -131,11 +158,26 @@ class Shape:
         return self.buckets // self.partitions
 
     def column(self, stage: str) -> int:
-        """Return how many leaves a unit has."""
+        """Return how many leaves a unit has.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+
+        Returns
+        -------
+        int
+        """
         return self.buckets if stage == MAP else 1
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "kind": self.kind,
             "buckets": self.buckets,
@@ -149,7 +191,22 @@ class Shape:
 
     @classmethod
     def read(cls, fields: Fields) -> Shape:
-        """Read what `plain` gave."""
+        """Read what `plain` gave.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+
+        Returns
+        -------
+        Shape
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         shape = cls(
             kind=fields.choice("kind", ("bag", "frame")),
             buckets=fields.number("buckets", 1, MAX_UNITS),
@@ -169,7 +226,12 @@ class Shape:
         return shape
 
     def frames(self) -> dict[str, Any]:
-        """Return the metas as frames, where there are any."""
+        """Return the metas as frames, where there are any.
+
+        Returns
+        -------
+        dict of str to object
+        """
         metas = {"map_meta": self.map_meta, "meta": self.meta}
         return {name: decode_frame(data) for name, data in metas.items() if data}
 
@@ -221,7 +283,12 @@ class Functions:
         return digest("functions", self.shipped)
 
     def plain(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         roles = {
             role: {"name": name, "importable": role in self.importable}
             for role, name in self.names.items()
@@ -230,7 +297,22 @@ class Functions:
 
     @classmethod
     def read(cls, fields: Fields) -> Functions:
-        """Read what `plain` gave."""
+        """Read what `plain` gave.
+
+        Parameters
+        ----------
+        fields : Fields
+            The fields.
+
+        Returns
+        -------
+        Functions
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         said, shipped = fields.digest("digest"), fields.octets("shipped")
         names, importable = {}, set()
         for role in ROLES:
@@ -247,7 +329,13 @@ class Functions:
         return functions
 
     def check_names(self) -> None:
-        """Check that the shipped pickle refers to what is importable; it is read, never loaded."""
+        """Check that the shipped pickle refers to what is importable; it is read, never loaded.
+
+        Raises
+        ------
+        EvidenceError
+            If it does not hold.
+        """
         if not self.importable:
             return
         inside = _texts_in(self.shipped)

@@ -43,6 +43,12 @@ class Checked:
         Units that were recomputed elsewhere as committed, and units in all.
     data : str
         The file that was compared by value; empty if none was.
+
+    Examples
+    --------
+    >>> checked = check_receipt(data, load_trust("domains.toml"))  # doctest: +SKIP
+    >>> checked.exposed, checked.votes.fewest  # doctest: +SKIP
+    (frozenset({'bob'}), 2)
     """
 
     receipt: Receipt
@@ -54,7 +60,17 @@ class Checked:
     data: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return it as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> check_receipt(data, trust).to_dict()["verdict"]  # doctest: +SKIP
+        'agreed'
+        """
         receipt = self.receipt
         return {
             "holds": True,
@@ -130,6 +146,16 @@ def check_receipt(
         If it does not hold: which statement broke, what was expected and what was found.
     DataError
         If the data are not those that the receipt is about.
+
+    Examples
+    --------
+    >>> from dask_verify.evidence.enrolment.trust import Entry, Trust
+    >>> from dask_verify.protocol.domain import Identity
+    >>> me = Identity.generate("coordinator")
+    >>> check_receipt(b"{}", Trust(coordinator=Entry(me.name, me.public_key)))
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.EvidenceError: envelope.payloadType: expected a value, got nothing
     """
     if trust.coordinator is None:
         wanted = (
@@ -160,12 +186,20 @@ def compared_data(path: str | os.PathLike[str], receipt: Receipt) -> Any:
     path : path or URL
     receipt : Receipt
 
+    Returns
+    -------
+    object
+
     Raises
     ------
     DataError
         If the values differ, or are not in the order that the receipt names.
     EvidenceError
         If the receipt is about no result.
+
+    Examples
+    --------
+    >>> compared_data("means.parquet", check_receipt(data, trust).receipt)  # doctest: +SKIP
     """
     if receipt.result is None:
         raise EvidenceError("result", "a result", "none")

@@ -44,6 +44,10 @@ def convict(receipt: Receipt, trusted: Collection[bytes]) -> frozenset[str]:
     trusted : collection of bytes
         Public keys whose signatures blame others.
 
+    Returns
+    -------
+    frozenset
+
     Raises
     ------
     EvidenceError

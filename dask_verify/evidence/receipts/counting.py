@@ -89,6 +89,21 @@ def _check(where: str, number: int, wanted: int, needed: int, helped: bool) -> N
 def required(policy: Policy, exposed: int, doubted: bool) -> int:
     """Return how many distinct domains must have signed.
 
+    Parameters
+    ----------
+    policy : Policy
+        What the user demands.
+    exposed : int
+        Number of exposed domains.
+    doubted : bool
+        Whether something spoke against a commitment, so that only a full quorum decides.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> required(Policy(replicas=2), 0, False), required(Policy(replicas=2), 1, False)
     (2, 1)
     >>> required(Policy(replicas=1), 0, False), required(Policy(replicas=1), 0, True)

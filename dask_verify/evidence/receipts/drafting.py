@@ -97,6 +97,10 @@ def draft(state: JobState, about: About, announced: bool = True) -> Draft:
     announced : bool
         Whether the verdict, if there is one, has been given: until then a job has no answer, and
         its seed is a secret.
+
+    Returns
+    -------
+    Draft
     """
     finished, plan = state.finished if announced else None, state.plan
     answered = finished is not None and finished.verdict.answered
@@ -244,7 +248,17 @@ def _shape(state: JobState, about: About) -> ResultShape:
 
 
 def signed(claim: Claim) -> Signed:
-    """Return a commitment as it was signed; the coordinator's own has no signature."""
+    """Return a commitment as it was signed; the coordinator's own has no signature.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim.
+
+    Returns
+    -------
+    Signed
+    """
     return Signed(claim.domain, claim.commitment.to_bytes(), claim.signature)
 
 

@@ -88,7 +88,20 @@ class Jury:
     needed: int
 
     def passed(self, rows: Iterable[AuditRow], signers: Collection[str]) -> Iterator[AuditRow]:
-        """Yield the checks that count: of what enough others signed, and answered."""
+        """Yield the checks that count: of what enough others signed, and answered.
+
+        Parameters
+        ----------
+        rows : iterable of AuditRow
+            The audits.
+        signers : collection of str
+            Who signed the commitment.
+
+        Yields
+        ------
+        AuditRow
+            An audit that counts.
+        """
         for row in rows:
             answered = row.auditor in signers if row.kind == "whole" else _answered(row)
             others = len(self.enrolled.intersection(signers) - {row.auditor}) >= self.needed

@@ -20,6 +20,17 @@ _KINDS = ("read", "units", "whole")
 def joined(values: tuple[bytes, ...]) -> str:
     """Return hashes as `hashes` reads them.
 
+    Parameters
+    ----------
+    values : tuple of bytes
+        The hashes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> joined((bytes(3), b"abc"))
     'AAAAYWJj'
     """
@@ -27,7 +38,24 @@ def joined(values: tuple[bytes, ...]) -> str:
 
 
 def hashes(fields: Fields, name: str) -> tuple[bytes, ...]:
-    """Return the hashes that were written one after the other."""
+    """Return the hashes that were written one after the other.
+
+    Parameters
+    ----------
+    fields : Fields
+        The fields.
+    name : str
+        Name of the field.
+
+    Returns
+    -------
+    tuple of bytes
+
+    Raises
+    ------
+    EvidenceError
+        If it does not hold.
+    """
     data = fields.octets(name)
     if len(data) % _HASH:
         raise EvidenceError(fields.at(name), f"{_HASH} bytes for each partition", f"{len(data)}")
@@ -37,6 +65,19 @@ def hashes(fields: Fields, name: str) -> tuple[bytes, ...]:
 def bitmap(numbers: tuple[int, ...], size: int) -> str:
     """Return a set of numbers as bits, the least significant bit of each byte first.
 
+    Parameters
+    ----------
+    numbers : tuple of int
+        The numbers.
+    size : int
+        One more than the largest number that there may be.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> bitmap((0, 9), 10)
     'AQI='
     """
@@ -46,7 +87,26 @@ def bitmap(numbers: tuple[int, ...], size: int) -> str:
 
 
 def bits(fields: Fields, name: str, size: int) -> tuple[int, ...]:
-    """Return the numbers below `size` whose bits are set, ascending."""
+    """Return the numbers below `size` whose bits are set, ascending.
+
+    Parameters
+    ----------
+    fields : Fields
+        The fields.
+    name : str
+        Name of the field.
+    size : int
+        One more than the largest number that there may be.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    EvidenceError
+        If it does not hold.
+    """
     data = fields.octets(name, (size + 7) // 8)
     found = np.unpackbits(np.frombuffer(data, dtype=np.uint8), bitorder="little")
     if found[size:].any():
@@ -55,13 +115,35 @@ def bits(fields: Fields, name: str, size: int) -> tuple[int, ...]:
 
 
 def audit_row(row: AuditRow) -> list[Any]:
-    """Return an audit as `audit_rows` reads it."""
+    """Return an audit as `audit_rows` reads it.
+
+    Parameters
+    ----------
+    row : AuditRow
+        The audit.
+
+    Returns
+    -------
+    list
+    """
     where = [row.stage, row.partition, row.kind, list(row.units)]
     return [*where, row.auditor, row.outcome, base64_text(row.commitment), base64_text(row.answer)]
 
 
 def audit_rows(fields: Fields, name: str) -> tuple[AuditRow, ...]:
-    """Return all audits."""
+    """Return all audits.
+
+    Parameters
+    ----------
+    fields : Fields
+        The fields.
+    name : str
+        Name of the field.
+
+    Returns
+    -------
+    tuple of AuditRow
+    """
     return tuple(_audit(row) for row in fields.rows(name, 8))
 
 

@@ -26,6 +26,11 @@ from dask_verify.protocol.quorum import CONTEXT as COMMITMENT_CONTEXT
 def check_signatures(receipt: Receipt) -> None:
     """Verify every signature of the domains.
 
+    Parameters
+    ----------
+    receipt : Receipt
+        The receipt.
+
     Raises
     ------
     EvidenceError
@@ -40,7 +45,18 @@ def check_signatures(receipt: Receipt) -> None:
 
 
 def check_names(receipt: Receipt) -> None:
-    """Check that everybody who appears is there once, and nobody else does."""
+    """Check that everybody who appears is there once, and nobody else does.
+
+    Parameters
+    ----------
+    receipt : Receipt
+        The receipt.
+
+    Raises
+    ------
+    EvidenceError
+        If it does not hold.
+    """
     names = [party.name for party in receipt.parties]
     for party in receipt.parties:
         if flaw := name_flaw(party.name):
@@ -61,6 +77,19 @@ def check_names(receipt: Receipt) -> None:
 def domain_of(receipt: Receipt, name: str, where: str) -> Domain:
     """Return a domain of the receipt.
 
+    Parameters
+    ----------
+    receipt : Receipt
+        The receipt.
+    name : str
+        Name of the domain.
+    where : str
+        What names it, for the error.
+
+    Returns
+    -------
+    Domain
+
     Raises
     ------
     EvidenceError
@@ -74,6 +103,19 @@ def domain_of(receipt: Receipt, name: str, where: str) -> Domain:
 
 def signed_commitment(receipt: Receipt, one: Signed, where: str) -> Commitment:
     """Return a commitment whose signature is verified; the coordinator's own needs none.
+
+    Parameters
+    ----------
+    receipt : Receipt
+        The receipt.
+    one : Signed
+        The signed commitment.
+    where : str
+        What names it, for the error.
+
+    Returns
+    -------
+    Commitment
 
     Raises
     ------

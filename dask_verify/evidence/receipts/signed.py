@@ -35,7 +35,17 @@ class SignedReceipt:
         return f"<SignedReceipt of {len(self.data):,} bytes>"
 
     def to_bytes(self) -> bytes:
-        """Return the envelope."""
+        """Return the envelope.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> SignedReceipt(b"{}").to_bytes()
+        b'{}'
+        """
         return self.data
 
     @property
@@ -44,7 +54,19 @@ class SignedReceipt:
         return read_receipt(unverified(self.data))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statement as JSON values."""
+        """Return the statement as JSON values.
+
+        Returns
+        -------
+        dict of str to object
+
+        Examples
+        --------
+        >>> from dask_verify.evidence.envelope import seal
+        >>> from dask_verify.protocol.domain import Identity
+        >>> SignedReceipt(seal(b'{"a": 1}', Identity.generate("coordinator"))).to_dict()
+        {'a': 1}
+        """
         found: dict[str, Any] = json.loads(unverified(self.data))
         return found
 
@@ -60,5 +82,9 @@ class SignedReceipt:
         ------
         OSError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> job.receipt.save("receipt.json")  # doctest: +SKIP
         """
         write_anywhere(path, self.data)

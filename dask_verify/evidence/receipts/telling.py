@@ -19,6 +19,10 @@ def tell(checked: Checked, trust: Trust) -> list[str]:
     checked : Checked
     trust : Trust
         For whom to ask, and what a wrong answer costs.
+
+    Returns
+    -------
+    list of str
     """
     receipt = checked.receipt
     maps, reduces = len(receipt.stage(MAP)), len(receipt.stage(REDUCE))

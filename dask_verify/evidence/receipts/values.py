@@ -59,7 +59,17 @@ class SourcePin:
 
 @dataclass(frozen=True)
 class Signed:
-    """Bytes with the signature of a domain."""
+    """Bytes with the signature of a domain.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain.
+    payload : bytes
+        What is signed.
+    signature : bytes
+        The signature; empty for the coordinator's own words.
+    """
 
     domain: str
     payload: bytes
@@ -303,7 +313,17 @@ class Receipt:
         return self.terms.job
 
     def stage(self, name: str) -> Stage:
-        """Return one of the stages."""
+        """Return one of the stages.
+
+        Parameters
+        ----------
+        name : str
+            Name of the stage.
+
+        Returns
+        -------
+        Stage
+        """
         return next(stage for stage in self.stages if stage.name == name)
 
     @cached_property
@@ -322,15 +342,51 @@ class Receipt:
         return result_root(self.stage(REDUCE).roots)
 
     def inputs(self, stage: str, partition: int) -> bytes:
-        """Return the digest of what a task was assigned."""
+        """Return the digest of what a task was assigned.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        bytes
+        """
         return map_inputs(self.job, partition) if stage == MAP else self.reduce_inputs
 
     def inputs_now(self, stage: str, partition: int) -> bytes:
-        """Return the same, or nothing where the receipt has no partitions."""
+        """Return the same, or nothing where the receipt has no partitions.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        bytes
+        """
         return self.inputs(stage, partition) if self.stages else b""
 
     def shape(self, stage: Stage, partition: int) -> tuple[int, int]:
-        """Return buckets and units of a partition: they follow from the terms and its records."""
+        """Return buckets and units of a partition: they follow from the terms and its records.
+
+        Parameters
+        ----------
+        stage : Stage
+            The stage.
+        partition : int
+            Number of the partition.
+
+        Returns
+        -------
+        tuple of (int, int)
+        """
         terms = self.terms
         if stage.name == REDUCE:
             return terms.buckets // terms.reduces, 1
@@ -338,18 +394,48 @@ class Receipt:
         return terms.buckets, max(1, -(-stage.records_in[partition] // size)) if size else 1
 
     def closing(self, party: Party) -> Closing:
-        """Return the closing that a domain must have signed."""
+        """Return the closing that a domain must have signed.
+
+        Parameters
+        ----------
+        party : Party
+            The domain's part.
+
+        Returns
+        -------
+        Closing
+        """
         answers = [a.statement(self.job) for a in self.answers_of(party.name)]
         return Closing.of(self.job, party.name, self.leaves(party), answers)
 
     def leaves(self, party: Party) -> list[bytes]:
-        """Return what stands for each commitment of a domain in its closing, in order."""
+        """Return what stands for each commitment of a domain in its closing, in order.
+
+        Parameters
+        ----------
+        party : Party
+            The domain's part.
+
+        Returns
+        -------
+        list of bytes
+        """
         leaves = [self._accepted_leaf(s, i) for s in self.stages for i in self._signed(s, party)]
         others = [o for s in self.stages for o in s.others if o.domain == party.name]
         return leaves + [leaf_of(Commitment.from_bytes(other.payload)) for other in others]
 
     def answers_of(self, domain: str) -> list[SignedAnswer]:
-        """Return what a domain answered as an auditor, in order, without signatures."""
+        """Return what a domain answered as an auditor, in order, without signatures.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        list of SignedAnswer
+        """
         audits = self.sampled.audits if self.sampled is not None else ()
         return [
             SignedAnswer(
@@ -387,5 +473,9 @@ def result_root(roots: tuple[bytes, ...]) -> bytes:
     ----------
     roots : tuple of bytes
         Of the reduce partitions, in order.
+
+    Returns
+    -------
+    bytes
     """
     return MerkleTree(roots, BLAKE3).root

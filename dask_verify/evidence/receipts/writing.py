@@ -57,7 +57,17 @@ def write_receipt(receipt: Receipt) -> bytes:
 
 
 def subjects(receipt: Receipt) -> tuple[Subject, ...]:
-    """Return what a receipt is about: the root of the result, and exported files."""
+    """Return what a receipt is about: the root of the result, and exported files.
+
+    Parameters
+    ----------
+    receipt : Receipt
+        The receipt.
+
+    Returns
+    -------
+    tuple of Subject
+    """
     files = tuple(Subject(name, "sha256", digest) for name, digest in receipt.files)
     if not receipt.stages:
         return files
@@ -167,7 +177,17 @@ def _sampling(receipt: Receipt) -> dict[str, Any] | None:
 
 
 def dispute_outline(dispute: Dispute) -> dict[str, Any]:
-    """Return who disagreed about what, and how it ended, without what was signed."""
+    """Return who disagreed about what, and how it ended, without what was signed.
+
+    Parameters
+    ----------
+    dispute : Dispute
+        The dispute.
+
+    Returns
+    -------
+    dict of str to object
+    """
     return {
         "stage": dispute.stage,
         "partition": dispute.partition,

@@ -57,18 +57,52 @@ _UNANSWERED = {"silent", "silent_auditor", "slow", "returning"}
 
 
 class Sources(Protocol):
-    """What an auditor has to know of a job: the plan, and the maps that reduce tasks read."""
+    """What an auditor has to know of a job: the plan, and the maps that reduce tasks read.
+
+    Attributes
+    ----------
+    plan : Plan
+        What the job is.
+    sources : sequence of Commitment
+        The accepted map commitments.
+    by_root : mapping of bytes to SealedPartition
+        What was sealed, by its root.
+    """
 
     plan: Plan
     sources: Sequence[Commitment]
     by_root: Mapping[bytes, SealedPartition]
 
     def flavour(self, task: Task, domain: str) -> Flavour:
-        """Return what may make this execution differ from another honest one."""
+        """Return what may make this execution differ from another honest one.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        Flavour
+        """
 
 
 def challenged(world: Simulation, challenge: Challenge) -> Event:
-    """Return what comes of a challenge: an answer, a refusal, a failure or silence."""
+    """Return what comes of a challenge: an answer, a refusal, a failure or silence.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    challenge : Challenge
+        The challenge.
+
+    Returns
+    -------
+    Event
+    """
     claim = world.job.state(challenge.task).ballot.of(challenge.digest)
     assert claim is not None, "what is challenged was claimed"
     commitment = claim.commitment
@@ -189,7 +223,21 @@ def _echo(answer: Answer, expected: tuple[bytes, ...], commitment: Commitment) -
 
 
 def true_answer(world: Sources, challenge: Challenge, inputs: tuple[bytes, ...]) -> Answer:
-    """Return what an honest auditor says, given the opened inputs of map units."""
+    """Return what an honest auditor says, given the opened inputs of map units.
+
+    Parameters
+    ----------
+    world : Sources
+        The simulated job.
+    challenge : Challenge
+        The challenge.
+    inputs : tuple of bytes
+        The opened inputs.
+
+    Returns
+    -------
+    Answer
+    """
     task, reading = challenge.task, challenge.kind == READ
     flavour = world.flavour(task, challenge.domain)
     own = partition(world.plan, task, flavour=flavour)
@@ -229,13 +277,37 @@ def _question(world: Sources, task: Task, unit: int) -> bytes:
 
 
 def signed(who: Identity, answer: Answer) -> bytes:
-    """Return an answer as it goes over the wire."""
+    """Return an answer as it goes over the wire.
+
+    Parameters
+    ----------
+    who : Identity
+        Whose key signs.
+    answer : Answer
+        The answer.
+
+    Returns
+    -------
+    bytes
+    """
     payload = answer.to_bytes()
     return encode((payload, who.sign(ANSWER_CONTEXT, answer.statement())))
 
 
 def there(world: Sources, reduce: int) -> list[int]:
-    """Return how many records each map really has for a reduce partition."""
+    """Return how many records each map really has for a reduce partition.
+
+    Parameters
+    ----------
+    world : Sources
+        The simulated job.
+    reduce : int
+        Number of the reduce partition.
+
+    Returns
+    -------
+    list of int
+    """
     numbers = []
     for source in world.sources:
         store = world.by_root.get(source.root)
@@ -248,7 +320,19 @@ def there(world: Sources, reduce: int) -> list[int]:
 
 
 def recounted(world: Sources, recount: Recount) -> Recounted:
-    """Count the records of a reduce partition's cells as they really are."""
+    """Count the records of a reduce partition's cells as they really are.
+
+    Parameters
+    ----------
+    world : Sources
+        The simulated job.
+    recount : Recount
+        Which reduce partition.
+
+    Returns
+    -------
+    Recounted
+    """
     at = recount.task.partition
     numbers = there(world, at)
     wrong = (i for i, source in enumerate(world.sources) if source.counts[at] != numbers[i])

@@ -58,7 +58,19 @@ _TOGETHER = ("colluding", "refusing", "covering")
 
 
 def behave(world: Simulation, run: Run) -> list[Pending]:
-    """Return what comes of asking a domain to run a task."""
+    """Return what comes of asking a domain to run a task.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    run : Run
+        What is asked of it.
+
+    Returns
+    -------
+    list of Pending
+    """
     behaviour = world.behaviours.get(run.domain, HONEST)
     if behaviour in AUDITORS:
         behaviour = _AUDITING[behaviour] if run.audit else HONEST
@@ -109,7 +121,24 @@ def _said(world: Simulation, run: Run, behaviour: str, late: Late) -> list[Event
 
 
 def claim(world: Simulation, run: Run, behaviour: str = HONEST, salt: str = "") -> Committed:
-    """Return a signed commitment, and keep what its domain will serve."""
+    """Return a signed commitment, and keep what its domain will serve.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    run : Run
+        What is asked of it.
+    behaviour : str, optional
+        How the domain behaves.
+    salt : str, optional
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+
+    Returns
+    -------
+    Committed
+    """
     if behaviour in ("mapper", "poison") and run.task.stage != MAP:
         behaviour = HONEST
     lie = _LIES.get(behaviour, behaviour)
@@ -153,7 +182,19 @@ def _accusation(world: Simulation, run: Run) -> list[Event]:
 
 
 def served_wrong(commitment: Commitment, by: str = "") -> bytes:
-    """Return what a domain signs that opens something else than it committed to."""
+    """Return what a domain signs that opens something else than it committed to.
+
+    Parameters
+    ----------
+    commitment : Commitment
+        The commitment.
+    by : str, optional
+        Who signs it; empty for the domain itself.
+
+    Returns
+    -------
+    bytes
+    """
     request = asked(commitment, OUTPUT, 0, 1, commitment.domain)
     opening = replace(request, leaves=(b"something else",))
     reply = Reply.from_bytes(answers([opening], identity(by or commitment.domain)), [request])

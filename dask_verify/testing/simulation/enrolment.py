@@ -14,7 +14,17 @@ from dask_verify.testing.simulation.remembering import Keyring, KnownDomain
 
 @lru_cache(maxsize=64)
 def identity(name: str) -> Identity:
-    """Return a key that is the same in every run."""
+    """Return a key that is the same in every run.
+
+    Parameters
+    ----------
+    name : str
+        Name of the domain.
+
+    Returns
+    -------
+    Identity
+    """
     return Keyring(name, name.encode().ljust(32, b"."))
 
 
@@ -29,6 +39,10 @@ def enrol(
     environment : mapping of str to str, optional
     remember : bool
         Whether they remember what has verified.
+
+    Returns
+    -------
+    tuple of Domain
     """
     said = tuple((environment or {}).items())
     return tuple(_enrolled(name, said, remember) for name in names)
@@ -50,7 +64,29 @@ def make_plan(
     environment: Mapping[str, str] | None = None,
     **policy: Any,
 ) -> Plan:
-    """Return the plan of a small job; what is not a parameter is one of the policy."""
+    """Return the plan of a small job; what is not a parameter is one of the policy.
+
+    Parameters
+    ----------
+    maps, reduces : int, optional
+        Numbers of partitions.
+    domains : tuple of Domain, optional
+        The domains, where names do not do.
+    seed : bytes, optional
+        The secret seed.
+    unit_records : int or None, optional
+        Records in one unit; None for the default.
+    environment : mapping of str to str or None, optional
+        What all of them enrol.
+    *names : str
+        Names of the domains.
+    **policy : object
+        Arguments of the policy.
+
+    Returns
+    -------
+    Plan
+    """
     wanted = _policy(tuple(({"unit_records": unit_records or None} | policy).items()))
     enrolled, here = domains or enrol(*names), environment or {}
     shape = {"environment": here, "unit_records": unit_records, "seed": seed}

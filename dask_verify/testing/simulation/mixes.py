@@ -30,7 +30,29 @@ _ENVIRONMENTS: tuple[dict[str, str], ...] = ({}, {"rounding": "fused"}, {"roundi
 
 @dataclass
 class Draft:
-    """What a mix makes of a job before it is planned."""
+    """What a mix makes of a job before it is planned.
+
+    Parameters
+    ----------
+    draw : Random
+        Where all chance comes from.
+    faults : int
+        Number of faulty domains.
+    names : tuple of str
+        Names of the domains.
+    policy : dict of str to object
+        Arguments of the policy.
+    unit_records : int or None
+        Records in one unit; None for the default.
+    faulty : tuple of str, optional
+        Behaviours that faulty domains may have.
+    weather : Weather, optional
+        What befalls messages and workers.
+    nature : Nature, optional
+        What the function depends on.
+    environments : tuple of dict of str to str, optional
+        What domains may enrol.
+    """
 
     draw: Random
     faults: int
@@ -52,7 +74,13 @@ class Draft:
         self.policy["audit"] = self.draw.choice([0.0, 0.0, 0.0, 0.5])
 
     def audited(self, *rates: float | Detect) -> None:
-        """Have every task executed once, and audited."""
+        """Have every task executed once, and audited.
+
+        Parameters
+        ----------
+        *rates : float or Detect
+            The rates, of which one is drawn.
+        """
         self.policy |= {"replicas": 1, "audit": self.draw.choice(rates)}
         self.unit_records = self.draw.choice([0, 1, 3, 5, 12])
 
@@ -176,7 +204,17 @@ _ORDER = tuple(MIXES)
 
 
 def mix_of(seed: int) -> str:
-    """Return the mix that a seed belongs to, where none is asked for: they take turns."""
+    """Return the mix that a seed belongs to, where none is asked for: they take turns.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the simulated job.
+
+    Returns
+    -------
+    str
+    """
     return _ORDER[seed % len(_ORDER)]
 
 
@@ -188,6 +226,10 @@ def scenario(seed: int, mix: str = "") -> Simulation:
     seed : int
     mix : str
         One of `MIXES`; by default the one whose turn it is.
+
+    Returns
+    -------
+    Simulation
 
     Examples
     --------

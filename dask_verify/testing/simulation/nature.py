@@ -39,11 +39,33 @@ class Nature:
     linked: bool = True
 
     def affects(self, task: Task) -> bool:
-        """Whether a task's result depends on more than its input."""
+        """Whether a task's result depends on more than its input.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        bool
+        """
         return zlib.crc32(f"{self.salt} {task}".encode()) % 3 != 0
 
     def wobble(self, task: Task, environment: Mapping[str, str]) -> str:
-        """Return what an environment makes of a task's result; empty for the usual one."""
+        """Return what an environment makes of a task's result; empty for the usual one.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        environment : mapping of str to str
+            What the executor has enrolled.
+
+        Returns
+        -------
+        str
+        """
         rounding = environment.get("rounding", "")
         return rounding if rounding and self.affects(task) else ""
 

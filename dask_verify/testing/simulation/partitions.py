@@ -56,7 +56,17 @@ PLAIN = Flavour()
 
 
 def units_of(unit_records: int | None) -> int:
-    """Return the units of an honest map partition; a plan that names no size has two."""
+    """Return the units of an honest map partition; a plan that names no size has two.
+
+    Parameters
+    ----------
+    unit_records : int or None
+        Records in one unit; None for the default.
+
+    Returns
+    -------
+    int
+    """
     if unit_records is None:
         return UNITS
     return -(-RECORDS_IN // unit_records) if unit_records else 1
@@ -64,20 +74,63 @@ def units_of(unit_records: int | None) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def mapped(unit_input: bytes, bucket: int, salt: str = "") -> bytes:
-    """Return the cell that a unit with this input emits for a bucket; with a salt, another one."""
+    """Return the cell that a unit with this input emits for a bucket; with a salt, another one.
+
+    Parameters
+    ----------
+    unit_input : bytes
+        The input of the unit.
+    bucket : int
+        Number of the bucket.
+    salt : str, optional
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+
+    Returns
+    -------
+    bytes
+    """
     text = f"{decode_leaf(unit_input)[0]} {salt}"
     return encode_records([(f"k{bucket}", f"{text} {r}") for r in range(RECORDS)])
 
 
 def poisoned(unit_input: bytes) -> bool:
-    """Whether honest functions raise on this input."""
+    """Whether honest functions raise on this input.
+
+    Parameters
+    ----------
+    unit_input : bytes
+        The input of the unit.
+
+    Returns
+    -------
+    bool
+    """
     return b"poison" in unit_input
 
 
 def column(
     plan: Plan, task: Task, unit: int, unit_input: bytes | None, flavour: Flavour = PLAIN
 ) -> tuple[bytes, ...]:
-    """Return what an honest domain computes of one unit: its cells, or a bucket's answer."""
+    """Return what an honest domain computes of one unit: its cells, or a bucket's answer.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    task : Task
+        The task.
+    unit : int
+        Number of the unit.
+    unit_input : bytes or None
+        The input of the unit.
+    flavour : Flavour, optional
+        What makes this execution differ from others.
+
+    Returns
+    -------
+    tuple of bytes
+    """
     if task.stage != MAP:
         return (partition(plan, task, flavour=flavour).leaves[unit],)
     assert unit_input is not None, "a map unit is computed from its input"
@@ -88,7 +141,24 @@ def column(
 
 
 def corrupted(task: Task, salt: str, lie: str, units: int) -> range:
-    """Return the units, or buckets, in which a lie of this kind has other cells."""
+    """Return the units, or buckets, in which a lie of this kind has other cells.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    salt : str
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+    lie : str
+        Kind of the lie.
+    units : int
+        Number of units.
+
+    Returns
+    -------
+    range
+    """
     if not salt or (task.stage == MAP and lie in ("made_up", "miscount")):
         return range(0)
     if lie == "one":
@@ -174,7 +244,26 @@ def _counts(reduces: int, leaves: int, mapping: bool, lie: str) -> tuple[int, ..
 def partition(
     plan: Plan, task: Task, salt: str = "", lie: str = "", flavour: Flavour = PLAIN
 ) -> SealedPartition:
-    """Return what a task computes; ``salt`` makes it a lie, of the kind that ``lie`` names."""
+    """Return what a task computes; ``salt`` makes it a lie, of the kind that ``lie`` names.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    task : Task
+        The task.
+    salt : str, optional
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+    lie : str, optional
+        Kind of the lie.
+    flavour : Flavour, optional
+        What makes this execution differ from others.
+
+    Returns
+    -------
+    SealedPartition
+    """
     return _sealed(plan.maps, plan.reduces, plan.unit_records, task, salt, lie, flavour)
 
 
@@ -187,7 +276,30 @@ def commit(
     lie: str = "",
     flavour: Flavour = PLAIN,
 ) -> Commitment:
-    """Return the commitment to `partition`."""
+    """Return the commitment to `partition`.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task is assigned.
+    salt : str, optional
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+    lie : str, optional
+        Kind of the lie.
+    flavour : Flavour, optional
+        What makes this execution differ from others.
+
+    Returns
+    -------
+    Commitment
+    """
     shape = (plan.job, plan.maps, plan.reduces, plan.unit_records)
     return _committed(shape, task, domain, inputs, salt, lie, flavour)
 
@@ -216,7 +328,30 @@ def wire(
     lie: str = "",
     flavour: Flavour = PLAIN,
 ) -> bytes:
-    """Return the commitment as its domain sends it, signed."""
+    """Return the commitment as its domain sends it, signed.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    task : Task
+        The task.
+    domain : str
+        Name of the domain.
+    inputs : bytes
+        Digest of what the task is assigned.
+    salt : str, optional
+        Makes the result a lie, and one that differs from lies with another salt; empty for the
+        truth.
+    lie : str, optional
+        Kind of the lie.
+    flavour : Flavour, optional
+        What makes this execution differ from others.
+
+    Returns
+    -------
+    bytes
+    """
     shape = (plan.job, plan.maps, plan.reduces, plan.unit_records)
     return _wire(shape, task, domain, inputs, salt, lie, flavour)
 
@@ -238,16 +373,50 @@ def _wire(
 
 
 def truth(plan: Plan, task: Task, inputs: bytes) -> bytes:
-    """Return the digest of the true commitment to a task that nothing changes."""
+    """Return the digest of the true commitment to a task that nothing changes.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    task : Task
+        The task.
+    inputs : bytes
+        Digest of what the task is assigned.
+
+    Returns
+    -------
+    bytes
+    """
     return commit(plan, task, COORDINATOR, inputs).digest
 
 
 def records(leaves: Sequence[int]) -> int:
-    """Return how many records some cells really have: all have the same number."""
+    """Return how many records some cells really have: all have the same number.
+
+    Parameters
+    ----------
+    leaves : sequence of int
+        Numbers of the leaves.
+
+    Returns
+    -------
+    int
+    """
     return RECORDS * len(leaves)
 
 
 @lru_cache(maxsize=1 << 14)
 def hashed(cells: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return the leaf hashes of some cells."""
+    """Return the leaf hashes of some cells.
+
+    Parameters
+    ----------
+    cells : tuple of bytes
+        The cells.
+
+    Returns
+    -------
+    tuple of bytes
+    """
     return tuple(map(BLAKE3.leaf, cells))

@@ -19,14 +19,32 @@ from dask_verify.protocol.messages import (
 
 
 class Pending(NamedTuple):
-    """One event that will happen, and what is on its way once it has."""
+    """One event that will happen, and what is on its way once it has.
+
+    Parameters
+    ----------
+    event : Event
+        The event.
+    then : tuple of Event, optional
+        What follows it.
+    """
 
     event: Event
     then: tuple[Event, ...] = ()
 
 
 def sender(event: Event) -> str:
-    """Return the domain whose message this is; empty for what the coordinator knows by itself."""
+    """Return the domain whose message this is; empty for what the coordinator knows by itself.
+
+    Parameters
+    ----------
+    event : Event
+        What happened.
+
+    Returns
+    -------
+    str
+    """
     match event:
         case Committed() | Failed() if event.domain != COORDINATOR:
             return event.domain
@@ -36,7 +54,19 @@ def sender(event: Event) -> str:
 
 
 def unheard(event: Event, opening: bool = False) -> str:
-    """Return the domain that seems to be silent where `deadline` comes instead of a message."""
+    """Return the domain that seems to be silent where `deadline` comes instead of a message.
+
+    Parameters
+    ----------
+    event : Event
+        What happened.
+    opening : bool, optional
+        Whether an opening was asked for.
+
+    Returns
+    -------
+    str
+    """
     holder: str = getattr(getattr(event, "challenge", None), "holder", "")
     return holder if opening and holder else sender(event)
 
@@ -49,6 +79,10 @@ def deadline(event: Event, opening: bool = False) -> Event | None:
     event : Event
     opening : bool
         Whether it is what the holder opens, rather than what the auditor answers, that is lost.
+
+    Returns
+    -------
+    Event or None
     """
     match event:
         case Committed() | Failed() if event.domain != COORDINATOR:
@@ -62,6 +96,15 @@ def deadline(event: Event, opening: bool = False) -> Event | None:
 
 def shown(event: Event) -> str:
     """Return one line about an event: the same in every process.
+
+    Parameters
+    ----------
+    event : Event
+        What happened.
+
+    Returns
+    -------
+    str
 
     Examples
     --------

@@ -53,7 +53,17 @@ class Outcome:
 
 
 def play(world: Simulation) -> Outcome:
-    """Run a job, let what is under way arrive after its verdict, and judge it both times."""
+    """Run a job, let what is under way arrive after its verdict, and judge it both times.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    Outcome
+    """
     verdict = world.run()
     broken, escaped, told = broken_promises(world), escape(world), len(world.events)
     world.linger()
@@ -74,7 +84,17 @@ def play(world: Simulation) -> Outcome:
 
 
 def broken_promises(world: Simulation) -> list[str]:
-    """Return what a job that is over has broken of its promises."""
+    """Return what a job that is over has broken of its promises.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    list of str
+    """
     log = world.job.minutes.log
     checks = {
         "wrong": wrong_answer(world) and not may_escape(world),
@@ -89,7 +109,17 @@ def broken_promises(world: Simulation) -> list[str]:
 
 
 def replays(world: Simulation) -> bool:
-    """Whether the same events, as a journal has them, bring another state to where this one is."""
+    """Whether the same events, as a journal has them, bring another state to where this one is.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     try:
         again, _ = world.taken_up()
     except JournalError:
@@ -98,31 +128,84 @@ def replays(world: Simulation) -> bool:
 
 
 def escape(world: Simulation) -> bool:
-    """Whether a sample let a wrong answer through, as it may."""
+    """Whether a sample let a wrong answer through, as it may.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     return wrong_answer(world) and may_escape(world)
 
 
 def wrong_answer(world: Simulation) -> bool:
-    """Whether the job has an answer, and something accepted in it is not true."""
+    """Whether the job has an answer, and something accepted in it is not true.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     finished = world.job.finished
     return finished is not None and finished.verdict.answered and bool(world.wrong())
 
 
 def may_escape(world: Simulation) -> bool:
-    """Whether a wrong answer is within the odds: a sample, or auditors that collude."""
+    """Whether a wrong answer is within the odds: a sample, or auditors that collude.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     policy = world.plan.policy
     everything = not hasattr(policy.audit, "rate") and policy.audit >= 1
     return policy.replicas == 1 and not (everything and len(world.behaviours) <= 1)
 
 
 def blamed(world: Simulation, log: Sequence[Entry]) -> list[str]:
-    """Return honest domains that were exposed at any time."""
+    """Return honest domains that were exposed at any time.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    log : sequence of Entry
+        The job's log.
+
+    Returns
+    -------
+    list of str
+    """
     ever = {entry.domain for entry in log if entry.what == "exposed"}
     return sorted((ever | world.job.exposed) - world.behaviours.keys())
 
 
 def suspected(world: Simulation) -> Iterator[str]:
-    """Yield honest domains that were suspected although nothing was to be seen of them."""
+    """Yield honest domains that were suspected although nothing was to be seen of them.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Yields
+    ------
+    str
+        One line about each.
+    """
     alike = len({tuple(d.environment.items()) for d in world.plan.domains}) == 1
     if world.nature.random or not world.nature.pinned or world.nature.changes is not None:
         return
@@ -133,14 +216,35 @@ def suspected(world: Simulation) -> Iterator[str]:
 
 
 def miscalled(world: Simulation) -> bool:
-    """Whether a deterministic function was called non-deterministic."""
+    """Whether a deterministic function was called non-deterministic.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     finished = world.job.finished
     called = finished is not None and finished.verdict is Verdict.NONDETERMINISTIC
     return called and not world.nature.random
 
 
 def misplaced(log: Sequence[Entry]) -> Iterator[str]:
-    """Yield challenges of what nobody had signed yet, or that went to a signer."""
+    """Yield challenges of what nobody had signed yet, or that went to a signer.
+
+    Parameters
+    ----------
+    log : sequence of Entry
+        The job's log.
+
+    Yields
+    ------
+    str
+        One line about each.
+    """
     signers: dict[tuple[str, int, str, str], set[str]] = {}
     for entry in log:
         stage = MAP if entry.stage == "read" else entry.stage
@@ -152,7 +256,17 @@ def misplaced(log: Sequence[Entry]) -> Iterator[str]:
 
 
 def one_verdict(world: Simulation) -> bool:
-    """Whether a verdict came once, and changed in no other ways than it may."""
+    """Whether a verdict came once, and changed in no other ways than it may.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    bool
+    """
     said = world.finishes
     corrected = (Verdict.AGREED, Verdict.SAMPLED), (Verdict.CORRECTED,)
     withdrawn = (
@@ -168,7 +282,18 @@ def one_verdict(world: Simulation) -> bool:
 
 
 def idle(world: Simulation) -> Iterator[Task]:
-    """Yield tasks that are neither accepted nor disputed nor under way, while the job goes on."""
+    """Yield tasks that are neither accepted nor disputed nor under way, while the job goes on.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Yields
+    ------
+    Task
+        A task.
+    """
     job = world.job
     if job.finished is not None:
         return

@@ -32,7 +32,19 @@ _RUNS = 2  #: times that the referee computes
 
 
 def arbitrated(world: Simulation, asked: Arbitrate) -> Finding:
-    """Settle a divergence, or an auditor's objection."""
+    """Settle a divergence, or an auditor's objection.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    asked : Arbitrate
+        What to settle.
+
+    Returns
+    -------
+    Finding
+    """
     state = world.job.state(asked.task)
     if state.inputs != asked.inputs:
         # As the engine, where a coordinator that was gone is asked again: nothing is decided.
@@ -84,7 +96,19 @@ def _recomputed(world: Simulation, query: Recompute, inputs: bytes) -> Recompute
 
 
 def serve(store: SealedPartition, query: AskNodes | AskLeaves) -> Any:
-    """Answer a question as an honest holder does."""
+    """Answer a question as an honest holder does.
+
+    Parameters
+    ----------
+    store : SealedPartition
+        What the holder keeps.
+    query : AskNodes or AskLeaves
+        The question.
+
+    Returns
+    -------
+    object
+    """
     if isinstance(query, AskLeaves):
         return store.open(query.request)
     return store.tree(query.request.tree)[0].descendants(query.level, query.index, query.depth)
@@ -93,7 +117,23 @@ def serve(store: SealedPartition, query: AskNodes | AskLeaves) -> Any:
 def recompute(
     plan: Plan, query: Recompute, inputs: bytes, flavour: Flavour = PLAIN
 ) -> Outcome | tuple[bytes, ...]:
-    """Recompute as an ideal referee does: a unit from its input, or the whole partition."""
+    """Recompute as an ideal referee does: a unit from its input, or the whole partition.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the job is.
+    query : Recompute
+        The question.
+    inputs : bytes
+        Digest of what the task is assigned.
+    flavour : Flavour, optional
+        What makes this execution differ from others.
+
+    Returns
+    -------
+    Outcome or tuple of bytes
+    """
     if query.unit is None:
         own = partition(plan, query.task, flavour=flavour)
         claim = own.commit(plan.job, *query.task, COORDINATOR, inputs)

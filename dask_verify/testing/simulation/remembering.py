@@ -18,7 +18,15 @@ _REMEMBERED = 1 << 16
 
 
 class Keyring(Identity):
-    """An identity that does not sign the same bytes twice."""
+    """An identity that does not sign the same bytes twice.
+
+    Parameters
+    ----------
+    name : str
+        Name of the domain.
+    private_key : Ed25519PrivateKey
+        The key.
+    """
 
     def __init__(self, name: str, private_key: bytes) -> None:
         super().__init__(name, private_key)

@@ -9,7 +9,17 @@ from dask_verify.protocol.job import JobState
 
 
 def snapshot(job: JobState) -> tuple[Any, ...]:
-    """Return all that a job has decided and waits for, in a form that can be compared."""
+    """Return all that a job has decided and waits for, in a form that can be compared.
+
+    Parameters
+    ----------
+    job : JobState
+        The job.
+
+    Returns
+    -------
+    tuple
+    """
     tasks = tuple(_task(state) for state in job.tasks())
     decided = (job.finished, job.standing, job.reasons, job.reduce_inputs, job.progress)
     return (*decided, tasks, job.minutes.log, job.divergences, job.audits.made)

@@ -50,7 +50,13 @@ class Tally:
     suspected: int = 0
 
     def add(self, outcome: Outcome) -> None:
-        """Count one job."""
+        """Count one job.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            What came of the job.
+        """
         self.jobs += 1
         self.verdicts[outcome.verdict] += 1
         self.broken.update(outcome.broken)
@@ -60,7 +66,13 @@ class Tally:
         self.suspected += outcome.suspected > 0
 
     def merge(self, other: Tally) -> None:
-        """Add the counts of other jobs of this mix."""
+        """Add the counts of other jobs of this mix.
+
+        Parameters
+        ----------
+        other : Tally
+            The other counts.
+        """
         self.verdicts.update(other.verdicts)
         self.broken.update(other.broken)
         for name in ("jobs", "escaped", "diverged", "exposed", "suspected"):
@@ -90,13 +102,29 @@ class Report:
     failures: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
 
     def count(self, seed: int, mix: str, outcome: Outcome) -> None:
-        """Count the job of one seed."""
+        """Count the job of one seed.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the simulated job.
+        mix : str
+            Name of the mix; empty for the seed's own.
+        outcome : Outcome
+            What came of the job.
+        """
         self.tallies.setdefault(mix, Tally()).add(outcome)
         if outcome.broken:
             self.failures.append((seed, mix, outcome.broken))
 
     def merge(self, other: Report) -> None:
-        """Add the counts of other seeds."""
+        """Add the counts of other seeds.
+
+        Parameters
+        ----------
+        other : Report
+            The other counts.
+        """
         for mix, tally in other.tallies.items():
             self.tallies.setdefault(mix, Tally()).merge(tally)
         self.failures += other.failures
@@ -127,7 +155,12 @@ class Report:
         return not self.failures
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values."""
+        """Return the report as plain values.
+
+        Returns
+        -------
+        dict of str to object
+        """
         return {
             "jobs": self.jobs,
             "sound": self.sound,
@@ -142,7 +175,12 @@ class Report:
         }
 
     def to_text(self) -> str:
-        """Return the report as it is printed."""
+        """Return the report as it is printed.
+
+        Returns
+        -------
+        str
+        """
         return "\n".join((*self._table(), "", *self._totals(), *self._failures()))
 
     def _mixes(self) -> list[str]:

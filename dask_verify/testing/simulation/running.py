@@ -20,7 +20,19 @@ _SELDOM = (100_000, 50, 1000)
 
 
 def simulate(seed: int, mix: str = "") -> Outcome:
-    """Return what came of the job of a seed; an error of the protocol is a broken promise, too."""
+    """Return what came of the job of a seed; an error of the protocol is a broken promise, too.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the simulated job.
+    mix : str, optional
+        Name of the mix; empty for the seed's own.
+
+    Returns
+    -------
+    Outcome
+    """
     world = scenario(seed, mix)
     try:
         return play(world)
@@ -64,6 +76,11 @@ def reports(seeds: range, mix: str = "", jobs: int = 1, part: int = _PART) -> It
         Processes that work side by side; with one, no other is started.
     part : int
         Seeds that one process is given at a time.
+
+    Yields
+    ------
+    Report
+        The report on one part.
     """
     parts = [seeds[at : at + part] for at in range(0, len(seeds), part)]
     run = partial(simulate_range, mix=mix)

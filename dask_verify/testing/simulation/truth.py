@@ -17,6 +17,15 @@ def untrue(world: Simulation) -> list[Task]:
     """Return accepted tasks whose commitment no honest domain could have made.
 
     There are none where the function gives something else each time: all of it is true.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+
+    Returns
+    -------
+    list of Task
     """
     if world.nature.random:
         return []

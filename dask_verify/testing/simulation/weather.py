@@ -46,7 +46,13 @@ CALM = Weather()
 
 
 def pass_time(world: Simulation) -> None:
-    """Let one event happen, and what befalls the job besides."""
+    """Let one event happen, and what befalls the job besides.
+
+    Parameters
+    ----------
+    world : Simulation
+        The simulated job.
+    """
     chance, weather = world.random, world.weather
     at = chance.randrange(len(world.pending))
     luck = chance.random()

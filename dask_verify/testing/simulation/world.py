@@ -128,7 +128,12 @@ class Simulation:
     # --- running -------------------------------------------------------------------------------
 
     def run(self) -> Verdict | None:
-        """Play until the verdict; None if nothing is left that could bring one."""
+        """Play until the verdict; None if nothing is left that could bring one.
+
+        Returns
+        -------
+        Verdict or None
+        """
         self.start()
         while self.job.finished is None and self.stir() and len(self.events) < _LIMIT:
             pass_time(self)
@@ -145,7 +150,12 @@ class Simulation:
         self._carry_out(self.job.start())
 
     def stir(self) -> bool:
-        """See that something can happen; False if nothing ever will any more."""
+        """See that something can happen; False if nothing ever will any more.
+
+        Returns
+        -------
+        bool
+        """
         if not self.pending and self.blocked:
             self._unblock()
         while not self.pending and self.away:
@@ -155,7 +165,13 @@ class Simulation:
     # --- what can happen -----------------------------------------------------------------------
 
     def deliver(self, at: int) -> None:
-        """Let a pending event happen."""
+        """Let a pending event happen.
+
+        Parameters
+        ----------
+        at : int
+            Number of the pending event.
+        """
         event, then = self.pending[at]
         self.pending[at] = self.pending[-1]
         self.pending.pop()
@@ -163,11 +179,23 @@ class Simulation:
         self.pending += [Pending(following) for following in then]
 
     def duplicate(self, at: int) -> None:
-        """Let a pending event happen, and once more later."""
+        """Let a pending event happen, and once more later.
+
+        Parameters
+        ----------
+        at : int
+            Number of the pending event.
+        """
         self.feed(self.pending[at].event)
 
     def lose(self, at: int) -> None:
-        """Lose a message: a deadline comes in its place, and then perhaps the message itself."""
+        """Lose a message: a deadline comes in its place, and then perhaps the message itself.
+
+        Parameters
+        ----------
+        at : int
+            Number of the pending event.
+        """
         event, then = self.pending[at]
         opening = self.random.random() < 0.3
         instead = deadline(event, opening)
@@ -179,7 +207,13 @@ class Simulation:
         self.pending[at] = Pending(instead, after)
 
     def crash(self, domain: str) -> None:
-        """Take a domain's store, and all that it was doing."""
+        """Take a domain's store, and all that it was doing.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        """
         self.excused[domain] = "crashed"
         self.pending = [self._interrupted(item, domain, ()) for item in self.pending]
         lost = [run for run in self.blocked if isinstance(run, Run) and run.domain == domain]
@@ -188,7 +222,13 @@ class Simulation:
         self._lose_stores(domain)
 
     def leave(self, domain: str) -> None:
-        """Let all workers of a domain vanish; what they were doing may be answered later."""
+        """Let all workers of a domain vanish; what they were doing may be answered later.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        """
         if domain in self.away:
             return
         self.excused[domain] = "away"
@@ -200,7 +240,13 @@ class Simulation:
         ]
 
     def come_back(self, domain: str) -> None:
-        """Let a domain's workers return, with or without what they had stored."""
+        """Let a domain's workers return, with or without what they had stored.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        """
         self.away.remove(domain)
         if self.random.random() < 0.5:
             self._lose_stores(domain)
@@ -228,13 +274,24 @@ class Simulation:
         self._carry_out(owed)
 
     def taken_up(self) -> tuple[JobState, list[Instruction]]:
-        """Return the job as another process finds it, and what it owes."""
+        """Return the job as another process finds it, and what it owes.
+
+        Returns
+        -------
+        tuple of (JobState, list of Instruction)
+        """
         marks = map(decisions, self.decided)
         past = zip((read_event(write_event(e)) for e in self.events), marks, strict=True)
         return replay(self.plan, past, self.protocol)
 
     def feed(self, event: Event) -> None:
-        """Tell the job of an event, and carry out what it asks for."""
+        """Tell the job of an event, and carry out what it asks for.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        """
         self.events.append(event)
         self.decided.append(self.job.handle(event))
         self._carry_out(self.decided[-1])
@@ -255,7 +312,15 @@ class Simulation:
                 self.pending.append(Pending(Unserved(task, domain)))
 
     def excuse_loss(self, domain: str, why: str = "lost its store") -> None:
-        """Note that an honest domain no longer has what it stored."""
+        """Note that an honest domain no longer has what it stored.
+
+        Parameters
+        ----------
+        domain : str
+            Name of the domain.
+        why : str, optional
+            What happened, in words.
+        """
         if domain not in self.behaviours:
             self.excused.setdefault(domain, why)
 
@@ -355,7 +420,19 @@ class Simulation:
         return self.nature.changes is not None and len(self.events) >= self.nature.changes
 
     def flavour(self, task: Task, domain: str) -> Flavour:
-        """Return what may make this execution differ from another honest one."""
+        """Return what may make this execution differ from another honest one.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+
+        Returns
+        -------
+        Flavour
+        """
         base = PLAIN if task.stage == MAP else self.reading.get(task.partition, PLAIN)
         version, wobble = "", self.nature.wobble(task, self.environments[domain])
         if self.nature.random:
@@ -368,18 +445,55 @@ class Simulation:
         return Flavour(version, wobble, base.read, base.consumed)
 
     def unfit(self, task: Task) -> bool:
-        """Whether honest functions fail on what a reduce task reads."""
+        """Whether honest functions fail on what a reduce task reads.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        bool
+        """
         return task.stage == REDUCE and any(s.root in self.poison for s in self.sources)
 
     def keep(self, task: Task, domain: str, store: SealedPartition) -> None:
-        """Keep what a domain will serve."""
+        """Keep what a domain will serve.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str
+            Name of the domain.
+        store : SealedPartition
+            What the holder keeps.
+        """
         self.stores[task, domain] = store
         self._by_root[store.output_tree.root] = store
 
     def partition(
         self, task: Task, salt: str = "", lie: str = "", flavour: Flavour | None = None
     ) -> SealedPartition:
-        """Return what a task computes from the maps that are accepted."""
+        """Return what a task computes from the maps that are accepted.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        salt : str, optional
+            Makes the result a lie, and one that differs from lies with another salt; empty for the
+            truth.
+        lie : str, optional
+            Kind of the lie.
+        flavour : Flavour or None, optional
+            What makes this execution differ from others; None for what the job's nature says.
+
+        Returns
+        -------
+        SealedPartition
+        """
         own = partition(
             self.plan, task, salt, lie, self._plain(task) if flavour is None else flavour
         )
@@ -396,7 +510,28 @@ class Simulation:
         lie: str = "",
         flavour: Flavour | None = None,
     ) -> Commitment:
-        """Commit to what a task computes from the maps that are accepted."""
+        """Commit to what a task computes from the maps that are accepted.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        domain : str, optional
+            Name of the domain.
+        inputs : bytes, optional
+            Digest of what the task is assigned.
+        salt : str, optional
+            Makes the result a lie, and one that differs from lies with another salt; empty for the
+            truth.
+        lie : str, optional
+            Kind of the lie.
+        flavour : Flavour or None, optional
+            What makes this execution differ from others; None for what the job's nature says.
+
+        Returns
+        -------
+        Commitment
+        """
         flavour = self._plain(task) if flavour is None else flavour
         return commit(self.plan, task, domain, inputs, salt, lie, flavour)
 
@@ -404,10 +539,20 @@ class Simulation:
         return PLAIN if task.stage == MAP else self.reading.get(task.partition, PLAIN)
 
     def tasks(self) -> list[Task]:
-        """Return all tasks of the job."""
+        """Return all tasks of the job.
+
+        Returns
+        -------
+        list of Task
+        """
         maps = [Task(MAP, i) for i in range(self.plan.maps)]
         return maps + [Task(REDUCE, j) for j in range(self.plan.reduces)]
 
     def wrong(self) -> list[Task]:
-        """Return accepted tasks whose commitment no honest domain could have made."""
+        """Return accepted tasks whose commitment no honest domain could have made.
+
+        Returns
+        -------
+        list of Task
+        """
         return untrue(self)
