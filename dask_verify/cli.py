@@ -14,6 +14,7 @@ import click
 from dask_verify.evidence.enrolment.commands import enroll, keygen
 from dask_verify.evidence.exhibits.commands import exhibit
 from dask_verify.evidence.receipts.commands import check
+from dask_verify.running.commands import resume, run
 
 
 @click.group()
@@ -21,7 +22,7 @@ def verify() -> None:
     """Run MapReduce on machines that you do not fully trust."""
 
 
-for command in (check, exhibit, keygen, enroll):
+for command in (run, resume, check, exhibit, keygen, enroll):
     verify.add_command(command)
 
 
