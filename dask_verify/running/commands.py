@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from dask_verify.evidence.console import json_option
+from dask_verify.evidence.console import Command, json_option
 
 if TYPE_CHECKING:
     from dask_verify.running.places import Wanted
@@ -83,7 +83,7 @@ _outputs = _all(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("function", type=_PATH, metavar="FUNCTION")
 @click.argument("inputs", type=_PATH, nargs=-1, required=True, metavar="INPUT...")
 @click.option(
@@ -174,7 +174,7 @@ def run(
     raise SystemExit(act(asked))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("journal", type=_PATH, metavar="JOURNAL")
 @_places
 @_outputs
