@@ -36,7 +36,7 @@ def show(exhibit: Exhibit) -> str:
         Lines of at most 100 characters.
     """
     lines = [*_head(exhibit), ""]
-    found = [(", ".join(names), data) for names, data in sides(exhibit)]
+    found = [(side.title, side.data) for side in sides(exhibit)]
     if not found:
         lines.append("No leaf of the differing unit was opened.")
     first = records_of(found[0][1]) if found else ""

@@ -8,34 +8,37 @@ from dask_verify.core.seal import INPUT, OUTPUT
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.protocol.messages import MAP, READ
 
-REFEREE = "the coordinator"
-
 
 class Side(NamedTuple):
     """One leaf, and who says that it is the one.
 
     Parameters
     ----------
-    names : tuple of str
-        Signers; `REFEREE` first, if its recomputation gave this leaf.
+    signers : tuple of str
     data : bytes
+    referee : bool
+        Whether it is what the coordinator computed, or read: no domain can take that place.
     """
 
-    names: tuple[str, ...]
+    signers: tuple[str, ...]
     data: bytes
+    referee: bool = False
+
+    @property
+    def title(self) -> str:
+        """Who says it, as text."""
+        return ", ".join([*["the coordinator"] * self.referee, *self.signers])
 
 
 def sides(exhibit: Exhibit) -> list[Side]:
     """Return what is known of the differing leaf, with who says so; the referee's first."""
-    found: dict[bytes, list[str]] = {}
     truth = _referees(exhibit)
-    if truth:
-        found[truth] = [REFEREE]
+    found: dict[bytes, list[str]] = {truth: []} if truth else {}
     by_root = signers(exhibit)
     for leaf in exhibit.leaves:
         if leaf.data:
             found.setdefault(leaf.data, []).extend(by_root.get((leaf.tree, leaf.root), ()))
-    return [Side(tuple(names), data) for data, names in found.items()]
+    return [Side(tuple(names), data, data == truth) for data, names in found.items()]
 
 
 def signers(exhibit: Exhibit) -> dict[tuple[str, bytes], list[str]]:
