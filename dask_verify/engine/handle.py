@@ -16,7 +16,7 @@ from dask_verify.engine.collection import Lease, collection_of
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit
 from dask_verify.engine.notary import Notary
-from dask_verify.engine.progress import Progress
+from dask_verify.engine.progress import Announced, Progress
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import Report
 from dask_verify.engine.reporting import report_of
@@ -68,6 +68,7 @@ class Job:
         self._sort_by = sort_by
         self._cancelled = False
         self._saved: tuple[str, ...] = ()
+        self._announced = Announced()
         # Collections over the result hold the lease too: the last one to go ends the job. It may
         # go in any thread, so nothing may wait there.
         self._lease = Lease(driver)

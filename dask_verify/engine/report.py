@@ -9,6 +9,7 @@ from typing import Any
 
 from dask_verify.core.odds import Odds
 from dask_verify.engine.seen import SeenDivergence, bare
+from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.files import write_anywhere
 from dask_verify.protocol.audit import Audit
@@ -129,7 +130,8 @@ class Report:
         return plain
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        # Names of columns, records and reasons are what domains wrote.
+        return "\n".join(map(safe, self._lines()))
 
     def _lines(self) -> list[str]:
         verdict = self.verdict.name if self.verdict is not None else self.status

@@ -23,7 +23,7 @@ from dask_verify.views.drawing import Drawing, drawing
 from dask_verify.views.environment import render
 from dask_verify.views.harmless import Marked, harmless, marked
 from dask_verify.views.tree import Proven, way
-from dask_verify.views.words import BAD, DOUBT, FAIR, PLAIN, Badge, ruling
+from dask_verify.views.words import BAD, DOUBT, FAIR, GOOD, PLAIN, Badge, ruling
 
 _NAMES = 12  #: domains that are named in one place
 _SIDES = 6  #: leaves that are set beside the first
@@ -159,7 +159,13 @@ def _besides(exhibit: Exhibit, divergence: Divergence) -> Iterator[Beside]:
 def _heads(side: Side, exhibit: Exhibit, divergence: Divergence) -> list[Who]:
     referee = [Who("the coordinator", Badge("referee", FAIR, "it computed the unit again"))]
     heads = [who(name, divergence, exhibit) for name in side.signers[:_NAMES]]
-    return [*(referee if side.referee else []), *heads]
+    if not side.referee:
+        return heads
+    same = Badge("the same", GOOD, "it signed what the coordinator computed")
+    return [
+        *referee,
+        *(one if one.name in divergence.culprits else one._replace(badge=same) for one in heads),
+    ]
 
 
 def _lines(record: Compared) -> Iterator[Line]:

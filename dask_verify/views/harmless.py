@@ -6,7 +6,6 @@ control and direction-changing characters, this prevents.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from dask_verify.evidence.enrolment.texts import safe
@@ -64,10 +63,16 @@ def marked(one: str, other: str, room: int = 240) -> tuple[Marked, Marked]:
     Marked(before='delay=1', differing='1', after='.0')
     """
     one, other = safe(one), safe(other)
-    head = len(os.path.commonprefix((one, other)))
-    tail = len(os.path.commonprefix((one[head:][::-1], other[head:][::-1])))
+    head = _common(one, other)
+    tail = _common(one[head:][::-1], other[head:][::-1])
     found = [_parts(text, head, len(text) - tail, room) for text in (one, other)]
     return found[0], found[1]
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    differing = (at for at, (x, y) in enumerate(zip(one, other, strict=False)) if x != y)
+    return next(differing, min(len(one), len(other)))
 
 
 def _parts(text: str, start: int, stop: int, room: int) -> Marked:

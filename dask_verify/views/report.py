@@ -31,6 +31,7 @@ _LISTED = 200  #: divergences in a file
 _SHOWN = 20  #: of them with their records
 _AUDITS = 20  #: audits that spoke against somebody
 _NAMES = 12
+_LONGEST = 500  #: characters of a name that is linked
 
 
 def report_html(told: Told) -> str:
@@ -156,9 +157,10 @@ def _link(exhibit: str, place: str) -> Link | None:
     if not exhibit:
         return None
     folder, name = posixpath.split(exhibit)
-    if not place or posixpath.split(place)[0] != folder:
+    if not place or posixpath.split(place)[0] != folder or len(name) > _LONGEST:
         return Link(exhibit, Markup())
-    return Link(name, Markup("./") + quote(name))
+    # Names of files may hold what is no text; a path, never an address, follows the dot.
+    return Link(name, Markup("./") + quote(name, errors="surrogateescape"))
 
 
 def _divergence(

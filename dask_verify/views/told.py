@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - Report says what these are.
 """What a view reads of a report: the report itself is made above, where jobs are."""
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ class Compared:
 
     @property
     def differs(self) -> bool:
-        """Whether the two sides have it differently."""
-        return self.one != self.other
+        """Whether the two sides have it differently, be it behind what is shown of it."""
+        return self.one != self.other or any(field.differs for field in self.fields)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def compare(
     (('first difference in record 0',), [Field(name='value', one='1', other='2')])
     """
     this, that = (records_of(one) if first is None else first), records_of(other)
-    said = [side if isinstance(side, str) else f"{len(side):,} records" for side in (this, that)]
+    said = [side if isinstance(side, str) else _counted(side) for side in (this, that)]
     counts = (said[0], said[1])
     if isinstance(this, str) or isinstance(that, str):
         return Comparison(counts, (_first_byte(one, other),))
@@ -124,6 +124,10 @@ def compare(
         why = str(error) if isinstance(error, UnreadableError) else type(error).__name__
         why = f"(the records cannot be shown: {why:.60})"
         return Comparison(counts, (why, _first_byte(one, other)))
+
+
+def _counted(side: Records) -> str:
+    return "1 record" if len(side) == 1 else f"{len(side):,} records"
 
 
 Found = tuple[tuple[str, ...], tuple[Compared, ...]]
@@ -178,11 +182,11 @@ def _fields(place: int, one: Records, other: Records, pairs: bool) -> Iterator[F
     if isinstance(one.rows, list) and isinstance(other.rows, list):
         yield from _parts(one.rows[place], other.rows[place], pairs)
     elif one.names != other.names:
-        yield Field("columns", str(one.names)[:LONGEST], str(other.names)[:LONGEST])
+        yield _cut("columns", str(one.names), str(other.names))
     else:
         names = ("index", *one.names)
         rows = zip(names, one.values(place), other.values(place), strict=True)
-        cut = [Field(name, this[:LONGEST], that[:LONGEST]) for name, this, that in rows]
+        cut = [_cut(*row) for row in rows]
         # What differs comes first where there is too much to tell all.
         cut = cut if len(cut) <= _FIELDS else sorted(cut, key=lambda field: not field.differs)
         yield from cut[:_FIELDS]
@@ -204,7 +208,17 @@ def _narrowed(name: str, one: Any, other: Any, depth: int = 0) -> Field:
         for step, this, that in _elements(one, other):
             if repr(this) != repr(that):
                 return _narrowed(f"{name}[{step}]", this, that, depth + 1)
-    return Field(name, said[0][:LONGEST], said[1][:LONGEST])
+    return _cut(name, *said)
+
+
+def _cut(name: str, one: str, other: str) -> Field:
+    """Return a field, cut around its first difference if there is more than anybody looks into."""
+    start = 0
+    if max(len(one), len(other)) > LONGEST and one != other:
+        pairs = enumerate(zip(one, other, strict=False))
+        at = next((i for i, (x, y) in pairs if x != y), min(len(one), len(other)))
+        start = max(0, at - LONGEST // 2)
+    return Field(name, one[start : start + LONGEST], other[start : start + LONGEST])
 
 
 def _elements(one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
