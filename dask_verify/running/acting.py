@@ -196,12 +196,11 @@ class _Run:
 
     def _reported(self, outcome: Outcome) -> Outcome:
         path, out = self.output.report, self.output.out
-        if path is None and out is not None and "://" not in out:
+        if path is None and out is not None:
             path = out + (FAILED if outcome.error else "") + REPORT
         if path is None:
             return outcome
-        report: Any = self.job.report
-        report.save_html(path)
+        self.job.report.save_html(path)
         return replace(outcome, paths={**outcome.paths, "report": path})
 
     def _tell(self, outcome: Outcome) -> None:

@@ -220,8 +220,11 @@ def _files(filesystem: Any, path: str) -> Iterator[str]:
         base = path.rstrip("/")
         yield from (file for file in filesystem.find(path) if not _hidden(file[len(base) :]))
     elif any(c in path for c in "*?["):
+        wanted = PurePosixPath(path).name.startswith(".")
         for match in filesystem.glob(path):
-            yield from _files(filesystem, match)
+            # As in a shell, what is hidden has to be asked for.
+            if wanted or not PurePosixPath(match).name.startswith("."):
+                yield from _files(filesystem, match)
 
 
 def _hidden(within: str) -> bool:

@@ -101,11 +101,11 @@ class Outcome:
 
 def _shortened(lines: list[str]) -> list[str]:
     """Leave out divergences but some, and the ends of long lines."""
-    found = [line for line in lines if line.startswith("divergence")]
-    rest = set(found[_DIVERGENCES:])
-    kept = [line[:_WIDTH] for line in lines if line not in rest]
+    at = [number for number, line in enumerate(lines) if line.startswith("divergence")]
+    rest = set(at[_DIVERGENCES:])
+    kept = [line[:_WIDTH] for number, line in enumerate(lines) if number not in rest]
     if rest:
-        kept.append(f"             and {len(found) - _DIVERGENCES:,} more divergences")
+        kept.append(f"             and {len(rest):,} more divergences")
     return kept
 
 
@@ -143,7 +143,9 @@ faulty, so this is their own error: mend them'
     where = ""
     if frames:
         path, line, function = frames[-1]
-        where = f" ({PurePath(path).name}, line {line}, in {function})"
+        # What travels by value has no file any more.
+        file = "" if path.startswith("<") else f"{PurePath(path).name}, "
+        where = f" ({file}line {line}, in {function})"
     first = str(error).splitlines()[0]
     return one_line(
         f"{first:.500}{where:.200}; the functions failed in more domains than may be faulty, so"
