@@ -98,6 +98,26 @@ def test_an_honest_example_is_good(shared_cluster, capsys, tmp_path):
 
 
 @pytest.mark.cluster
+def test_what_was_found_is_there_for_programs(shared_cluster, monkeypatch, tmp_path):
+    """On stdout alone; people still see what goes on, on stderr."""
+
+    def found(*arguments):
+        shared_cluster.write_trust(tmp_path / "domains.toml")
+        client, few = shared_cluster.get_client(), Few({"a": 1, "b": 2})
+        shown = demo._show(1, few, client, None, tmp_path, False)
+        return {"good": shown["good"], "jobs": [shown]}
+
+    monkeypatch.setattr(demo, "_run", found)
+    done = CliRunner().invoke(verify, ["demo", "--json"])
+    assert done.exit_code == 0, done.output
+    (job,) = json.loads(done.stdout)["jobs"]
+    assert (job["title"], job["verdict"], job["equal"]) == ("Few words", "agreed", True)
+    assert job["domains"] == dict.fromkeys(("alice", "bob", "carol"), "trusted")
+    assert (job["wrong"], job["saved"]) == ([], None)
+    assert "the answer equals" in done.stderr
+
+
+@pytest.mark.cluster
 @pytest.mark.parametrize("wrong", [{"a": 1, "b": 3}, {"a": 1}, {"a": 1, "b": 2, "c": 1}])
 def test_a_wrong_answer_is_noticed(shared_cluster, capsys, wrong, tmp_path):
     assert not show(shared_cluster, Few(wrong), None, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -123,6 +124,19 @@ def test_it_needs_no_dask(tmp_path):
     (entry,) = load_trust(tmp_path / "t").entries
     assert "numpy" in entry.environment
     assert "dask" not in entry.environment
+
+
+def test_the_same_for_programs(here):
+    said = json.loads(make("alice", "--json"))
+    assert said == {
+        "name": "alice",
+        "public_key": read_key("alice.key").public_key.hex(),
+        "paths": {"key": "alice.key", "enrolment": "alice.toml"},
+    }
+    said = json.loads(run("enroll", "domains.toml", "alice.toml", "--json").stdout)
+    assert said["trust"] == "domains.toml"
+    assert [change["name"] for change in said["changes"]] == ["alice"]
+    assert said["changes"][0]["change"].startswith("enrolled with key ")
 
 
 # --- keygen --refresh -----------------------------------------------------------------------
