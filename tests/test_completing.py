@@ -42,7 +42,7 @@ def completed(folder, *words):
     ("words", "expected"),
     [
         (["dask", "verify", ""], sorted(verify.commands)),
-        (["dask", "verify", "run", "x.py", "--re"], ["--reducer", "--replicas", "--referee", "--report"]),
+        (["dask", "verify", "run", "x.py", "--rep"], ["--replicas", "--report"]),
         (["dask", "verify", "run", "wo"], ["files"]),
         (["dask", "verify", "exhibit", "r"], ["replay"]),
         (["dask", "verify", "completion", ""], list(SHELLS)),
