@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +62,8 @@ def run(asked: Asked) -> int:
     asked : Asked
     """
     try:
-        wanted = plan(asked)
+        with redirect_stdout(sys.stderr):  # scripts print when they are imported
+            wanted = plan(asked)
     except (VerifyError, OSError) as error:
         refuse(error)
     return _perform(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,10 +105,25 @@ def _started(place: Local, say: Callable[[str], None]) -> Iterator[Site]:
     liar = f"; {place.cheat} cheats" if place.cheat else ""
     say(f"Starting {', '.join(place.names)} on this machine{liar}")
     saboteurs = {place.cheat: Tamper()} if place.cheat else None
-    with LocalDomainCluster(
-        place.names, n_workers=place.workers, saboteurs=saboteurs, dashboard_address=None
-    ) as cluster:
+    with _inheriting_stderr():
+        cluster = LocalDomainCluster(
+            place.names, n_workers=place.workers, saboteurs=saboteurs, dashboard_address=None
+        )
+    with cluster:
         yield Site(cluster.get_client(), cluster)
+
+
+@contextmanager
+def _inheriting_stderr() -> Iterator[None]:
+    """Let processes that are started have stderr for stdout: what functions print is no result."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _client(place: Shared) -> Any:

@@ -155,6 +155,10 @@ def test_domains_that_are_not_there(run, monkeypatch, error, code):
 
 def test_what_a_newcomer_does(here):
     """Count words of a folder with a domain that cheats, and check the receipt."""
+    noisy = (
+        (here / "words.py").read_text().replace("    return [", "    print('noise')\n    return [")
+    )
+    (here / "words.py").write_text("print('noise')\n" + noisy)
     done = dask(
         "run", "words.py", "texts", "--out", "counts.jsonl", "--cheat", "bob", *ONLY, cwd=here
     )
