@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test matrix chaos mutants large interop benchmark lint format clean
+.PHONY: help venv demo test matrix chaos mutants large interop browser benchmark lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
@@ -13,6 +13,7 @@ help:
 	@echo "make mutants plant defects, and look whether the tests notice (ARGS=... are passed to pytest)"
 	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
+	@echo "make browser look at pages with Chromium (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make lint    check style, types and layers"
 	@echo "make format  format the code"
@@ -47,6 +48,9 @@ large: $(STAMP)
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+browser: $(STAMP)
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ARGS),run)

@@ -299,7 +299,12 @@ def test_the_report_is_plain_data(client):
     assert plain["verdict"] == "agreed"
     assert plain["domains"]["alice"]["standing"] == "trusted"
     assert plain["trust_input"] is False
-    assert job._repr_html_().startswith("<table>")
+    assert plain["agreement"] == [
+        {"domains": ["alice", "bob"], "agreed": 2, "diverged": 0, "pending": 0},
+        {"domains": ["alice", "carol"], "agreed": 1, "diverged": 0, "pending": 0},
+        {"domains": ["bob", "carol"], "agreed": 1, "diverged": 0, "pending": 0},
+    ]
+    assert "Verified job" in job._repr_html_()
 
 
 def test_persisted_input_is_accepted_on_demand_and_reported(client):

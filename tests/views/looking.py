@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-TAGS = set(
-    "div style h3 h4 p span i b table thead tbody tr th td section details summary code pre bdi"
-    " mark a br svg g title circle text tspan line colgroup col html head meta body".split()
-)
-ATTRIBUTES = set(
-    "class style title href width height role aria-label x y x1 y1 x2 y2 cx cy r opacity colspan"
-    " open lang charset http-equiv content name".split()
-)
+_TAGS = """
+    div style h3 h4 p span i b table thead tbody tr th td section details summary code pre bdi
+    mark a br svg g title circle text tspan line colgroup col html head meta body
+"""
+_ATTRIBUTES = """
+    class style title href width height role aria-label x y x1 y1 x2 y2 cx cy r opacity colspan
+    open lang charset http-equiv content name
+"""
+TAGS, ATTRIBUTES = set(_TAGS.split()), set(_ATTRIBUTES.split())
 CELLS = {"td", "th", "p", "br", "div", "summary", "li"}
 VOID = {"br", "col", "meta", "circle", "line"}
 
