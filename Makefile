@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo notebooks test matrix soak chaos mutants large interop benchmark docs lint format clean
+.PHONY: help venv demo notebooks test matrix soak chaos mutants large interop browser benchmark docs lint format clean
 
 help:
 	@echo "make demo    run the demonstration (ARGS=... are passed on)"
@@ -14,6 +14,7 @@ help:
 	@echo "make mutants plant defects, and look whether the tests notice (ARGS=... are passed to pytest)"
 	@echo "make large   move many bytes through little memory (ARGS=... are passed to pytest)"
 	@echo "make interop let openssl, npm and a bare Python check evidence (ARGS=... are passed to pytest)"
+	@echo "make browser look at pages with Chromium (ARGS=... are passed to pytest)"
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make notebooks  run the notebooks, into build/notebooks (ARGS=... are passed to notebooks/build.py)"
 	@echo "make docs    build the documentation in docs/_build/html"
@@ -53,6 +54,9 @@ large: $(STAMP)
 
 interop: $(STAMP)
 	$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+browser: $(STAMP)
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 benchmark: $(STAMP)
 	$(BIN)/python -m benchmarks $(or $(ARGS),run)

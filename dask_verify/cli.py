@@ -11,17 +11,20 @@ from typing import Any
 
 import click
 
+from dask_verify.completing import completion
+from dask_verify.evidence.console import Group, fail, json_option, print_json, refuse
 from dask_verify.evidence.enrolment.commands import enroll, keygen
 from dask_verify.evidence.exhibits.commands import exhibit
 from dask_verify.evidence.receipts.commands import check
+from dask_verify.running.commands import resume, run
 
 
-@click.group()
+@click.group(cls=Group)
 def verify() -> None:
     """Run MapReduce on machines that you do not fully trust."""
 
 
-for command in (check, exhibit, keygen, enroll):
+for command in (run, resume, check, exhibit, keygen, enroll, completion):
     verify.add_command(command)
 
 
@@ -41,7 +44,8 @@ for command in (check, exhibit, keygen, enroll):
     metavar="FOLDER",
     help="Save the answers there, with their receipts and the trust file.",
 )
-def demo(cheat: str | None, separate: bool, domains: str, save: Path | None) -> None:
+@json_option("what was found")
+def demo(cheat: str | None, separate: bool, domains: str, save: Path | None, machine: bool) -> None:
     """Run two verified jobs on real data, in domains on this machine.
 
     Counts the words of the King James Bible, and takes the mean arrival delay of the flights that
@@ -49,12 +53,14 @@ def demo(cheat: str | None, separate: bool, domains: str, save: Path | None) -> 
     ones computed without Dask, and the domains stand as they should.
     """
     from dask_verify.demo import run
-    from dask_verify.errors import VerifyError
+    from dask_verify.errors import InputError, VerifyError
 
     try:
-        good = run([name.strip() for name in domains.split(",")], cheat, separate, save)
+        good = run([name.strip() for name in domains.split(",")], cheat, separate, save, machine)
+    except InputError as error:
+        refuse(error)
     except VerifyError as error:
-        raise click.ClickException(str(error)) from error
+        fail(error)
     raise SystemExit(0 if good else 1)
 
 
@@ -80,7 +86,7 @@ def demo(cheat: str | None, separate: bool, domains: str, save: Path | None) -> 
 )
 @click.option("--faults", type=int, default=1, show_default=True, help="Faulty ones among them.")
 @click.option("--gain", type=float, help="What cheating on one unit brings: prints the fine.")
-@click.option("--json", "machine", is_flag=True, help="Print the same figures as JSON.")
+@json_option("the same figures")
 def odds(machine: bool, layout: str, **asked: Any) -> None:
     """Print what a sampled audit catches, and what escapes it.
 
@@ -89,11 +95,14 @@ def odds(machine: bool, layout: str, **asked: Any) -> None:
     that catches it. A rate is a share: --rate 0.01 is 1 %.
     """
     from dask_verify.errors import VerifyError
-    from dask_verify.odds_table import LAYOUTS, Question, answer, as_json, as_text
+    from dask_verify.odds_table import LAYOUTS, Question, answer, as_text
 
     layouts = LAYOUTS if layout == "both" else (layout,)
     try:
         figures = answer(Question(layouts=layouts, **asked))
     except VerifyError as error:
-        raise click.UsageError(str(error)) from error
-    click.echo(as_json(figures) if machine else as_text(figures))
+        refuse(error)
+    if machine:
+        print_json(figures)
+    else:
+        click.echo(as_text(figures))

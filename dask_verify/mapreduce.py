@@ -1,47 +1,36 @@
-"""`verified_map_reduce`: checks what it is given, fixes what the job is, and starts it."""
+"""`verified_map_reduce`: fixes what a job is, and starts it."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import cloudpickle
 import dask.bag
 import dask.dataframe as dd
 import pandas as pd
-from dask.dataframe.utils import meta_nonempty
 from distributed import Client, get_client
 from distributed.security import Security
 
 from dask_verify.config import Policy, setting
-from dask_verify.core.canonical import encode_frame, registered_types
-from dask_verify.core.keys import frame_buckets
 from dask_verify.engine.courier.remote import Remote, remotes
 from dask_verify.engine.dossier import Dossier, Recorder
 from dask_verify.engine.enrolment import coordinator_of, domains_of, is_throw_away
-from dask_verify.engine.graphs import Upstream, source_digest, upstream
+from dask_verify.engine.graphs import Upstream, source_digest
 from dask_verify.engine.handle import Job
 from dask_verify.engine.journal import Journal
 from dask_verify.engine.pool import open_pool
 from dask_verify.engine.starting import start
-from dask_verify.errors import EncodingError, InputError, MetaError, PolicyError, one_of
-from dask_verify.execution.work import Shipped, Work, ship
+from dask_verify.errors import InputError, PolicyError, one_of
+from dask_verify.execution.work import Shipped, Work
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.terms import Terms
+from dask_verify.requesting import Request, requested
 
 __all__ = ["Job", "verified_map_reduce"]
-
-_UNIT_RECORDS = 1024  #: records in one unit of a bag of at most so many partitions:
-_FEW_PARTITIONS = 10
-_BUCKETS = 8  #: key buckets in one reduce partition of a bag
-_MOST_BUCKETS = 256  #: those of a dataframe in all, where the user does not say
-_FAN_IN = 8  #: map partitions for one reduce partition, where the user does not say; more of many
-_MOST = 32  #: reduce partitions, where the user does not say
 
 
 def verified_map_reduce(
@@ -123,17 +112,31 @@ def verified_map_reduce(
     ...     sorted(job.result())
     [('be', 2), ('not', 1), ('or', 1), ('to', 2)]
     """
-    policy = Policy() if policy is None else policy
-    if not isinstance(policy, Policy):
-        raise InputError(f"policy: expected a dask_verify.Policy, got {type(policy).__name__}")
-    _check_functions(mapper, reducer, combiner)
-    source = upstream(collection, trust_input=policy.trust_input)
-    work = _work(collection, source, mapper, reducer, combiner, by, map_meta, meta, sort, policy,
-                 _partitions(npartitions, len(source.keys)))  # fmt: skip
-    shipped = _shipped(work)
+    request = requested(
+        collection, mapper, reducer, by=by, combiner=combiner, map_meta=map_meta, meta=meta,
+        sort=sort, policy=policy, npartitions=npartitions,
+    )  # fmt: skip
+    return launched(request, client, journal)
+
+
+def launched(request: Request, client: Any, journal: Any = None) -> Job:
+    """Start what was requested in the domains of a client.
+
+    Parameters
+    ----------
+    request : Request
+    client, journal
+        As for `verified_map_reduce`.
+
+    Raises
+    ------
+    InputError, PolicyError, JournalError
+        As `verified_map_reduce` does.
+    """
     client, domains = enrolled_domains(remotes(client))
-    policy = _checked_policy(policy, domains, source, client)
+    policy = _checked_policy(request, domains, client)
     coordinator, seed = coordinator_of(client), os.urandom(32)
+    source, work, shipped = request.source, request.work, request.shipped
     terms = _terms(policy, domains, source, work, shipped, seed, coordinator)
     dossier = Dossier(
         terms=terms,
@@ -141,7 +144,7 @@ def verified_map_reduce(
         seed=seed,
         shipped=shipped,
         source=source,
-        sort_by=tuple(work.by) if sort else (),
+        sort_by=request.sort_by,
         floor=float(setting("deadline-floor")),
         began=datetime.now(UTC),
         coordinator=coordinator.private_bytes() if is_throw_away(coordinator) else b"",
@@ -152,148 +155,6 @@ def verified_map_reduce(
     except BaseException:
         pool.close()
         raise
-
-
-# --- what is to be computed -----------------------------------------------------------------
-
-
-def _check_functions(mapper: Any, reducer: Any, combiner: Any) -> None:
-    for role, function in (("mapper", mapper), ("reducer", reducer), ("combiner", combiner)):
-        if role == "combiner" and function is None:
-            continue
-        if not callable(function):
-            raise InputError(f"{role}: expected a function, got {type(function).__name__}")
-        try:
-            cloudpickle.dumps(function)
-        except Exception as error:
-            raise InputError(
-                f"{role}: expected a function that can be pickled, got one that cannot"
-                f" ({type(error).__name__}: {error}); open files, locks and connections inside"
-                " the function, not outside"
-            ) from error
-
-
-def _partitions(npartitions: Any, maps: int) -> int:
-    if npartitions is None:
-        # Each reads a section of each map: with a fixed fan-in, large jobs would have too many.
-        return max(1, min(-(-maps // _FAN_IN), math.isqrt(maps), _MOST))
-    if isinstance(npartitions, bool) or not isinstance(npartitions, int) or npartitions < 1:
-        raise InputError(f"npartitions: expected a whole number of at least 1, got {npartitions!r}")
-    return npartitions
-
-
-def _work(
-    collection: Any,
-    source: Upstream,
-    mapper: Any,
-    reducer: Any,
-    combiner: Any,
-    by: Any,
-    map_meta: Any,
-    meta: Any,
-    sort: bool,
-    policy: Policy,
-    partitions: int,
-) -> Work:
-    common = {
-        "mapper": mapper,
-        "reducer": reducer,
-        "combiner": combiner,
-        "partitions": partitions,
-        "types": tuple(registered_types()),
-    }
-    if isinstance(collection, dask.bag.Bag):
-        given = {"by": by, "map_meta": map_meta, "meta": meta, "sort": sort or None}
-        unfit = [name for name, value in given.items() if value is not None]
-        if unfit:
-            raise InputError(
-                f"{one_of(unfit)}: expected only for a DataFrame, got a Bag; leave them out"
-            )
-        return Work(
-            kind="bag",
-            buckets=partitions * (policy.buckets or _BUCKETS),
-            unit_records=policy.unit_records or _unit_records(collection.npartitions),
-            **common,
-        )
-    map_meta = _meta("mapper", "map_meta", mapper, collection._meta, map_meta)
-    keys = _keys(by, map_meta)
-    meta = _meta("reducer", "meta", reducer, map_meta, meta)
-    if sort and not set(keys) <= {*meta.columns, *meta.index.names}:
-        raise InputError(f"sort=True: expected the keys {keys} in the result, got {list(meta)}")
-    buckets = _frame_buckets(collection.npartitions, partitions, combiner is not None)
-    return Work(
-        kind="frame",
-        buckets=partitions * (policy.buckets or buckets),
-        unit_records=policy.unit_records,
-        by=tuple(keys),
-        map_meta=map_meta,
-        meta=meta,
-        **common,
-    )
-
-
-def _unit_records(maps: int) -> int:
-    """Return the records in one unit of a bag: many partitions make a sample fine by themselves.
-
-    Each unit is combined, and its keys are sent, by itself; so there are no more than it takes.
-    """
-    return _UNIT_RECORDS * max(1, -(-maps // _FEW_PARTITIONS))
-
-
-def _frame_buckets(maps: int, partitions: int, combined: bool) -> int:
-    """Return the buckets in each reduce partition: in all about as many as there are maps.
-
-    A reducer has a whole bucket in memory. So it takes what a map partition does, if all of the
-    input goes into the shuffle. But each bucket costs some milliseconds, and what is combined first
-    is small.
-    """
-    return 1 if combined else max(1, min(maps, _MOST_BUCKETS) // partitions)
-
-
-def _meta(role: str, name: str, function: Any, before: Any, given: Any) -> pd.DataFrame:
-    """Return the empty frame that a function's output is cast to."""
-    if given is not None:
-        meta = given
-    else:
-        try:
-            meta = function(meta_nonempty(before))
-        except Exception as error:
-            raise MetaError(
-                f"{role}: could not infer its meta by calling it on a small frame of the right"
-                f" dtypes ({type(error).__name__}: {error}); pass {name}="
-            ) from error
-    if not isinstance(meta, pd.DataFrame):
-        raise MetaError(
-            f"{name}: expected a pandas DataFrame, got {type(meta).__name__}; if that is what the"
-            f" {role} gives, call .to_frame() or .reset_index() on it"
-        )
-    meta = meta.iloc[:0]
-    try:
-        encode_frame(meta)
-    except EncodingError as error:
-        raise InputError(f"{name}: the {role} gives what cannot be verified: {error}") from error
-    return meta
-
-
-def _keys(by: Any, map_meta: pd.DataFrame) -> list[str]:
-    one = by is not None and not isinstance(by, (list, tuple))
-    keys = [by] if one else list(by or ())
-    there = [*map_meta.columns, *(n for n in map_meta.index.names if n is not None)]
-    missing = [key for key in keys if key not in there]
-    if not keys or missing:
-        raise InputError(
-            f"by: expected key columns or index levels among {there}, got"
-            f" {missing if keys else by!r}; name columns of what the mapper gives"
-        )
-    frame_buckets(map_meta, keys, 2)
-    return keys
-
-
-def _shipped(work: Work) -> Shipped:
-    try:
-        return ship(work)
-    except Exception as error:
-        raise InputError(f"the functions cannot be pickled together: {error}") from error
 
 
 # --- who computes it ------------------------------------------------------------------------
@@ -343,31 +204,52 @@ def enrolled_domains(client: Any) -> tuple[Any, tuple[Domain, ...]]:
     return client, tuple(found.values())
 
 
-def _checked_policy(
-    policy: Policy, domains: tuple[Domain, ...], source: Upstream, client: Any
-) -> Policy:
-    if policy.audited and len(domains) <= policy.replicas and policy.referee != "coordinator":
+def check_staffing(policy: Policy, names: Collection[str], external: bool = False) -> None:
+    """Refuse domains that are too few for a policy.
+
+    Parameters
+    ----------
+    policy : Policy
+    names : collection of str
+        The domains.
+    external : bool
+        Whether the input was computed earlier.
+
+    Raises
+    ------
+    PolicyError
+
+    Examples
+    --------
+    >>> check_staffing(Policy(replicas=2), ["alice", "bob"])
+    """
+    if policy.audited and len(names) <= policy.replicas and policy.referee != "coordinator":
         raise PolicyError(
             f"audit={policy.audit!r}: expected a domain that audits besides the {policy.replicas}"
-            f" that compute, or referee='coordinator', got {one_of(d.name for d in domains)} and"
+            f" that compute, or referee='coordinator', got {one_of(names)} and"
             f" referee={policy.referee!r}"
         )
-    if policy.audited and policy.replicas == 1 and 1 < len(domains) <= policy.faults:
+    if policy.audited and policy.replicas == 1 and 1 < len(names) <= policy.faults:
         raise PolicyError(
-            f"faults={policy.faults}: expected fewer than the {len(domains)} domains, because an"
+            f"faults={policy.faults}: expected fewer than the {len(names)} domains, because an"
             " audit needs one that is not faulty; enrol more domains or lower faults"
         )
-    if policy.audited and len(domains) <= policy.replicas and source.external:
+    if policy.audited and len(names) <= policy.replicas and external:
         raise PolicyError(
             f"audit={policy.audit!r}: expected a domain that audits besides the {policy.replicas}"
             " that compute, because the coordinator cannot read data that were computed earlier;"
             " enrol more domains, or pass the collection as it was before persist()"
         )
-    if len(domains) < policy.replicas:
+    if len(names) < policy.replicas:
         raise PolicyError(
-            f"replicas={policy.replicas}: expected at least as many domains, got {len(domains)}"
-            f" ({one_of(d.name for d in domains)}); enrol more domains or lower replicas"
+            f"replicas={policy.replicas}: expected at least as many domains, got {len(names)}"
+            f" ({one_of(names)}); enrol more domains or lower replicas"
         )
+
+
+def _checked_policy(request: Request, domains: tuple[Domain, ...], client: Any) -> Policy:
+    policy, source = request.policy, request.source
+    check_staffing(policy, [domain.name for domain in domains], bool(source.external))
     if not source.external:
         return policy
     if isinstance(client, Mapping):

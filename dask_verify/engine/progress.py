@@ -1,21 +1,76 @@
-"""Progress of a job, in a terminal or a notebook; nothing where nobody watches."""
+"""Progress of a job, in a terminal or a notebook; nothing where nobody watches.
+
+* What it takes to show is a small share of the time, however large the job.
+* A terminal has one line that is redrawn, never longer than it is wide, and a line for each audit
+  and each divergence as they come. Nothing is written after the end.
+* A display that fails is given up; the job goes on.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-import click
+from dask_verify.engine.report import Report, describe
+from dask_verify.protocol.audit import Audit
+from dask_verify.protocol.divergence import Divergence
+from dask_verify.views.lines import columns_of, fitted, progress_line, width_of
+from dask_verify.views.report import compact_html
 
 if TYPE_CHECKING:
     from dask_verify.engine.handle import Job
 
-_INTERVAL = 0.2
+_TERMINAL, _NOTEBOOK = 0.2, 0.5  #: seconds between two looks, at least
+_SHARE = 20  #: of the time, one part is for looking
+_AGREED, _OTHERS = 20, 100  #: audits, and divergences, that get a line in a terminal
+_UNSETTLED = ("", "pending")
+
+
+@dataclass
+class Announced:
+    """What of a job has been told in a terminal: whoever waits again is not told again."""
+
+    audits: set[int] = field(default_factory=set)
+    divergences: int = 0
+    agreed: int = 0
+    others: int = 0
+
+    def news(self, divergences: Sequence[Divergence], audits: Sequence[Audit]) -> Iterator[str]:
+        """Yield a line for each that is new, up to so many."""
+        for number, audit in enumerate(audits):
+            if number not in self.audits and audit.outcome not in _UNSETTLED:
+                self.audits.add(number)
+                yield from self._audited(audit)
+        fresh = divergences[self.divergences :]
+        self.divergences = len(divergences)
+        for divergence in fresh:
+            yield from self._other(f"divergence   {describe(divergence)}")
+
+    def _audited(self, audit: Audit) -> Iterator[str]:
+        what = f"audit        {audit.stage} partition {audit.partition}: {audit.outcome}"
+        line = f"{what} (by {audit.auditor})" if audit.auditor else what
+        if audit.outcome != "agreed":
+            yield from self._other(line)
+            return
+        self.agreed += 1
+        if self.agreed <= _AGREED:
+            yield line
+        elif self.agreed == _AGREED + 1:
+            yield "audit        more that agreed are only counted from here on"
+
+    def _other(self, line: str) -> Iterator[str]:
+        self.others += 1
+        if self.others <= _OTHERS:
+            yield line
+        elif self.others == _OTHERS + 1:
+            yield "             more are in job.report from here on"
 
 
 class Progress:
-    """A context in which `update` shows how far a job is.
+    """A context in which `update` shows how far a job is; one that has ended shows nothing.
 
     Parameters
     ----------
@@ -26,21 +81,23 @@ class Progress:
     """
 
     def __init__(self, job: Job, enabled: bool) -> None:
-        self._job = job
-        self._notebook = enabled and _in_notebook()
-        self._terminal = enabled and not self._notebook and sys.stderr.isatty()
-        self._display: Any = None
-        self._shown = False
+        self._display: Terminal | Notebook | None = None
+        if enabled and job.status == "running":
+            self._display = _display(job)
+        self._pause = 0.0 if self._display is None else self._display.pause
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.update()
-        if self._terminal and self._shown:
-            click.echo(err=True)
+    def __exit__(self, kind: object, *exc: object) -> None:
+        # Whoever pressed Ctrl-C wants no more of it than a line of its own.
+        if kind is None:
+            self.update()
+        if self._display is not None:
+            self._display.end()
+            self._display = None
 
-    def interval(self, end: float | None) -> float | None:
+    def interval(self, end: float | None) -> float:
         """Return how long to wait until the next look.
 
         Parameters
@@ -50,38 +107,130 @@ class Progress:
 
         Returns
         -------
-        float or None
+        float
         """
-        left = None if end is None else max(0.0, end - time.monotonic())
-        if not (self._notebook or self._terminal):
-            # Still wake up now and then, so that Ctrl-C is noticed on every platform.
-            return 1.0 if left is None else min(1.0, left)
-        return _INTERVAL if left is None else min(_INTERVAL, left)
+        # Where nobody looks, still wake up now and then, so that Ctrl-C is noticed everywhere.
+        pause = 1.0 if self._display is None else self._pause
+        return pause if end is None else min(pause, max(0.0, end - time.monotonic()))
 
     def update(self) -> None:
         """Show the state of the moment."""
-        if self._terminal:
-            click.echo("\r" + self._line(), err=True, nl=False)
-            self._shown = True
-        elif self._notebook:
-            self._show_html()
-
-    def _line(self) -> str:
-        state = self._job._driver.state
-        stages = []
-        for stage, (done, total) in state.progress.items():
-            filled = round(12 * done / total) if total else 12
-            stages.append(f"{stage} [{'#' * filled}{' ' * (12 - filled)}] {done}/{total}")
-        return "  ".join([*stages, f"divergences {len(state.divergences)}", self._job.status])
-
-    def _show_html(self) -> None:
-        from IPython.display import HTML, display
-
-        content = HTML(f"<pre>{self._line()}</pre>")
         if self._display is None:
-            self._display = display(content, display_id=True)
-        elif self._display is not None:
-            self._display.update(content)
+            return
+        began = time.perf_counter()
+        if not self._display.update():
+            self._display = None
+            return
+        self._pause = max(self._display.pause, _SHARE * (time.perf_counter() - began))
+
+
+def _display(job: Job) -> Terminal | Notebook | None:
+    if _in_notebook():
+        return Notebook(lambda: job._report(brief=True))
+    stream = sys.stderr
+    if stream is None or not _is_terminal(stream):
+        return None
+    return Terminal(stream, lambda: _glance(job), job._announced)
+
+
+# --- terminals ------------------------------------------------------------------------------
+
+Glance = tuple[Mapping[str, tuple[int, int]], Sequence[Divergence], Sequence[Audit], str]
+
+
+def _glance(job: Job) -> Glance:
+    state = job._driver.state
+    return state.progress, tuple(state.divergences), state.audits.made, job.status
+
+
+class Terminal:
+    """One line that is redrawn, and lines that stay.
+
+    Parameters
+    ----------
+    stream : text stream
+    look : callable
+        Returns progress by stage, divergences, audits and the status.
+    announced : Announced
+    """
+
+    pause = _TERMINAL
+
+    def __init__(self, stream: TextIO, look: Callable[[], Glance], announced: Announced) -> None:
+        self._stream, self._look, self._announced = stream, look, announced
+        self._drawn = 0
+
+    def update(self) -> bool:
+        """Draw; return whether that is possible."""
+        stages, divergences, audits, status = self._look()
+        room = columns_of(self._stream) - 1  # in the last one, some terminals begin a new line
+        text = ""
+        for line in self._announced.news(divergences, audits):
+            text += self._over(fitted(line, room), room) + "\n"
+            self._drawn = 0
+        line = progress_line(stages, len(divergences), len(audits), status, room)
+        text += self._over(line, room)
+        self._drawn = width_of(line)
+        return self._write(text)
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self._drawn:
+            self._write("\n")
+
+    def _over(self, line: str, room: int) -> str:
+        """Return what draws a line over the one that is there, which may be longer."""
+        blank = min(self._drawn, room) - width_of(line)
+        return "\r" + line + " " * max(0, blank)
+
+    def _write(self, text: str) -> bool:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # gone or closed: nobody watches any more
+            return False
+        return True
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (OSError, ValueError):
+        return False
+
+
+# --- notebooks ------------------------------------------------------------------------------
+
+
+class Notebook:
+    """A display that is replaced.
+
+    Parameters
+    ----------
+    look : callable
+        Returns a report.
+    """
+
+    pause = _NOTEBOOK
+
+    def __init__(self, look: Callable[[], Report]) -> None:
+        self._look = look
+        self._handle: Any = None
+
+    def update(self) -> bool:
+        """Show; return whether it can be replaced."""
+        from IPython.display import display
+
+        report = self._look()
+        shown = {"text/html": compact_html(report), "text/plain": str(report)}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)
+            return self._handle is not None
+        self._handle.update(shown, raw=True)
+        return True
+
+    def end(self) -> None:
+        """Leave what is shown."""
 
 
 def _in_notebook() -> bool:

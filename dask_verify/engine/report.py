@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dask_verify.core.odds import Odds
+from dask_verify.engine.seen import SeenDivergence, bare
+from dask_verify.evidence.enrolment.texts import safe
+from dask_verify.evidence.exhibits.exhibit import Exhibit
+from dask_verify.evidence.files import write_anywhere
 from dask_verify.protocol.audit import Audit
 from dask_verify.protocol.divergence import Divergence, Proof
 from dask_verify.protocol.messages import Standing, Verdict
 from dask_verify.protocol.minutes import Entry
+from dask_verify.protocol.pairs import Pair
+from dask_verify.views.report import page_html, report_html
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,13 @@ class Report:
         Traceback of what ended the job, if anything did.
     couriers : mapping of str to tuple of str
         By hostile domain, what confines the process that reaches it; empty without couriers.
+    agreement : mapping of (str, str) to Pair
+        For every two domains, in order of their names: to how many partitions, as they are
+        assigned now, both committed alike (``agreed``) or otherwise (``diverged``), and for how
+        many of those that both were asked for a commitment is not there (``pending``).
+    exhibits : tuple of str
+        Where `Job.save` has put the exhibits of the divergences, in their order; empty where it
+        could not.
 
     Examples
     --------
@@ -114,6 +127,8 @@ class Report:
     status: str = "running"
     failure: str = field(default="", repr=False)
     couriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    agreement: Mapping[tuple[str, str], Pair] = field(default_factory=dict)
+    exhibits: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-like values; what was signed is in the receipt.
@@ -126,7 +141,10 @@ class Report:
         --------
         >>> json.dumps(job.report.to_dict())  # doctest: +SKIP
         """
-        plain = asdict(replace(self, divergences=()))
+        plain = asdict(replace(self, divergences=(), agreement={}))
+        plain["agreement"] = [
+            {"domains": list(names), **asdict(pair)} for names, pair in self.agreement.items()
+        ]
         plain["divergences"] = [_plain(divergence) for divergence in self.divergences]
         plain["verdict"] = self.verdict.value if self.verdict is not None else None
         plain["odds"] = self.odds.to_dict() if self.odds is not None else None
@@ -135,7 +153,8 @@ class Report:
         return plain
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        # Names of columns, records and reasons are what domains wrote.
+        return "\n".join(map(safe, self._lines()))
 
     def _lines(self) -> list[str]:
         verdict = self.verdict.name if self.verdict is not None else self.status
@@ -179,17 +198,41 @@ class Report:
         return [*lines, f"odds: {self.odds.headline}", *filter(None, [self.odds.advice])]
 
     def _repr_html_(self) -> str:
-        rows = (line.split(None, 1) for line in self._lines())
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(head)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for head, text in rows
-        )
-        return f"<table>{cells}</table>"
+        return report_html(self)
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the report, with its divergences record by record, as one HTML file.
+
+        It needs nothing else, and no network. Exhibits that `Job.save` put into the same folder
+        are linked; of many divergences the first ones are shown with their records, as long as the
+        job is not cancelled.
+
+        Parameters
+        ----------
+        path : path or URL
+            Where fsspec can write.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> job.report.save_html("report.html")  # doctest: +SKIP
+        """
+        write_anywhere(path, page_html(self, os.fspath(path), _readable).encode())
+
+
+def _readable(divergence: Divergence) -> Callable[[], Exhibit] | None:
+    """Return what reads the exhibit of a divergence, if it is small enough to be part of a page."""
+    if not isinstance(divergence, SeenDivergence) or not divergence.showable:
+        return None
+    return divergence.kept.exhibit if divergence.kept is not None else None
 
 
 def _plain(divergence: Divergence) -> dict[str, Any]:
-    plain = asdict(replace(divergence, proof=Proof()))
+    plain = asdict(replace(bare(divergence), proof=Proof()))
     del plain["proof"]
     return plain
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from dask_verify.evidence.console import Group
 from dask_verify.evidence.enrolment.commands import enroll, keygen
 from dask_verify.evidence.exhibits.commands import exhibit
 from dask_verify.evidence.receipts.commands import check
 
 
-@click.group()
+@click.group(cls=Group)
 def evidence() -> None:
     """Check receipts and exhibits offline."""
 

@@ -315,6 +315,11 @@ class TaskState:
             return ()
         return found
 
+    @property
+    def unanswered(self) -> set[str]:
+        """Who has been asked and has not answered; readable while another thread feeds events."""
+        return {*tuple(self._seen("running")), *tuple(self._seen("late"))}
+
     def shed(self) -> None:
         """Drop the containers that are empty; they come back when they are looked at."""
         for slot in _SLOTS.values():

@@ -67,8 +67,11 @@ class Minutes:
     @property
     def log(self) -> list[Entry]:
         """What happened, in order."""
+        # Another thread may be writing an entry: it is there once its last column is.
+        whole = len(self._inputs)
         columns = (self._what, self._task, self._domain, self._digest, self._inputs)
-        return [self._entry(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
+        rows = zip(*(column[:whole] for column in columns), strict=True)
+        return [self._entry(i, *row) for i, row in enumerate(rows)]
 
     def _entry(
         self, at: int, what: str, task: Task, domain: str, digest: bytes, inputs: bytes

@@ -99,7 +99,7 @@ class Records:
             return NONE
         if isinstance(self.rows, list):
             return repr(self.rows[at])[:most]
-        label, *values = next(_keys(self.rows.iloc[at : at + 1]))
+        label, *values = self.values(at)
         parts, room = [f"{label:.{TEXT}}: "], most
         for column, value in zip(self.rows.columns, values, strict=True):
             parts.append(f"{', ' if len(parts) > 1 else ''}{str(column)[:TEXT]}={value[:most]}")
@@ -107,6 +107,10 @@ class Records:
             if room < 0:
                 break
         return "".join(parts)[:most]
+
+    def values(self, at: int) -> tuple[str, ...]:
+        """Return the index and the values of one row of a frame as text."""
+        return next(_keys(self.rows.iloc[at : at + 1]))
 
     def keys(self) -> Iterator[object]:
         """Yield what tells records apart that are shown, one by one.

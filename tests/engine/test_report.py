@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
+import fsspec
 import pytest
 
 from dask_verify.engine.report import DomainReport, Report, describe
+from dask_verify.engine.seen import SeenDivergence
+from dask_verify.errors import InputError
 from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.messages import Sample, Standing, Verdict
+from dask_verify.protocol.pairs import Pair
 
 DIVERGENCE = Divergence(
     stage="map",
@@ -88,12 +94,82 @@ def test_the_cause_of_a_missing_answer_is_told():
     assert "INCONCLUSIVE (unanswered)" in str(report)
 
 
+def test_agreement_is_a_list_in_json():
+    report = replace(REPORT, agreement={("alice", "<b>"): Pair(3, 1, 0)})
+    assert json.loads(json.dumps(report.to_dict()))["agreement"] == [
+        {"domains": ["alice", "<b>"], "agreed": 3, "diverged": 1, "pending": 0}
+    ]
+
+
 def test_html_escapes_what_users_and_domains_wrote():
     page = REPORT._repr_html_()
-    assert "<b>" not in page
-    assert "&lt;b&gt;: EXPOSED" in page
+    assert "<bdi><b></bdi>" not in page
+    assert "&lt;b&gt;" in page
     evil = replace(DIVERGENCE, sample=Sample(0, "<script>", "x"))
     assert "<script>" not in replace(REPORT, divergences=(evil,))._repr_html_()
+
+
+def test_a_terminal_acts_on_nothing_that_is_printed():
+    evil = replace(DIVERGENCE, sample=Sample(0, "\x1b[2J", "\u202e\r\n"))
+    domains = {"alice": DomainReport(Standing.SUSPECTED, 1, 1, "\x07")}
+    text = str(replace(REPORT, divergences=(evil,), domains=domains))
+    assert all(line.isprintable() for line in text.splitlines())
+    assert r"\x1b[2J" in text
+
+
+# --- pages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["report.html", "memory://reports/report.html"])
+def test_a_page_is_written_wherever_fsspec_can(tmp_path, place):
+    path = place if "://" in place else tmp_path / place
+    REPORT.save_html(path)
+    REPORT.save_html(path)  # again, over what is there
+    with fsspec.open(str(path), encoding="utf-8", mode="r") as file:
+        page = file.read()
+    assert page.startswith("<!doctype html>")
+    assert "map partition 3, unit 7" in page
+
+
+def test_a_page_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(OSError, match=str(tmp_path)):
+        REPORT.save_html(tmp_path)
+
+
+def seen(**changes):
+    kept = SimpleNamespace(divergence=replace(DIVERGENCE, **changes), nbytes=10, exhibit=missing)
+    return SeenDivergence.of(kept)
+
+
+def missing():
+    raise InputError("the job was cancelled")
+
+
+def test_a_divergence_of_a_report_is_what_it_was_and_can_be_looked_at():
+    one = seen()
+    assert one == seen(partition=3)
+    assert one != seen(partition=4)
+    assert "kept" not in repr(one)
+    assert "the job was cancelled" in one._repr_html_()
+    assert describe(one) == describe(DIVERGENCE)
+
+
+def test_what_was_kept_is_neither_pickled_nor_told():
+    report = replace(REPORT, divergences=(seen(),))
+    again = pickle.loads(pickle.dumps(report))
+    assert again == report
+    assert again.divergences[0].kept is None
+    assert "not at hand here" in again.divergences[0]._repr_html_()
+    assert report.to_dict() == REPORT.to_dict()
+
+
+def test_a_page_shows_what_was_kept_unless_it_is_large(tmp_path):
+    small, large = seen(), seen()
+    large.kept.nbytes = 33 << 20
+    for name, one in (("small", small), ("large", large)):
+        replace(REPORT, divergences=(one,)).save_html(tmp_path / name)
+    assert "the job was cancelled" in (tmp_path / "small").read_text()
+    assert "the job was cancelled" not in (tmp_path / "large").read_text()
 
 
 def test_a_line_about_a_divergence_shows_both_records():

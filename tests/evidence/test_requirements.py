@@ -9,7 +9,7 @@ import dask_verify.evidence
 
 HERE = Path(dask_verify.evidence.__file__).parent
 ROOT = Path(__file__).parents[2]
-CLUSTER = ("dask", "distributed", "pyyaml", "zict")
+CLUSTER = ("dask", "distributed", "jinja2", "markupsafe", "pyyaml", "zict")
 
 
 def listed(text):

@@ -1,5 +1,7 @@
 """``dask verify keygen`` and ``dask verify enroll``: make a key, and tell others of it.
 
+Exit codes: 0 done, 2 it cannot be done as it was asked for; then nothing was changed.
+
 Every call of ``dask`` imports this module, so all but click is imported inside a command.
 """
 
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dask_verify.evidence.console import Command, json_option, print_json, refuse
+
 if TYPE_CHECKING:
     from dask_verify.evidence.enrolment.trust import Entry
     from dask_verify.protocol.domain import Identity
@@ -21,7 +25,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, writable=True, path_type=Path
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name")
 @click.option(
     "--out",
@@ -39,8 +43,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Keep NAME.key, and write NAME.toml anew: with this machine's software, and with what it"
     " says of contact and penalty unless these are given.",
 )
+@json_option("what was made")
 def keygen(
-    name: str, folder: Path, contact: str | None, penalty: str | None, refresh: bool
+    name: str,
+    folder: Path,
+    contact: str | None,
+    penalty: str | None,
+    refresh: bool,
+    machine: bool,
 ) -> None:
     """Make the key of a domain, and the enrolment to send to coordinators.
 
@@ -51,18 +61,27 @@ def keygen(
     from dask_verify.errors import VerifyError
 
     if os.path.basename(name) != name or name.startswith((".", "-")) or not name:
-        raise click.UsageError(f"NAME: expected one that can be a file's name, got {name!r}")
+        refuse(f"NAME: expected one that can be a file's name, got {name!r}; choose another")
     try:
         write = _refresh if refresh else _make
         identity, key, enrolment = write(folder, name, contact, penalty)
     except VerifyError as error:
-        raise click.ClickException(str(error)) from error
+        refuse(error)
+    if machine:
+        print_json(
+            {
+                "name": name,
+                "public_key": identity.public_key.hex(),
+                "paths": {"key": str(key), "enrolment": str(enrolment)},
+            }
+        )
+        return
     click.echo(f"public key  {identity.public_key.hex()}")
     click.echo(f"private key {key}: keep it on the machines of {name!r}")
     click.echo(f"enrolment   {enrolment}: for `dask verify enroll TRUSTFILE {enrolment}`")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("trust_file", type=_FILE, metavar="TRUSTFILE")
 @click.argument("enrolments", type=_FILE, nargs=-1, required=True, metavar="ENROLMENT...")
 @click.option("--replace", "replacing", is_flag=True, help="Let a name have another key now.")
@@ -72,8 +91,13 @@ def keygen(
     is_flag=True,
     help="Let a file of any name say who signs receipts, not coordinator.toml alone.",
 )
+@json_option("what changed")
 def enroll(
-    trust_file: Path, enrolments: tuple[Path, ...], replacing: bool, coordinating: bool
+    trust_file: Path,
+    enrolments: tuple[Path, ...],
+    replacing: bool,
+    coordinating: bool,
+    machine: bool,
 ) -> None:
     """Add what `dask verify keygen` wrote to a trust file, which is created if need be.
 
@@ -88,17 +112,22 @@ def enroll(
         with _locked(trust_file):
             changes = _enroll(trust_file, entries, replacing)
     except VerifyError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo("\n".join(changes))
+        refuse(error)
+    if machine:
+        said = [{"name": name, "change": change} for name, change in changes]
+        print_json({"trust": str(trust_file), "changes": said})
+        return
+    click.echo("\n".join(f"{name}: {change}" for name, change in changes))
 
 
-def _enroll(trust_file: Path, entries: list[Entry], replacing: bool) -> list[str]:
+def _enroll(trust_file: Path, entries: list[Entry], replacing: bool) -> list[tuple[str, str]]:
     from dask_verify.evidence.enrolment.trust import Trust, load_trust, save_trust
 
     before = load_trust(trust_file) if os.path.lexists(trust_file) else Trust()
-    trust, changes = before, []
+    trust = before
+    changes: list[tuple[str, str]] = []
     for entry in entries:
-        changes.append(f"{entry.name}: {_change(trust.entry(entry.name), entry)}")
+        changes.append((entry.name, _change(trust.entry(entry.name), entry)))
         trust = trust.with_entry(entry, replacing)
     if trust != before:
         save_trust(trust_file, trust)
@@ -166,7 +195,7 @@ def _entry(identity: Identity, contact: str | None, penalty: str | None) -> Entr
     if identity.name != COORDINATOR:
         return Entry(identity.name, identity.public_key, contact, penalty, environment())
     if penalty is not None:
-        raise click.UsageError(f"--penalty: expected for a domain only, got it for {COORDINATOR!r}")
+        refuse(f"--penalty: expected for a domain only, got it for {COORDINATOR!r}; leave it out")
     return Entry(COORDINATOR, identity.public_key, contact)
 
 

@@ -5,12 +5,13 @@ Exit codes: 0 it holds, 1 it does not or nobody can say, 2 usage (also code that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from dask_verify.evidence.console import Group, fail, json_option, print_json, refuse
 
 if TYPE_CHECKING:
     from dask_verify.evidence.enrolment.trust import Trust
@@ -23,7 +24,7 @@ _UNTRUSTED = (
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def exhibit() -> None:
     """Look at the proof of one divergence, and compute it again."""
 
@@ -36,11 +37,15 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 @exhibit.command()
 @_options
-def show(file: Path, trust: Path | None) -> None:
+@json_option("what it says")
+def show(file: Path, trust: Path | None, machine: bool) -> None:
     """Print who disagreed, and the differing records side by side."""
     from dask_verify.evidence.exhibits.showing import show as shown
 
     found = _checked(file, trust)
+    if machine:
+        print_json({**_facts(found), "text": shown(found), "trust": _path(trust)})
+        return
     click.echo(shown(found))
     click.echo()
     click.echo(f"trust        {_trusted(trust)}")
@@ -64,7 +69,7 @@ def show(file: Path, trust: Path | None) -> None:
     callback=lambda _, __, value: _seconds(value),
     help="Seconds that a fresh process may take.",
 )
-@click.option("--json", "machine", is_flag=True, help="Print the outcome as JSON.")
+@json_option("the outcome")
 def replay(
     file: Path,
     trust: Path | None,
@@ -85,10 +90,9 @@ def replay(
     try:
         outcome = replayed(found, trust_code, modules, timeout)
     except CodeRefusedError as error:
-        _end(2, f"not run: {error}")
+        refuse(error, "not run")
     if machine:
-        plain = {**outcome.to_dict(), "trust": None if trust is None else str(trust)}
-        click.echo(json.dumps(plain))
+        print_json({**outcome.to_dict(), "trust": _path(trust)})
     else:
         _print(outcome, trust)
     raise SystemExit(0 if outcome.confirmed else 1)
@@ -126,7 +130,7 @@ def _checked(file: Path, trust: Path | None) -> Exhibit:
         data = read_file(file, LARGEST_FILE, _unreadable)
         believed = None if trust is None else load_trust(trust)
     except (EvidenceError, InputError) as error:
-        _end(2, str(error))
+        refuse(error)
     try:
         coordinator = None if believed is None else believed.coordinator
         key = None if coordinator is None else coordinator.public_key
@@ -134,7 +138,7 @@ def _checked(file: Path, trust: Path | None) -> Exhibit:
         if believed is not None:
             _hold(found, believed)
     except EvidenceError as error:
-        _end(1, f"does not hold: {error}")
+        fail(error, "does not hold")
     return found
 
 
@@ -163,9 +167,26 @@ def _trusted(trust: Path | None) -> str:
     return _UNTRUSTED if trust is None else f"keys checked against {trust}"
 
 
-def _end(code: int, text: str) -> NoReturn:
-    click.echo(_lines(text), err=True)
-    raise SystemExit(code)
+def _path(trust: Path | None) -> str | None:
+    return None if trust is None else str(trust)
+
+
+def _facts(exhibit: Exhibit) -> dict[str, Any]:
+    return {
+        "job": exhibit.job.hex(),
+        "stage": exhibit.stage,
+        "partition": exhibit.partition,
+        "units": list(exhibit.units),
+        "domains": list(exhibit.domains),
+        "cause": exhibit.cause,
+        "settled": exhibit.settled,
+        "blamed": list(exhibit.culprits),
+        "excused": list(exhibit.excused),
+        "not_shown": list(exhibit.unshown),
+        "functions": dict(exhibit.functions.names),
+        "signed": {claim.domain: claim.digest.hex() for claim in exhibit.claims},
+        "on_trust": list(exhibit.on_trust),
+    }
 
 
 def _lines(text: str) -> str:

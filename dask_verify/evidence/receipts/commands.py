@@ -6,11 +6,12 @@ but click is imported inside the command.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from dask_verify.evidence.console import Command, fail, json_option, print_json, refuse
 
 if TYPE_CHECKING:
     from dask_verify.evidence.enrolment.trust import Trust
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("receipt", type=_FILE)
 @click.option("--trust", "trust_file", type=_FILE, required=True, help="Whose signatures count.")
 @click.option("--data", metavar="PATH", help="The result's Parquet or JSON lines file, or URL.")
@@ -34,7 +35,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.FloatRange(0, 1),
     help="Least share of the units that was to be recomputed elsewhere.",
 )
-@click.option("--json", "machine", is_flag=True, help="Print what was found as JSON.")
+@json_option("what was found")
 def check(
     receipt: Path,
     trust_file: Path,
@@ -56,9 +57,9 @@ def check(
     try:
         trust = load_trust(trust_file)
     except TrustError as error:
-        raise click.UsageError(str(error)) from error
+        refuse(error)
     if data is not None and "://" not in data and not Path(data).is_file():
-        raise click.UsageError(f"--data: expected a file, or a URL, got {data!r}")
+        refuse(f"--data: expected a file, or a URL, got {data!r}; check the name")
     asked: dict[str, Any] = {"replicas": replicas, "min_audit": min_audit, "path": data}
     try:
         envelope = read_file(receipt, LARGEST_FILE, _refusal)
@@ -84,10 +85,8 @@ def _fail(error: Exception, machine: bool) -> NoReturn:
             "expected": _plain(getattr(error, "expected", None)),
             "got": _plain(getattr(error, "got", None)),
         }
-        click.echo(json.dumps(said, indent=2))
-    else:
-        click.echo(f"does not hold: {error or type(error).__name__}", err=True)
-    raise SystemExit(1)
+        print_json(said)
+    fail(error, "does not hold")
 
 
 def _plain(value: object) -> object:
@@ -100,6 +99,6 @@ def _report(checked: Checked, trust: Trust, machine: bool) -> None:
     from dask_verify.evidence.receipts.telling import tell
 
     if machine:
-        click.echo(json.dumps(checked.to_dict(), indent=2))
+        print_json(checked.to_dict())
     else:
         click.echo("\n".join(tell(checked, trust)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -68,7 +69,7 @@ def test_the_coordinator_gets_a_table_of_its_own(tmp_path):
 def test_nothing_is_overwritten(here, there):
     (here / there).write_text("precious")
     done = run("keygen", "alice")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "expected a path where nothing is, got one that exists" in done.output
     assert files(here) == {there: b"precious"}
 
@@ -78,7 +79,7 @@ def test_nothing_is_overwritten(here, there):
 )
 def test_a_name_that_is_no_name(here, name):
     done = run("keygen", "--", name)
-    assert done.exit_code in (1, 2)
+    assert done.exit_code == 2
     assert "Error: " in done.output
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert files(here) == {}
@@ -86,7 +87,7 @@ def test_a_name_that_is_no_name(here, name):
 
 def test_a_contact_that_has_no_place_in_the_file(here):
     done = run("keygen", "alice", "--contact", 'a"\n[coordinator]\n')
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "contact" in done.output
     assert files(here) == {}
 
@@ -125,6 +126,19 @@ def test_it_needs_no_dask(tmp_path):
     assert "dask" not in entry.environment
 
 
+def test_the_same_for_programs(here):
+    said = json.loads(make("alice", "--json"))
+    assert said == {
+        "name": "alice",
+        "public_key": read_key("alice.key").public_key.hex(),
+        "paths": {"key": "alice.key", "enrolment": "alice.toml"},
+    }
+    said = json.loads(run("enroll", "domains.toml", "alice.toml", "--json").stdout)
+    assert said["trust"] == "domains.toml"
+    assert [change["name"] for change in said["changes"]] == ["alice"]
+    assert said["changes"][0]["change"].startswith("enrolled with key ")
+
+
 # --- keygen --refresh -----------------------------------------------------------------------
 
 
@@ -154,14 +168,14 @@ def test_a_lost_enrolment_comes_back(here):
 
 def test_nothing_is_refreshed_that_is_not_of_the_key(here):
     done = run("keygen", "alice", "--refresh")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert files(here) == {}
     for name in ("alice", "bob"):
         make(name)
     alice, bob = files(here)["alice.toml"], files(here)["bob.toml"]
     for other in (bob, alice.replace(alice[60:64], b"0000"), b"version = 7"):
         (here / "alice.toml").write_bytes(other)
-        assert run("keygen", "alice", "--refresh").exit_code == 1
+        assert run("keygen", "alice", "--refresh").exit_code == 2
         assert (here / "alice.toml").read_bytes() == other
     (here / "carol.key").write_bytes((here / "bob.key").read_bytes())
     (here / "carol.key").chmod(0o600)
@@ -214,7 +228,7 @@ def test_another_key_takes_a_name_only_with_replace(here, name):
     run("enroll", "domains.toml", f"old/{name}.toml")
     before = (here / "domains.toml").read_bytes()
     done = run("enroll", "domains.toml", "bob.toml", f"new/{name}.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "that was enrolled before" in done.output
     assert (here / "domains.toml").read_bytes() == before
     done = run("enroll", "--replace", "domains.toml", "bob.toml", f"new/{name}.toml")
@@ -229,7 +243,7 @@ def test_a_coordinator_with_the_key_of_a_domain_is_refused(here):
     save_trust("alice.toml", Trust((Entry("alice", key),)))
     save_trust("boss.toml", Trust((), Entry(COORDINATOR, key)))
     done = run("enroll", "--coordinator", "domains.toml", "alice.toml", "boss.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "expected a key of its own" in done.output
     assert not os.path.exists("domains.toml")
 
@@ -241,7 +255,7 @@ def test_an_enrolment_is_of_exactly_one(here):
     save_trust("both.toml", Trust((alice,), Entry(COORDINATOR, bob.public_key)))
     for name in ("none", "two", "both"):
         done = run("enroll", "domains.toml", f"{name}.toml")
-        assert done.exit_code == 1
+        assert done.exit_code == 2
         assert "the enrolment of exactly one" in done.output
     assert not os.path.exists("domains.toml")
 
@@ -253,14 +267,14 @@ def test_a_broken_file_is_an_error_and_stays_as_it_is(here, bad):
     (here / bad).write_text("version = 7")
     before = files(here)
     done = run("enroll", "domains.toml", "alice.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"{bad}, trust file.version: expected" in done.output
     assert files(here) == before
 
 
 def test_a_missing_enrolment_creates_nothing(here):
     done = run("enroll", "domains.toml", "alice.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "expected a file to read" in done.output
     assert run("enroll", "domains.toml").exit_code == 2
     assert files(here) == {}
@@ -271,7 +285,7 @@ def test_a_domains_file_makes_nobody_the_coordinator(here):
     mallory = Entry(COORDINATOR, Identity.generate("mallory").public_key)
     save_trust("bob.toml", Trust((), mallory))
     done = run("enroll", "domains.toml", "bob.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "bob.toml: expected the enrolment of a domain, got one of the coord" in done.output
     assert set(files(here)) == {"bob.toml"}
     assert run("enroll", "--coordinator", "domains.toml", "bob.toml").exit_code == 0
@@ -293,7 +307,7 @@ def test_of_two_at_once_none_is_lost(here, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(here)
     (second,) = meanwhile
-    assert second.exit_code == 1
+    assert second.exit_code == 2
     assert "expected no other `dask verify enroll` of this trust file" in second.output
     assert run("enroll", "domains.toml", "bob.toml").exit_code == 0
     assert [entry.name for entry in load_trust("domains.toml").entries] == ["alice", "bob"]
@@ -304,7 +318,7 @@ def test_a_lock_of_one_that_was_killed_says_what_to_do(here):
     make("alice")
     (here / ".domains.toml.lock").write_text("1")
     done = run("enroll", "domains.toml", "alice.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert f"remove {here / '.domains.toml.lock'}" in done.output
     assert (here / ".domains.toml.lock").exists()
 
@@ -312,5 +326,5 @@ def test_a_lock_of_one_that_was_killed_says_what_to_do(here):
 def test_a_folder_that_cannot_be_written_to(here):
     make("alice")
     done = run("enroll", "no/such/folder/domains.toml", "alice.toml")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "expected a path to write to" in done.output

@@ -73,6 +73,16 @@ def test_replay_says_who_was_right(file: str, tmp_path: Path) -> None:
     assert (plain["trust"], plain["code"]) == (None, "named")
 
 
+def test_show_says_the_same_to_programs(file: str, made: Exhibit, tmp_path: Path) -> None:
+    said = json.loads(run("show", file, "--json").stdout)
+    assert (said["stage"], said["partition"], said["blamed"]) == ("map", 0, ["bob"])
+    assert said["functions"]["mapper"] == "own_code:pairs"
+    assert set(said["signed"]) == {"alice", "bob"}
+    assert (said["text"], said["trust"]) == (show(made), None)
+    trust = trust_file(tmp_path, "alice", "bob")
+    assert json.loads(run("show", file, "--json", "--trust", trust).stdout)["trust"] == trust
+
+
 @pytest.mark.parametrize("command", ["show", "replay"])
 @pytest.mark.parametrize(
     ("names", "keys", "words"),

@@ -50,8 +50,10 @@ def test_a_demand_that_is_not_met(tmp_path: Path, options: tuple[str, ...]) -> N
     done = check(tmp_path, corrected(), *options)
     assert done.exit_code == 1
     assert done.stderr.startswith("does not hold: ")
-    said = json.loads(check(tmp_path, corrected(), *options, "--json").stdout)
-    assert said["holds"] is False
+    done = check(tmp_path, corrected(), *options, "--json")
+    said = json.loads(done.stdout)
+    assert (done.exit_code, said["holds"]) == (1, False)
+    assert done.stderr == f"does not hold: {said['error']}\n"
     assert {"statement", "expected", "got", "error"} <= said.keys()
 
 

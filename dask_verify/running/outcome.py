@@ -1,0 +1,153 @@
+"""What came of a job, as JSON and as lines for people; what domains chose of it is escaped."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from dask_verify.errors import TaskError
+from dask_verify.evidence.console import one_line
+from dask_verify.evidence.data import write_json_lines
+from dask_verify.evidence.enrolment.texts import safe
+from dask_verify.protocol.messages import Verdict
+
+if TYPE_CHECKING:
+    from dask_verify.engine.report import Report
+
+HEAD = 20
+"""Rows of a result that are printed."""
+_DIVERGENCES = 5  #: that are printed; all are in the report
+_WIDTH = 200  #: characters of a line about a domain or a divergence
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended, and what was written.
+
+    Parameters
+    ----------
+    report : Report
+    seconds : float
+        From the start of the job until all was written.
+    rows : int or None
+        Of the result; None without one.
+    paths : mapping of str to str
+        What was written: ``result``, ``receipt``, ``trust``, ``report``.
+    exhibits : tuple of str
+        Paths of the exhibits.
+    error : str
+        Why there is no answer, in one line; empty if there is one.
+    """
+
+    report: Report
+    seconds: float
+    rows: int | None = None
+    paths: Mapping[str, str] = field(default_factory=dict)
+    exhibits: tuple[str, ...] = ()
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return this as JSON values."""
+        report = self.report
+        domains = {
+            name: {
+                "standing": domain.standing.value,
+                "partitions": domain.commitments,
+                "bytes": domain.nbytes,
+                "reason": domain.reason,
+            }
+            for name, domain in report.domains.items()
+        }
+        blamed = {name for divergence in report.divergences for name in divergence.culprits}
+        return {
+            "job": report.job,
+            "answered": not self.error,
+            "verdict": report.verdict.value if isinstance(report.verdict, Verdict) else None,
+            "cause": report.cause,
+            "error": self.error or None,
+            "failure": report.failure or None,
+            "domains": domains,
+            "divergences": len(report.divergences),
+            "blamed": sorted(blamed),
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+            "paths": {**self.paths, "exhibits": list(self.exhibits)},
+        }
+
+    def lines(self) -> list[str]:
+        """Return this as lines for people, with the command that checks what was written."""
+        lines = _shortened(str(self.report).splitlines())
+        rows = "" if self.rows is None else f"{self.rows:,} rows"
+        for what, path in self.paths.items():
+            lines.append(f"{what:<12} {path}" + (f" ({rows})" if what == "result" else ""))
+        lines += [f"exhibit      {path}" for path in self.exhibits[:_DIVERGENCES]]
+        lines.append(f"took         {self.seconds:.1f} s")
+        if not self.error and "result" in self.paths:
+            lines.append(f"check        {self._check()}")
+        return [safe(line) for line in lines]
+
+    def _check(self) -> str:
+        trust = self.paths.get("trust", "TRUSTFILE")
+        command = ["dask", "verify", "check", self.paths["receipt"], "--trust", trust]
+        return shlex.join([*command, "--data", self.paths["result"]])
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """Leave out divergences but some, and the ends of long lines."""
+    at = [number for number, line in enumerate(lines) if line.startswith("divergence")]
+    rest = set(at[_DIVERGENCES:])
+    kept = [line[:_WIDTH] for number, line in enumerate(lines) if number not in rest]
+    if rest:
+        kept.append(f"             and {len(rest):,} more divergences")
+    return kept
+
+
+def head(result: Any) -> tuple[list[str], int]:
+    """Return the first rows of a result as lines, and how many there are in all.
+
+    Parameters
+    ----------
+    result : list of (key, value), or pandas.DataFrame
+
+    Examples
+    --------
+    >>> head([("be", 2), ("to", 2)])
+    (['["be", 2]', '["to", 2]'], 2)
+    """
+    if isinstance(result, list):
+        file = io.BytesIO()
+        write_json_lines(islice(result, HEAD), file)
+        lines = file.getvalue().decode().splitlines()
+    else:
+        lines = result.head(HEAD).to_string().splitlines()
+    return [safe(line) for line in lines], len(result)
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why there is no answer.
+
+    >>> reason(TaskError("ValueError: x", 'File "/tmp/words.py", line 4, in mapper'))
+    'ValueError: x (words.py, line 4, in mapper); the functions failed in more domains than may be \
+faulty, so this is their own error: mend them'
+    """
+    if not isinstance(error, TaskError):
+        return one_line(str(error) or type(error).__name__)
+    frames = _FRAME.findall(error.traceback_text)
+    where = ""
+    if frames:
+        path, line, function = frames[-1]
+        # What travels by value has no file any more.
+        file = "" if path.startswith("<") else f"{PurePath(path).name}, "
+        where = f" ({file}line {line}, in {function})"
+    first = str(error).splitlines()[0]
+    return one_line(
+        f"{first:.500}{where:.200}; the functions failed in more domains than may be faulty, so"
+        " this is their own error: mend them"
+    )
