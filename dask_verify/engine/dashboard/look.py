@@ -129,6 +129,7 @@ html { background: $page; color-scheme: dark; }
 
 _TABLE = """
 :host, .all { font: 14px Helvetica, Arial, sans-serif; color: $text; width: 100%; }
+.bk-clearfix { display: block !important; width: 100%; }
 .bar { display: flex; flex-wrap: wrap; gap: 6px 28px; align-items: baseline; padding: 4px 10px; }
 .bar h1 { font-size: 18px; font-weight: 600; margin: 0; }
 .bar .right { margin-left: auto; }

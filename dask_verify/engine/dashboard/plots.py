@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Label, NumeralTickFormatter
+from bokeh.models import (
+    ColumnDataSource,
+    FactorRange,
+    HoverTool,
+    Label,
+    NumeralTickFormatter,
+    Range1d,
+)
 from bokeh.plotting import figure
 
 from dask_verify.engine.dashboard.look import STAGE_COLORS, Look
@@ -15,6 +22,7 @@ from dask_verify.engine.dashboard.texts import audits_note
 Job = Mapping[str, Any] | None
 
 _HEADROOM = 1.18  #: behind the longest bar, for its number
+_NAMES = 120  #: pixels left of bars, for their names
 
 
 class Agreement:
@@ -45,8 +53,8 @@ class Agreement:
             dots = self.root.scatter("t", "share", source=source, size=7, **kind)
             hover = HoverTool(renderers=[dots], tooltips=f"{stage}: @said after @t{{0.0}} s")
             self.root.add_tools(hover)
-        self.root.legend.location = "top_left"
-        self.root.legend.orientation = "horizontal"
+        # Beside the plot: inside it would hide what has just begun, or has just ended.
+        self.root.add_layout(self.root.legend[0], "right")
 
     def update(self, facts: Mapping[str, Any], job: Job) -> None:
         """Show the history of a job, up to now while it runs."""
@@ -77,18 +85,20 @@ class Bars:
         self._look = look
         empty: dict[str, list[Any]] = {"name": [], "number": [], "color": [], "said": []}
         self.source = ColumnDataSource(empty)
-        self.root = figure(title=title, y_range=FactorRange(), tools="", **kwargs)
+        # Room that does not depend on names, so that plots stay where they are as names change.
+        frame = {"y_range": FactorRange(), "x_range": Range1d(0, 1), "min_border_left": _NAMES}
+        self.root = figure(title=title, tools="", outline_line_color=None, **frame, **kwargs)
         self.root.toolbar_location = None
-        self.root.hbar("name", right="number", height=0.6, color="color", source=self.source)
+        self.root.hbar("name", right="number", height=0.55, color="color", source=self.source)
         self.root.text(
             "number", "name", "said", source=self.source, x_offset=6, text_baseline="middle",
             text_font_size="12px", text_color=look.text,
         )  # fmt: skip
-        self.root.x_range.start = 0
         self.root.xaxis.visible = False
+        self.root.yaxis.major_tick_line_color = None
         self.root.xgrid.visible = self.root.ygrid.visible = False
         self.note = Label(
-            x=12, y=12, x_units="screen", y_units="screen", text="", text_color=look.quiet,
+            x=12, y=90, x_units="screen", y_units="screen", text="", text_color=look.quiet,
             text_font_size="13px",
         )  # fmt: skip
         self.root.add_layout(self.note)

@@ -68,7 +68,7 @@ def audits_note(job: Mapping[str, Any] | None) -> str:
         return ""
     if not job["audited"]:
         return "no audits"
-    return "told after the verdict, so that nobody learns what was drawn"
+    return "told after the verdict, so that\nnobody learns what was drawn"
 
 
 def job_table(facts: Mapping[str, Any], shown: Mapping[str, Any] | None, theme: str) -> str:
@@ -91,13 +91,13 @@ def _row(job: Mapping[str, Any], now: float, shown: bool, theme: str) -> str:
     }
     shares = [f"{done:,} / {total:,}" for done, total in job["progress"].values()]
     audits = sum(job["audits"].values())
-    hidden = job["audited"] and not job["audits"]
+    none = "not told yet" if job["audited"] else "none"
     cells = [
         f'<td><a href="{link}"><code>{escape(job["job"][:12])}</code></a></td>',
         f"<td>{_badge(job['status'])}</td>",
         *(f'<td class="number">{share}</td>' for share in shares),
         f'<td class="number">{sum(job["divergences"].values()):,}</td>',
-        f'<td class="number">{"not told yet" if hidden else f"{audits:,}"}</td>',
+        f'<td class="number">{f"{audits:,}" if audits else none}</td>',
         *(f'<td class="{_TONES[found]}">{escape(who)}</td>' for found, who in named.items()),
         *(f'<td class="number">{_ago(now - job[at])} ago</td>' for at in ("seen", "heard")),
     ]
