@@ -23,7 +23,7 @@ from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
 from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.dashboard.publisher import Publisher
-from dask_verify.engine.dashboard.summary import RUNNING, summary
+from dask_verify.engine.dashboard.summary import RUNNING, Teller
 from dask_verify.engine.dispatch import Errand
 from dask_verify.engine.domainpool import DomainPool
 from dask_verify.engine.dossier import Past, Recorder
@@ -165,6 +165,7 @@ class Driver:
             landing=put,
             spent=self.spent,
         )
+        self._teller = Teller(plan, self.state)
         self._publisher = Publisher(
             partial(pool.publish, timeout=_TOLD) if pool.publishes else None
         )
@@ -300,6 +301,7 @@ class Driver:
         self._waiting.resume(lambda task: True)
 
     def _accepted(self, task: Task) -> None:
+        self._teller.accepted(task)
         if task.stage == MAP:
             self._waiting.resume(lambda needed: needed == task)
 
@@ -354,7 +356,7 @@ class Driver:
 
     def _summary(self) -> dict[str, Any]:
         settled = self.finished is not None
-        return summary(self.plan, self.state, self._status(), settled)
+        return self._teller.summary(self._status(), settled)
 
     def _status(self) -> str:
         if self.finished is not None:

@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LISTENING = b"DevTools listening on "
-_PATIENCE = 60.0  #: seconds
+_PATIENCE = 30.0  #: seconds
 
 #: Calls `holds` in the page again and again, until it returns something.
-_UNTIL = """new Promise(done => {
-    const look = () => { const found = (EXPRESSION)(); found ? done(found) : setTimeout(look, 50) };
+_UNTIL = """new Promise((done, failed) => {
+    const end = Date.now() + PATIENCE;
+    const look = () => {
+        try {
+            const found = (EXPRESSION)();
+            if (found) done(found);
+            else if (Date.now() > end) failed(new Error("never: " + document.body.innerText));
+            else setTimeout(look, 50);
+        } catch (error) { failed(error) }
+    };
     look();
 }).then(found => new Promise(done =>
     requestAnimationFrame(() => requestAnimationFrame(() => done(found)))))"""
@@ -50,9 +58,10 @@ class Tab:
 
     async def until(self, function: str) -> Any:
         """Return what a JavaScript function gives, once that is something, and it is drawn."""
+        waiting = _UNTIL.replace("PATIENCE", f"{1000 * _PATIENCE:g}")
         answer = await self.ask(
             "Runtime.evaluate",
-            expression=_UNTIL.replace("EXPRESSION", function),
+            expression=waiting.replace("EXPRESSION", function),
             awaitPromise=True,
             returnByValue=True,
         )

@@ -19,7 +19,7 @@ from dask_verify.engine.dashboard.noticeboard import JOBS, POINTS, SILENCE, UNHE
 from dask_verify.engine.dashboard.notices import read_notice
 from dask_verify.engine.dashboard.page import Page
 from dask_verify.engine.dashboard.publisher import AGAIN, EVERY, Publisher
-from dask_verify.engine.dashboard.summary import summary
+from dask_verify.engine.dashboard.summary import Teller
 from dask_verify.engine.dashboard.texts import headline, job_table, shown_job
 from dask_verify.errors import InputError
 from dask_verify.protocol.audit import Audit
@@ -27,7 +27,7 @@ from dask_verify.protocol.board import Plan
 from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.job import JobState
-from dask_verify.protocol.messages import Standing
+from dask_verify.protocol.messages import Standing, Task
 from dask_verify.protocol.policy import Policy
 
 NAMES = ("alice", "bob", "carol")
@@ -45,6 +45,10 @@ def notice(job="ab" * 32, **changes):
         "audits": {},
         "standing": dict.fromkeys(NAMES, "trusted"),
     } | changes
+
+
+def summary(plan, state, status, settled):
+    return Teller(plan, state).summary(status, settled)
 
 
 # --- what is told -------------------------------------------------------------------------------
@@ -90,6 +94,29 @@ def test_before_a_verdict_audits_change_nothing_that_is_told():
     state._crew.standing["carol"] = Standing.TRUSTED
     del state.minutes.divergences[-1]
     assert summary(plan, state, "running", settled=False) == before
+
+
+def test_what_an_objection_withdraws_is_not_told_before_a_verdict():
+    """Who saw the number fall would know that something was drawn there, and what came of it."""
+    plan, state = a_state(audit=0.1)
+    teller = Teller(plan, state)
+    state._open["map"] = 4
+    for partition in (0, 1, 2, 3, 4, 5, 5):
+        teller.accepted(Task("map", partition))
+    assert teller.summary("running", settled=False)["progress"] == {
+        "map": [6, 10],
+        "reduce": [0, 4],
+    }
+    state._open["map"] = 5
+    assert teller.summary("running", settled=False)["progress"]["map"] == [6, 10]
+    assert teller.summary("sampled", settled=True)["progress"]["map"] == [5, 10]
+
+
+def test_without_audits_it_is_told_what_is_accepted_now():
+    plan, state = a_state(audit=0.0)
+    teller = Teller(plan, state)
+    teller.accepted(Task("map", 0))
+    assert teller.summary("running", settled=False)["progress"]["map"] == [0, 10]
 
 
 def test_all_counts_are_told_with_the_verdict():

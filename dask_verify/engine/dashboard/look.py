@@ -124,7 +124,6 @@ html { background: $page; color-scheme: dark; }
 .navbar li a { color: $text; }
 .navbar li:hover a { color: #000; }
 .navbar li .dropdown-content li a { color: $text; }
-#dask-logo img { background: #eee; border-radius: 3px; }
 """
 
 _TABLE = """

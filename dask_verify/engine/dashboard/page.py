@@ -73,7 +73,9 @@ class Alone:
     """
 
     def __init__(self, kind: Any, look: Look) -> None:
-        self._plot = kind(look, sizing_mode="stretch_both")
+        # There is no page around it that has a colour.
+        colors = {"background_fill_color": look.page, "border_fill_color": look.page}
+        self._plot = kind(look, sizing_mode="stretch_both", **colors)
         self.root = self._plot.root
 
     def update(self, facts: dict[str, Any]) -> None:

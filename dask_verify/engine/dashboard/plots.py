@@ -23,6 +23,7 @@ Job = Mapping[str, Any] | None
 
 _HEADROOM = 1.18  #: behind the longest bar, for its number
 _NAMES = 120  #: pixels left of bars, for their names
+_LEAST, _EACH = 250, 18  #: pixels of a plot's height, and of them for each bar
 
 
 class Agreement:
@@ -72,7 +73,7 @@ class Agreement:
 
 
 class Bars:
-    """Numbers by name, as bars with the number at their end.
+    """Numbers by name, as bars with the number at their end; as high as many of them need.
 
     Parameters
     ----------
@@ -109,6 +110,8 @@ class Bars:
         if list(self.root.y_range.factors) != names[::-1]:
             self.root.y_range.factors = names[::-1]
         self.root.x_range.end = max([1, *numbers.values()]) * _HEADROOM
+        if self.root.height is not None:  # of a plot among others; one alone fills its page
+            self.root.height = max(_LEAST, _EACH * len(names))
         self.note.text = note
         values = list(numbers.values())
         _show(
