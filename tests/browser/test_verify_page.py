@@ -114,13 +114,15 @@ def test_the_page_of_an_audited_job_that_has_ended(held):
     assert name[:12] in headline
 
 
-@pytest.mark.parametrize("plot", ["agreement", "in-flight", "workers"])
-def test_single_plots(held, plot):
+@pytest.mark.parametrize(
+    ("plot", "theme"), [("agreement", "dark"), ("in-flight", "light"), ("workers", "dark")]
+)
+def test_single_plots(held, plot, theme):
     base, *_ = held
 
     async def looked():
         async with a_tab(height=400) as tab:
-            await tab.go(f"{base}/individual-verify-{plot}")
+            await tab.go(f"{base}/individual-verify-{plot}?theme={theme}")
             await tab.until("() => window.Bokeh && Bokeh.documents[0]?.is_idle")
             await tab.picture(f"dashboard-{plot}")
             return await tab.until("() => document.title")
