@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import ExitStack
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import dask.bag as db
 import pytest
@@ -60,7 +62,7 @@ def test_a_job_on_a_cluster_of_commands(folder, tmp_path):
         "impostor": ("impostor.key", "--no-nanny"),
     }
     with ExitStack() as stack:
-        command = scheduler_command(address, folder / "domains.toml")
+        command = scheduler_command(address, folder / "domains.toml", "--dashboard")
         stack.enter_context(running(*command, log=tmp_path / "scheduler"))
         for name, (key, *options) in workers.items():
             command = worker_command(address, folder / key, "--name", name, *options)
@@ -77,6 +79,17 @@ def test_a_job_on_a_cluster_of_commands(folder, tmp_path):
         assert dict(job.result(timeout=PATIENCE))["be"] == 10
         assert job.verdict is Verdict.AGREED
         assert client.run_on_scheduler(executors) == {("alice", "alice"), ("bob", "bob")}
+        job.cancel()  # and so its last word has been sent
+        port = client.scheduler_info(n_workers=-1)["services"]["dashboard"]
+        with urlopen(f"http://127.0.0.1:{port}/verify.json", timeout=PATIENCE) as answer:
+            told = json.load(answer)
+        assert [job["status"] for job in told["jobs"]] == ["agreed"]
+        assert {name: found["workers"] for name, found in told["domains"].items()} == {
+            "alice": 1,
+            "bob": 1,
+        }
+        with urlopen(f"http://127.0.0.1:{port}/verify", timeout=PATIENCE) as answer:
+            assert b'href="verify"' in answer.read()
         info = client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {found["name"]: found["resources"] for found in info}
         assert resources["impostor"] == resources["alice"] == {"domain:alice": 1.0}

@@ -24,7 +24,9 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
 * ``distributed.comm.registry.backends`` and the TLS classes of ``distributed.comm.tcp``: whose
   certificate is at the other end of each connection, before the first byte of it is read;
 * ``distributed.protocol.Serialized``: a value that passes a scheduler, and what would make a client
-  of it.
+  of it;
+* ``Scheduler.http_application``, ``distributed.dashboard`` and the list of collectors behind
+  ``/metrics``: pages, plain HTTP and metrics of our own beside those of Dask, looking like them.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import pickle
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -62,7 +65,7 @@ from distributed.protocol import Serialized, core, serialize
 from dask_verify.errors import GateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from dask.typing import Key
     from distributed import Client, Scheduler, Worker
@@ -85,6 +88,9 @@ __all__ = [
     "TLSListener",
     "Task",
     "TaskRef",
+    "add_collector",
+    "add_handlers",
+    "add_pages",
     "backends",
     "bytes_alone",
     "connected",
@@ -95,8 +101,11 @@ __all__ = [
     "is_future",
     "joined",
     "local_end",
+    "metric_name",
     "offer_waiting",
     "packed",
+    "page_template",
+    "processing",
     "remote_end",
     "scheduler_address",
     "submission",
@@ -437,6 +446,103 @@ def offer_waiting(scheduler: Scheduler, address: str) -> None:
     if worker is not None and worker.status == Status.running:
         waiting = scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
         scheduler.transitions(waiting, f"verify-offer-{time.time()}")
+
+
+def processing(scheduler: Scheduler, address: str, annotation: str) -> int:
+    """Return how many tasks with an annotation a worker has been given and has not finished."""
+    worker = scheduler.workers.get(address)
+    tasks = () if worker is None else worker.processing
+    return sum(annotation in (task.annotations or ()) for task in tasks)
+
+
+def add_handlers(scheduler: Scheduler, routes: list[tuple[Any, ...]]) -> None:
+    """Let a scheduler's HTTP server answer on some routes of Tornado's, whatever its prefix."""
+    scheduler.http_application.add_handlers(".*$", routes)
+
+
+def add_pages(
+    scheduler: Scheduler, pages: Mapping[str, Callable[..., None]], plots: Mapping[str, str]
+) -> bool:
+    """Add Bokeh pages to a scheduler's dashboard, and to the navigation of its own pages.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+    pages : mapping of str to callable
+        By path, what fills a document: takes scheduler, variables for the template, and document.
+    plots : mapping of str to str
+        Which of them are single plots, with their names; the others are pages.
+
+    Returns
+    -------
+    bool
+        Whether there is a dashboard.
+
+    Raises
+    ------
+    ImportError
+        If there is no Bokeh.
+    """
+    from distributed.dashboard.core import BokehApplication, DaskBokehTornado
+    from distributed.dashboard.scheduler import template_variables
+    from tornado.ioloop import IOLoop
+
+    there = scheduler.http_application.applications
+    own = next((a for a in there if isinstance(a, DaskBokehTornado)), None)
+    if own is None:
+        return False
+    # Dask makes these once for each scheduler, and all of its pages share the lists.
+    variables = template_variables(scheduler)
+    names = [path.strip("/") for path in pages if path not in plots]
+    variables["pages"][-1:-1] = [name for name in names if name not in variables["pages"]]
+    variables["plots"] += [{"url": path.strip("/"), "name": plots[path]} for path in plots]
+    variables["plots"].sort(key=lambda plot: str(plot["name"]))
+    application = BokehApplication(
+        dict(pages), scheduler, prefix=own.prefix, template_variables=variables
+    )
+    scheduler.http_application.add_application(application)
+    application.initialize(IOLoop.current())
+    application.start()  # the scheduler stops it, with its own
+    return True
+
+
+def page_template(text: str) -> Any:
+    """Return a Jinja template that may extend those of Dask's own pages."""
+    from distributed.dashboard.components.scheduler import env
+
+    return env.from_string(text)
+
+
+def add_collector(kind: Any, scheduler: Scheduler) -> None:
+    """Let ``/metrics`` collect from one more class, for each scheduler of this process.
+
+    Raises
+    ------
+    ImportError
+        If there is no prometheus_client.
+    """
+    from distributed.http.scheduler.prometheus import core as metrics
+
+    if kind in metrics.COLLECTORS:
+        return
+    metrics.COLLECTORS.append(kind)
+    if metrics.PrometheusHandler._collectors:  # somebody has asked for metrics already
+        made = kind(scheduler)
+        metrics.PrometheusHandler._collectors += (made,)
+        metrics.prometheus_client.REGISTRY.register(made)
+
+
+def metric_name(name: str) -> str:
+    """Return the full name of a metric of ours.
+
+    >>> metric_name("jobs")
+    'dask_verify_jobs'
+    """
+    from distributed.http.prometheus import PrometheusCollector
+
+    collector = PrometheusCollector(None)
+    collector.subsystem = "verify"
+    return str(collector.build_name(name))
 
 
 async def correct_state(cluster: SpecCluster) -> None:

@@ -74,6 +74,8 @@ class DomainPool(ABC):
     connected: bool
     #: Whether this process, and others without a part in the job, may connect to the workers.
     direct: bool = True
+    #: Whether `publish` tells anybody: only a scheduler that is no domain's own.
+    publishes: bool = False
     #: What confines the process that reaches each domain, where it is not this one.
     in_force: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -205,6 +207,16 @@ class DomainPool(ABC):
         -------
         dict of str to object
         """
+
+    def publish(self, notice: Mapping[str, Any], timeout: float) -> None:
+        """Tell the domains' scheduler, for its dashboard, how a job is.
+
+        Raises
+        ------
+        OSError
+            If it cannot be told: where each domain has its own, it would learn about the others.
+        """
+        raise ConnectionError("a scheduler that is a domain's own is told nothing of a job")
 
     @abstractmethod
     def cancel(self, futures: Iterable[Any]) -> None:

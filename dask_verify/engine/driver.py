@@ -22,6 +22,8 @@ from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
 from dask_verify.engine.carrier import Carrier
+from dask_verify.engine.dashboard.publisher import Publisher
+from dask_verify.engine.dashboard.summary import RUNNING, Teller
 from dask_verify.engine.dispatch import Errand
 from dask_verify.engine.domainpool import DomainPool
 from dask_verify.engine.dossier import Past, Recorder
@@ -54,11 +56,13 @@ from dask_verify.protocol.messages import (
     StandIn,
     StartReduce,
     Task,
+    Verdict,
 )
 from dask_verify.protocol.terms import Terms
 
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _BESIDE = 4  #: blocking operations at the same time
+_TOLD = 5.0  #: seconds that a scheduler has to take a notice
 
 
 class Driver:
@@ -161,6 +165,10 @@ class Driver:
             landing=put,
             spent=self.spent,
         )
+        self._teller = Teller(plan, self.state)
+        self._publisher = Publisher(
+            partial(pool.publish, timeout=_TOLD) if pool.publishes else None
+        )
         self._dropped: frozenset[str] = frozenset()
         self._decided = list(past.owed)
         self._closed = self._announced = False
@@ -262,6 +270,7 @@ class Driver:
             self.apply(answers.late(run, "not answered in time"))
         self._carry_out()
         self._launcher.flush()
+        self._publisher.look(self._summary)
         return True
 
     def apply(self, event: Event) -> None:
@@ -309,6 +318,7 @@ class Driver:
         elif isinstance(instruction, Finished):
             self._announced, self.ended = True, datetime.now(UTC)
             self._drop(lambda run: True)
+            self._publisher.look(self._summary, at_once=True)
             self.decided.set()
 
     def _start_reduce(self, start: StartReduce) -> None:
@@ -318,6 +328,7 @@ class Driver:
         self._waiting.resume(lambda task: True)
 
     def _accepted(self, task: Task) -> None:
+        self._teller.accepted(task)
         if task.stage == MAP:
             self._waiting.resume(lambda needed: needed == task)
 
@@ -366,7 +377,8 @@ class Driver:
     def _shut_down(self) -> None:
         self._closed = True
         self.arbiter.close()
-        for end in (self._drop_all, self._farewell, self._launcher.close, self.pool.close):
+        told = partial(self._publisher.close, self._summary)
+        for end in (self._drop_all, self._farewell, self._launcher.close, told, self.pool.close):
             with contextlib.suppress(Exception):
                 # Clients may be gone already; what they held is gone with them.
                 end()
@@ -376,6 +388,18 @@ class Driver:
         self.decided.set()
         with self.changed:
             self.changed.notify_all()
+
+    def _summary(self) -> dict[str, Any]:
+        settled = self.finished is not None
+        return self._teller.summary(self._status(), settled)
+
+    def _status(self) -> str:
+        if self.finished is not None:
+            return self.finished.verdict.value
+        if self.crash:
+            return Verdict.INCONCLUSIVE.value
+        ended = "interrupted" if self.resumable else "cancelled"
+        return ended if self._closed else RUNNING
 
     def _drop_all(self) -> None:
         self._drop(lambda run: True)

@@ -178,6 +178,11 @@ class Doorkeeper:
         self._running: set[asyncio.Task[None]] = set()
         self._scheduler: Any = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the enrolled domains."""
+        return tuple(self._keys)
+
     def start(self, scheduler: Scheduler) -> None:
         """Listen for the proofs that workers send to a scheduler.
 

@@ -17,12 +17,16 @@ scheduler of its own where domains may attack the cluster software.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from dask_verify.engine.compat import offer_waiting
+from dask_verify.engine.dashboard.facts import gather_facts
+from dask_verify.engine.dashboard.installing import install
+from dask_verify.engine.dashboard.noticeboard import Noticeboard
 from dask_verify.engine.membership import Doorkeeper
 from dask_verify.errors import InputError
 
@@ -91,6 +95,7 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         self._domain_of: dict[str, str] = {}
         self._seen: dict[str, None] = {}
         self._executors: OrderedDict[Any, tuple[str, str | None]] = OrderedDict()
+        self._board = Noticeboard()
         self._scheduler: Any = None
 
     async def start(self, scheduler: Scheduler) -> None:
@@ -121,6 +126,8 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         scheduler.handlers["verify_settled"] = self.settled
         scheduler.handlers["verify_separated"] = self.separated
         scheduler.handlers["verify_provenance"] = self.provenance
+        scheduler.handlers["verify_publish"] = self.publish
+        install(scheduler, NAME)
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         """Give a new worker its domain, for good, or ask it to prove that it is of this domain.
@@ -218,7 +225,7 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         >>> DomainPlugin().domains()
         {}
         """
-        return {name: sorted(self._allowed[name] - {NOWHERE}) for name in sorted(self._seen)}
+        return {name: self._members(name) for name in sorted(self._seen)}
 
     def separated(self) -> bool:
         """Return whether workers of different domains cannot reach each other.
@@ -281,6 +288,29 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         [None]
         """
         return [self._executors.get(key) for key in keys]
+
+    def publish(self, notice: Any = None) -> str:
+        """Take a coordinator's word of its job, for the dashboard; return what is wrong with it.
+
+        Whoever reaches the scheduler may say so: it is shown to people, and decides nothing.
+        """
+        try:
+            self._board.put(notice, self._known(), time.time())
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the dashboard shows: see docs/dashboard.md."""
+        workers = {name: self._members(name) for name in self._known()}
+        return gather_facts(self._scheduler, workers, self._board, ANNOTATION)
+
+    def _known(self) -> list[str]:
+        """Return the names of the enrolled domains, or of those that workers have claimed."""
+        return list(self._seen) if self._door is None else list(self._door.names)
+
+    def _members(self, domain: str) -> list[str]:
+        return sorted(self._allowed.get(domain, {NOWHERE}) - {NOWHERE})
 
     def _admit(self, worker: str, domain: str) -> None:
         self._domain_of[worker] = domain

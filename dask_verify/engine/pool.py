@@ -209,6 +209,8 @@ class SharedPool(ClientPool):
         If the client cannot be used, its scheduler lacks the plugin, or a domain has no worker.
     """
 
+    publishes = True
+
     def __init__(
         self, client: Client, domains: Sequence[Domain | str], staffed: bool = True
     ) -> None:
@@ -229,6 +231,13 @@ class SharedPool(ClientPool):
         """Return the addresses of every domain's workers at this moment."""
         found = self._ask(self._names[0], {"op": "verify_domains"}, TIMEOUT) or {}
         return {name: list(found.get(name, ())) for name in self._names}
+
+    def publish(self, notice: Mapping[str, Any], timeout: float) -> None:
+        """Tell the scheduler, for its dashboard, how a job is."""
+        request = {"op": "verify_publish", "notice": dict(notice)}
+        flaw = self._ask(self._names[0], request, timeout)
+        if flaw:
+            raise ConnectionError(f"the scheduler does not take a notice: {flaw!r:.500}")
 
     def close(self) -> None:
         """Close the connections of the pool; the client stays open."""

@@ -91,6 +91,14 @@ def test_no_operation_but_those_of_a_worker(gated, bob):
     assert [op for op, answer in answers.items() if answer is None or not refused(answer)] == []
 
 
+def test_a_worker_cannot_tell_the_dashboard_of_jobs(gated, bob):
+    """What it says there is the coordinator's alone."""
+    assert refused(run(asked(gated.address, bob, op="verify_publish", notice=None)))
+    coordinator = gated.certified.security("coordinator")
+    answer = run(asked(gated.address, coordinator, op="verify_publish", notice=None))
+    assert answer.startswith("notice: expected a dict")
+
+
 @pytest.mark.parametrize("claim", [{}, {"domain:alice": 1.0}, {"domain:alice": 1, "domain:bob": 1}])
 def test_a_worker_of_no_or_another_domain_is_not_registered(gated, bob, claim):
     async def tried():

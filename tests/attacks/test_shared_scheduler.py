@@ -133,3 +133,16 @@ def test_a_result_runs_code_in_the_coordinator(client, shared_cluster, tmp_path)
         future = pool.submit("bob", {"evil": Task("evil", lambda: Evil(mark))}, ["evil"])["evil"]
         future.result(timeout=60)
     assert mark.exists()
+
+
+def test_anybody_tells_the_dashboard_of_jobs(address, shared_cluster):
+    """What is shown there is what somebody says; nothing is decided by it."""
+    made_up = {
+        "version": 1, "job": "ab" * 32, "status": "agreed", "replicas": 3, "audited": False,
+        "progress": {"map": [1, 1], "reduce": [1, 1]}, "divergences": {}, "audits": {},
+        "standing": {"alice": "exposed", "nobody": "exposed"},
+    }  # fmt: skip
+    assert run(asked(address, None, op="verify_publish", notice=made_up)) == ""
+    (cluster,) = shared_cluster._clusters.values()
+    told = cluster.scheduler.plugins["dask-verify-domains"].facts()["jobs"][0]
+    assert told["standing"] == {"alice": "exposed"}
