@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from dask_verify.engine.report import Report, describe
+from dask_verify.engine.report import Report
 from dask_verify.protocol.audit import Audit
 from dask_verify.protocol.divergence import Divergence
+from dask_verify.views.divergence import where
 from dask_verify.views.lines import columns_of, fitted, progress_line, width_of
 from dask_verify.views.report import compact_html
 
@@ -47,7 +48,10 @@ class Announced:
         fresh = divergences[self.divergences :]
         self.divergences = len(divergences)
         for divergence in fresh:
-            yield from self._other(f"divergence   {describe(divergence)}")
+            blamed = ", ".join(divergence.culprits) or "nobody"
+            what = f"blamed {blamed} ({divergence.settled})"
+            who = " against ".join(divergence.domains)
+            yield from self._other(f"divergence   {where(divergence)}: {what}; {who}")
 
     def _audited(self, audit: Audit) -> Iterator[str]:
         what = f"audit        {audit.stage} partition {audit.partition}: {audit.outcome}"
@@ -158,7 +162,7 @@ class Terminal:
 
     def __init__(self, stream: TextIO, look: Callable[[], Glance], announced: Announced) -> None:
         self._stream, self._look, self._announced = stream, look, announced
-        self._drawn = 0
+        self._drawn, self._shown = 0, ("", 0)
 
     def update(self) -> bool:
         """Draw; return whether that is possible."""
@@ -169,8 +173,10 @@ class Terminal:
             text += self._over(fitted(line, room), room) + "\n"
             self._drawn = 0
         line = progress_line(stages, len(divergences), len(audits), status, room)
+        if not text and self._shown == (line, room):
+            return True
         text += self._over(line, room)
-        self._drawn = width_of(line)
+        self._drawn, self._shown = width_of(line), (line, room)
         return self._write(text)
 
     def end(self) -> None:

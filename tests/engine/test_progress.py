@@ -22,7 +22,6 @@ from dask_verify.engine.progress import Announced, Progress
 from dask_verify.engine.report import Report
 from dask_verify.protocol.audit import Audit
 from dask_verify.protocol.divergence import Divergence
-from dask_verify.protocol.messages import Sample
 from dask_verify.views.lines import width_of
 
 DIVERGENCE = Divergence("map", 3, (7,), ("alice", "bob"), ("bob",), "map", "referee")
@@ -146,8 +145,7 @@ def test_nothing_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, wid
         with Progress(job, True) as shown:
             shown.update()
             job.audits += [AUDIT, replace(AUDIT, outcome="contradicted", auditor="漢" * 99)]
-            sample = Sample(0, "x" * 999, "漢字" * 99)
-            job.state.divergences.append(replace(DIVERGENCE, sample=sample))
+            job.state.divergences.append(replace(DIVERGENCE, domains=("x" * 9, "漢字" * 99)))
             shown.update()
         lines = screen(written(), width)
         assert all(width_of(line) < max(2, width) for line in lines)
@@ -162,6 +160,14 @@ def test_a_narrower_terminal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
         fcntl.ioctl(sys.stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
         shown.update()
         assert len(written()[before:]) <= 30
+
+
+def test_a_line_that_says_the_same_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as written, Progress(FakeJob(), True) as shown:
+        shown.update()
+        before = written()
+        shown.update()
+        assert written() == before != ""
 
 
 def test_a_terminal_of_no_size_counts_as_a_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +190,7 @@ def test_audits_and_divergences_come_as_lines_once(monkeypatch: pytest.MonkeyPat
             shown.update()
         assert screen(written(), 120)[:2] == [
             "audit        map partition 1: agreed (by carol)",
-            "divergence   map partition 3, unit 7: alice against bob; cause map;"
-            " blamed bob (referee)",
+            "divergence   map partition 3, unit 7: blamed bob (referee); alice against bob",
         ]
         assert len(screen(written(), 120)) == 4
         before = len(written())
@@ -214,7 +219,7 @@ def test_many_are_counted_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_domains_wrote_does_nothing_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     job = FakeJob()
     evil = "\x1b[2J\x1b]0;x\x07\u202e\r\n\udcff"
-    job.state.divergences.append(replace(DIVERGENCE, sample=Sample(0, evil, evil)))
+    job.state.divergences.append(replace(DIVERGENCE, domains=(evil,), settled=evil))
     job.audits.append(replace(AUDIT, outcome=evil, auditor=evil))
     with terminal(monkeypatch, 200) as written:
         with Progress(job, True):
