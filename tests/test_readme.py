@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import documents
 import pytest
-import yaml
-
-import dask_verify
 
 README = documents.read("README.md")
 PROGRAMS = documents.programs(README)
@@ -25,9 +19,3 @@ def test_programs_run(number, tmp_path):
 
 def test_there_are_programs():
     assert len(PROGRAMS) == 2
-
-
-def test_every_setting_is_in_the_table():
-    settings = yaml.safe_load(Path(dask_verify.__file__).with_name("verify.yaml").read_text())
-    rows = set(re.findall(r"^\| `([a-z-]+)` \|", README, re.M))
-    assert set(settings["verify"]) == rows
