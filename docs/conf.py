@@ -9,7 +9,6 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import figures
-from sphinx.application import Sphinx
 
 from dask_verify.version import VERSION
 
@@ -58,15 +57,3 @@ html_theme = "sphinx_book_theme"
 html_title = f"dask_verify {VERSION}"
 html_show_sourcelink = False
 html_theme_options = {"show_toc_level": 2}
-
-
-def only_what_is_there(app: Sphinx, page: str, source: list[str]) -> None:
-    """Leave out of the index the patterns (``notebooks/*``) that no page matches yet."""
-    if page == app.config.root_doc:
-        lines = source[0].splitlines()
-        source[0] = "\n".join(x for x in lines if not x.endswith("*") or [*HERE.glob(f"{x}.md")])
-
-
-def setup(app: Sphinx) -> None:
-    """Do so."""
-    app.connect("source-read", only_what_is_there)
