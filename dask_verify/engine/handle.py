@@ -244,20 +244,21 @@ class Job:
         signed = self._notary.signed(receipt)
         signed.save(place + RECEIPT)
         self._saved = tuple(
-            self._save_exhibit(exhibit, exhibit_name(place, number))
+            self._save_exhibit(exhibit, place, number)
             for number, exhibit in enumerate(self.exhibits)
         )
         return signed
 
-    def _save_exhibit(self, exhibit: KeptExhibit, place: str) -> str:
-        """Save an exhibit; return where it is."""
+    def _save_exhibit(self, exhibit: KeptExhibit, place: str, number: int) -> str:
+        """Save an exhibit beside a result; return where it is."""
+        name = exhibit_name(place, number)
         try:
-            exhibit.save(place)
+            exhibit.save(name)
         except VerifyError as error:
             # What was saved and vouched for stays so, whether or not a dispute can be shown.
-            _log.warning("%s was not saved: %.300r", place, str(error))
+            _log.warning("Exhibit %d of %s was not saved: %.300r", number, place, str(error))
             return ""
-        return place
+        return name
 
     @property
     def receipt(self) -> SignedReceipt:
