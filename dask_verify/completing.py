@@ -38,6 +38,11 @@ def script(shell: str) -> str:
     ----------
     shell : {"bash", "zsh", "fish"}
 
+    Returns
+    -------
+    str
+        What the shell has to run.
+
     Examples
     --------
     >>> "_DASK_COMPLETE=zsh_complete dask" in script("zsh")

@@ -128,6 +128,11 @@ def launched(request: Request, client: Any, journal: Any = None) -> Job:
     client, journal
         As for `verified_map_reduce`.
 
+    Returns
+    -------
+    Job
+        Already running.
+
     Raises
     ------
     InputError, PolicyError, JournalError

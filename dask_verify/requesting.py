@@ -62,7 +62,21 @@ def requested(
 ) -> Request:
     """Check what `verified_map_reduce` is given, before anybody is needed who computes it.
 
-    Parameters and errors are those of `verified_map_reduce`.
+    Parameters
+    ----------
+    collection, mapper, reducer, by, combiner, map_meta, meta, sort, policy, npartitions
+        As for `verified_map_reduce`.
+
+    Returns
+    -------
+    Request
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    MetaError
+        If no meta can be inferred, or is no frame.
 
     Examples
     --------

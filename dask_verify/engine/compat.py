@@ -449,14 +449,37 @@ def offer_waiting(scheduler: Scheduler, address: str) -> None:
 
 
 def processing(scheduler: Scheduler, address: str, annotation: str) -> int:
-    """Return how many tasks with an annotation a worker has been given and has not finished."""
+    """Return how many tasks with an annotation a worker has been given and has not finished.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    address : str
+        Address of the worker.
+    annotation : str
+        Name of the annotation, whatever its value.
+
+    Returns
+    -------
+    int
+        0 also of a worker that is gone.
+    """
     worker = scheduler.workers.get(address)
     tasks = () if worker is None else worker.processing
     return sum(annotation in (task.annotations or ()) for task in tasks)
 
 
 def add_handlers(scheduler: Scheduler, routes: list[tuple[Any, ...]]) -> None:
-    """Let a scheduler's HTTP server answer on some routes of Tornado's, whatever its prefix."""
+    """Let a scheduler's HTTP server answer on some routes of Tornado's, whatever its prefix.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        The scheduler.
+    routes : list of tuple
+        Each with a pattern, a handler and its arguments.
+    """
     scheduler.http_application.add_handlers(".*$", routes)
 
 
@@ -507,7 +530,17 @@ def add_pages(
 
 
 def page_template(text: str) -> Any:
-    """Return a Jinja template that may extend those of Dask's own pages."""
+    """Return a Jinja template that may extend those of Dask's own pages.
+
+    Parameters
+    ----------
+    text : str
+        Source of the template.
+
+    Returns
+    -------
+    jinja2.Template
+    """
     from distributed.dashboard.components.scheduler import env
 
     return env.from_string(text)
@@ -515,6 +548,13 @@ def page_template(text: str) -> Any:
 
 def add_collector(kind: Any, scheduler: Scheduler) -> None:
     """Let ``/metrics`` collect from one more class, for each scheduler of this process.
+
+    Parameters
+    ----------
+    kind : class
+        A collector of prometheus_client, made with the scheduler.
+    scheduler : Scheduler
+        The one for which a collector is made now, if those of Dask exist already.
 
     Raises
     ------
@@ -535,6 +575,17 @@ def add_collector(kind: Any, scheduler: Scheduler) -> None:
 def metric_name(name: str) -> str:
     """Return the full name of a metric of ours.
 
+    Parameters
+    ----------
+    name : str
+        Its name among ours.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> metric_name("jobs")
     'dask_verify_jobs'
     """

@@ -66,6 +66,8 @@ class DomainPool(ABC):
         Whether workers of one domain can fetch from workers of another.
     direct : bool, optional
         Whether this process, and others without a part in the job, may connect to the workers.
+    publishes : bool, optional
+        Whether `publish` tells anybody: only a scheduler that is no domain's own.
     in_force : mapping of str to tuple of str, optional
         What confines the process that reaches each domain, where it is not this one.
     """
@@ -211,10 +213,19 @@ class DomainPool(ABC):
     def publish(self, notice: Mapping[str, Any], timeout: float) -> None:
         """Tell the domains' scheduler, for its dashboard, how a job is.
 
+        Parameters
+        ----------
+        notice : mapping
+            A summary of `Teller`.
+        timeout : float
+            Seconds to wait.
+
         Raises
         ------
-        OSError
+        ConnectionError
             If it cannot be told: where each domain has its own, it would learn about the others.
+        OSError
+            If it does not answer.
         """
         raise ConnectionError("a scheduler that is a domain's own is told nothing of a job")
 

@@ -293,6 +293,21 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         """Take a coordinator's word of its job, for the dashboard; return what is wrong with it.
 
         Whoever reaches the scheduler may say so: it is shown to people, and decides nothing.
+
+        Parameters
+        ----------
+        notice : object
+            Whatever arrived; what `read_notice` takes is kept.
+
+        Returns
+        -------
+        str
+            Empty if it was kept.
+
+        Examples
+        --------
+        >>> DomainPlugin().publish({"version": 1})
+        "notice: expected a dict of 9 fields, got ['version']"
         """
         try:
             self._board.put(notice, self._known(), time.time())
@@ -301,7 +316,19 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
         return ""
 
     def facts(self) -> dict[str, Any]:
-        """Return what the dashboard shows: see docs/dashboard.md."""
+        """Return what the dashboard shows; docs/dashboard.md says what each field means.
+
+        Returns
+        -------
+        dict
+            JSON-like values.
+
+        Examples
+        --------
+        >>> facts = DomainPlugin().facts()
+        >>> facts["domains"], facts["jobs"]
+        ({}, [])
+        """
         workers = {name: self._members(name) for name in self._known()}
         return gather_facts(self._scheduler, workers, self._board, ANNOTATION)
 

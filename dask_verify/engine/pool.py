@@ -233,7 +233,13 @@ class SharedPool(ClientPool):
         return {name: list(found.get(name, ())) for name in self._names}
 
     def publish(self, notice: Mapping[str, Any], timeout: float) -> None:
-        """Tell the scheduler, for its dashboard, how a job is."""
+        """Tell the scheduler, for its dashboard, how a job is.
+
+        Raises
+        ------
+        ConnectionError
+            If it does not take it.
+        """
         request = {"op": "verify_publish", "notice": dict(notice)}
         flaw = self._ask(self._names[0], request, timeout)
         if flaw:

@@ -32,7 +32,17 @@ _UNSETTLED = ("", "pending")
 
 @dataclass
 class Announced:
-    """What of a job has been told in a terminal: whoever waits again is not told again."""
+    """What of a job has been told in a terminal: whoever waits again is not told again.
+
+    Attributes
+    ----------
+    audits : set of int
+        Numbers of the audits that have been told.
+    divergences : int
+        How many, from the first one on.
+    agreed, others : int
+        How many audits agreed, and how much else there was; of each, so many get a line.
+    """
 
     audits: set[int] = field(default_factory=set)
     divergences: int = 0
@@ -40,7 +50,19 @@ class Announced:
     others: int = 0
 
     def news(self, divergences: Sequence[Divergence], audits: Sequence[Audit]) -> Iterator[str]:
-        """Yield a line for each that is new, up to so many."""
+        """Yield a line for each that is new, up to so many.
+
+        Parameters
+        ----------
+        divergences : sequence of Divergence
+            All that the job has.
+        audits : sequence of Audit
+            All that the job has made; those without an outcome are told later.
+
+        Yields
+        ------
+        str
+        """
         for number, audit in enumerate(audits):
             if number not in self.audits and audit.outcome not in _UNSETTLED:
                 self.audits.add(number)
@@ -165,7 +187,12 @@ class Terminal:
         self._drawn, self._shown = 0, ("", 0)
 
     def update(self) -> bool:
-        """Draw; return whether that is possible."""
+        """Draw; return whether that is possible.
+
+        Returns
+        -------
+        bool
+        """
         stages, divergences, audits, status = self._look()
         room = columns_of(self._stream) - 1  # in the last one, some terminals begin a new line
         text = ""
@@ -224,7 +251,12 @@ class Notebook:
         self._handle: Any = None
 
     def update(self) -> bool:
-        """Show; return whether it can be replaced."""
+        """Show; return whether it can be replaced.
+
+        Returns
+        -------
+        bool
+        """
         from IPython.display import display
 
         report = self._look()

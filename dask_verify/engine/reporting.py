@@ -37,6 +37,10 @@ def report_of(
         Where these were saved.
     brief : bool
         Whether to leave out the log, which grows with the job.
+
+    Returns
+    -------
+    Report
     """
     state = driver.state
     tasks = [(list(s.ballot.claims), s.unanswered) for s in state.tasks()]

@@ -26,7 +26,17 @@ class SeenDivergence(Divergence):
 
     @classmethod
     def of(cls, kept: KeptExhibit) -> SeenDivergence:
-        """Return the divergence of an exhibit."""
+        """Return the divergence of an exhibit.
+
+        Parameters
+        ----------
+        kept : KeptExhibit
+            What the job keeps of it.
+
+        Returns
+        -------
+        SeenDivergence
+        """
         return cls(**_values(kept.divergence), kept=kept)
 
     @property
@@ -43,7 +53,17 @@ class SeenDivergence(Divergence):
 
 
 def bare(divergence: Divergence) -> Divergence:
-    """Return a divergence without what can be looked at."""
+    """Return a divergence without what can be looked at.
+
+    Parameters
+    ----------
+    divergence : Divergence
+        The divergence, also one that has been seen.
+
+    Returns
+    -------
+    Divergence
+    """
     return Divergence(**_values(divergence))
 
 

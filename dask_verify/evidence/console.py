@@ -116,6 +116,17 @@ def _with_advice(error: click.UsageError) -> str:
 def one_line(text: str) -> str:
     r"""Return text as one line of bounded length, without what a terminal acts on.
 
+    Parameters
+    ----------
+    text : str
+        Any text; what its lines say is kept apart by semicolons.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> one_line("no answer\n\n  alice: late\x1b[2J")
     'no answer; alice: late\\x1b[2J'
     """
@@ -126,7 +137,13 @@ def one_line(text: str) -> str:
 
 
 def print_json(facts: Any) -> None:
-    """Print facts as JSON on stdout; what is no number is null there."""
+    """Print facts as JSON on stdout; what is no number is null there.
+
+    Parameters
+    ----------
+    facts : JSON-like value
+        Dicts, lists and tuples of text, numbers, booleans and None.
+    """
     click.echo(json.dumps(_finite(facts), indent=2, allow_nan=False))
 
 
@@ -145,5 +162,10 @@ def json_option(what: str) -> Callable[[_Command], _Command]:
     ----------
     what : str
         What is printed, for the help.
+
+    Returns
+    -------
+    callable
+        To decorate the command with.
     """
     return click.option("--json", "machine", is_flag=True, help=f"Print {what} as JSON.")

@@ -109,7 +109,17 @@ class Records:
         return "".join(parts)[:most]
 
     def values(self, at: int) -> tuple[str, ...]:
-        """Return the index and the values of one row of a frame as text."""
+        """Return the index and the values of one row of a frame as text.
+
+        Parameters
+        ----------
+        at : int
+            Number of the row.
+
+        Returns
+        -------
+        tuple of str
+        """
         return next(_keys(self.rows.iloc[at : at + 1]))
 
     def keys(self) -> Iterator[object]:

@@ -60,6 +60,16 @@ def run(asked: Asked) -> int:
     Parameters
     ----------
     asked : Asked
+
+    Returns
+    -------
+    int
+        0 if there is an answer, or `INTERRUPTED`.
+
+    Raises
+    ------
+    click.ClickException
+        If it cannot be done, or there is no answer: the line to print, and the other exit codes.
     """
     try:
         with redirect_stdout(sys.stderr):  # scripts print when they are imported
@@ -84,14 +94,19 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
     wanted : Wanted
         Where the domains are now.
     output : Output
+
+    Returns
+    -------
+    int
+        0 if there is an answer, or `INTERRUPTED`.
+
+    Raises
+    ------
+    click.ClickException
+        If it cannot be done, or there is no answer: the line to print, and the other exit codes.
     """
     try:
-        place = placed(wanted)
-        if isinstance(place, Local):
-            raise InputError(
-                "resume: expected the domains that the job began with, got none; pass --scheduler"
-                " ADDRESS or --domain NAME=ADDRESS"
-            )
+        place = _elsewhere(wanted)
         check_output(output)
     except (VerifyError, OSError) as error:
         refuse(error)
@@ -106,6 +121,17 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
         return job
 
     return _perform(begin, place, output, journal)
+
+
+def _elsewhere(wanted: Wanted) -> Place:
+    """Return where the domains are; those on this machine end with the job that started them."""
+    place = placed(wanted)
+    if isinstance(place, Local):
+        raise InputError(
+            "resume: expected the domains that the job began with, got none; pass --scheduler"
+            " ADDRESS or --domain NAME=ADDRESS"
+        )
+    return place
 
 
 def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal: str | None) -> int:

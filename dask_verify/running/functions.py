@@ -61,6 +61,10 @@ def refer(text: str, default: str) -> Reference:
     default : str
         The name there, if none is given.
 
+    Returns
+    -------
+    Reference
+
     Examples
     --------
     >>> refer("words.py:ones", "mapper")
@@ -85,6 +89,10 @@ def beside(text: str, mapper: Reference, default: str) -> Reference:
     default : str
         The name in a script alone.
 
+    Returns
+    -------
+    Reference
+
     Examples
     --------
     >>> beside("total", refer("words.py:ones", "mapper"), "reducer")
@@ -105,6 +113,10 @@ def load(reference: Reference, option: str) -> Callable[..., Any]:
     reference : Reference
     option : str
         What named it, for messages.
+
+    Returns
+    -------
+    callable
 
     Raises
     ------

@@ -48,6 +48,10 @@ def inputs(named: Sequence[str], asked: str | None = None) -> Inputs:
     asked : str, optional
         The format; default: from the names.
 
+    Returns
+    -------
+    Inputs
+
     Raises
     ------
     InputError
@@ -71,6 +75,10 @@ def one_format(files: Sequence[str], asked: str | None = None) -> tuple[str, str
     files : sequence of str
     asked : str, optional
         The format, whatever the names say.
+
+    Returns
+    -------
+    tuple of (str, str or None)
 
     Raises
     ------
@@ -109,6 +117,17 @@ def one_format(files: Sequence[str], asked: str | None = None) -> tuple[str, str
 def kind(file: str) -> tuple[str | None, str | None]:
     """Return format and compression by a file's name; None where it does not tell.
 
+    Parameters
+    ----------
+    file : str
+        Path or URL.
+
+    Returns
+    -------
+    tuple of (str or None, str or None)
+
+    Examples
+    --------
     >>> kind("s3://bucket/a.CSV.gz"), kind("notes")
     (('csv', 'gzip'), (None, None))
     """
@@ -129,6 +148,10 @@ def collection(given: Inputs, blocksize: str | None = None) -> Any:
     blocksize : str, optional
         Bytes of a partition, such as ``"16 MiB"``; default: 32 MiB of text or CSV, and as Dask
         cuts Parquet. A compressed file is one partition.
+
+    Returns
+    -------
+    dask.bag.Bag or dask.dataframe.DataFrame
 
     Raises
     ------

@@ -37,6 +37,11 @@ class Site:
 def check_keys(place: Place) -> None:
     """Refuse a place whose keys are not known here.
 
+    Parameters
+    ----------
+    place : Place
+        One on this machine makes keys of its own, and is never refused.
+
     Raises
     ------
     InputError, TrustError
@@ -76,6 +81,10 @@ def opened(place: Place, say: Callable[[str], None]) -> Iterator[Site]:
     place : Place
     say : callable
         Tells the user what is going on.
+
+    Yields
+    ------
+    Site
 
     Raises
     ------

@@ -54,7 +54,12 @@ class Outcome:
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return this as JSON values."""
+        """Return this as JSON values.
+
+        Returns
+        -------
+        dict
+        """
         report = self.report
         domains = {
             name: {
@@ -82,7 +87,13 @@ class Outcome:
         }
 
     def lines(self) -> list[str]:
-        """Return this as lines for people, with the command that checks what was written."""
+        """Return this as lines for people, with the command that checks what was written.
+
+        Returns
+        -------
+        list of str
+            Each harmless in a terminal.
+        """
         lines = _shortened(str(self.report).splitlines())
         rows = "" if self.rows is None else f"{self.rows:,} rows"
         for what, path in self.paths.items():
@@ -116,6 +127,10 @@ def head(result: Any) -> tuple[list[str], int]:
     ----------
     result : list of (key, value), or pandas.DataFrame
 
+    Returns
+    -------
+    tuple of (list of str, int)
+
     Examples
     --------
     >>> head([("be", 2), ("to", 2)])
@@ -133,6 +148,17 @@ def head(result: Any) -> tuple[list[str], int]:
 def reason(error: Exception) -> str:
     """Return in one line why there is no answer.
 
+    Parameters
+    ----------
+    error : Exception
+        What the job raised instead of an answer.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> reason(TaskError("ValueError: x", 'File "/tmp/words.py", line 4, in mapper'))
     'ValueError: x (words.py, line 4, in mapper); the functions failed in more domains than may be \
 faulty, so this is their own error: mend them'

@@ -134,6 +134,10 @@ def place(wanted: Wanted, configured: str | None = None) -> Place:
     configured : str, optional
         The scheduler that Dask's configuration names, used if nothing else is said.
 
+    Returns
+    -------
+    Place
+
     Raises
     ------
     InputError

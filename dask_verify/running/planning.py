@@ -111,6 +111,10 @@ def plan(asked: Asked) -> Plan:
     ----------
     asked : Asked
 
+    Returns
+    -------
+    Plan
+
     Raises
     ------
     VerifyError
@@ -130,6 +134,15 @@ def plan(asked: Asked) -> Plan:
 
 def placed(wanted: Wanted) -> Place:
     """Return where to compute, with keys and configuration looked into.
+
+    Parameters
+    ----------
+    wanted : Wanted
+        What the options say of it.
+
+    Returns
+    -------
+    Place
 
     Raises
     ------

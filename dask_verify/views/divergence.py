@@ -32,14 +32,30 @@ _SIGNED = 12  #: commitments, and who signed hashes alone
 
 
 class Who(NamedTuple):
-    """One name, with what is said of it here."""
+    """One name, with what is said of it here.
+
+    Parameters
+    ----------
+    name : str
+    badge : Badge
+    """
 
     name: str
     badge: Badge
 
 
 class Line(NamedTuple):
-    """One field of a record, or all of it, as both sides have it."""
+    """One field of a record, or all of it, as both sides have it.
+
+    Parameters
+    ----------
+    place : str
+        Number of the record; empty for what goes on with one, or is none.
+    name : str
+        Of the field; empty for all of a record.
+    one, other : Marked
+    differs : bool
+    """
 
     place: str
     name: str
@@ -50,7 +66,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Beside:
-    """Two leaves side by side."""
+    """Two leaves side by side.
+
+    Parameters
+    ----------
+    heads : tuple of (list of Who, list of Who)
+        Who says each.
+    counts : tuple of (str, str)
+        How many records each has, or why they are not shown.
+    notes : tuple of str
+        What there is to say of the difference.
+    lines : list of Line
+    """
 
     heads: tuple[list[Who], list[Who]]
     counts: tuple[str, str]
@@ -66,6 +93,10 @@ def divergence_html(divergence: Divergence, read: Callable[[], Exhibit] | None) 
     divergence : Divergence
     read : callable, optional
         Returns the exhibit.
+
+    Returns
+    -------
+    str
     """
     people = named(divergence)
     return str(
@@ -80,7 +111,18 @@ def divergence_html(divergence: Divergence, read: Callable[[], Exhibit] | None) 
 
 
 def divergence_block(divergence: Divergence, read: Callable[[], Exhibit] | None) -> Markup:
-    """Return what `divergence_html` does, as a part of a page that has the styles already."""
+    """Return what `divergence_html` does, as a part of a page that has the styles already.
+
+    Parameters
+    ----------
+    divergence : Divergence
+    read : callable, optional
+        Returns the exhibit.
+
+    Returns
+    -------
+    markupsafe.Markup
+    """
     exhibit, missing = None, "What the job kept of it is not at hand here."
     if read is not None:
         try:
@@ -105,6 +147,17 @@ def divergence_block(divergence: Divergence, read: Callable[[], Exhibit] | None)
 def where(divergence: Divergence) -> str:
     """Return which unit a divergence is about.
 
+    Parameters
+    ----------
+    divergence : Divergence
+
+    Returns
+    -------
+    str
+        Without the units where all of the partition is meant; never with more than a few.
+
+    Examples
+    --------
     >>> where(Divergence("map", 3, (7,), ("a", "b"), (), "map", "votes"))
     'map partition 3, unit 7'
     """
@@ -114,12 +167,34 @@ def where(divergence: Divergence) -> str:
 
 
 def named(divergence: Divergence) -> list[str]:
-    """Return who disagreed, and who was proven wrong, each once."""
+    """Return who disagreed, and who was proven wrong, each once.
+
+    Parameters
+    ----------
+    divergence : Divergence
+
+    Returns
+    -------
+    list of str
+    """
     return list(dict.fromkeys([*divergence.domains, *divergence.culprits]))
 
 
 def who(name: str, divergence: Divergence, exhibit: Exhibit | None = None) -> Who:
-    """Return what is to be said of a domain: that it is to blame only if it was proven wrong."""
+    """Return what is to be said of a domain: that it is to blame only if it was proven wrong.
+
+    Parameters
+    ----------
+    name : str
+        Of a domain, or `COORDINATOR`.
+    divergence : Divergence
+    exhibit : Exhibit, optional
+        Says who is excused.
+
+    Returns
+    -------
+    Who
+    """
     if name in divergence.culprits:
         return Who(name, Badge("wrong", BAD, "proven to have signed something wrong"))
     if name == COORDINATOR:
@@ -130,7 +205,17 @@ def who(name: str, divergence: Divergence, exhibit: Exhibit | None = None) -> Wh
 
 
 def sample_lines(divergence: Divergence) -> list[Line]:
-    """Return the record that a report itself keeps of a divergence; none if it keeps none."""
+    """Return the record that a report itself keeps of a divergence; none if it keeps none.
+
+    Parameters
+    ----------
+    divergence : Divergence
+
+    Returns
+    -------
+    list of Line
+        One, or none.
+    """
     sample = divergence.sample
     if sample is None:
         return []

@@ -15,7 +15,17 @@ _TEXT = 10  #: characters of a hash
 
 
 class Dot(NamedTuple):
-    """One node: where it is, what it is (way, same, other or single), and its name."""
+    """One node.
+
+    Parameters
+    ----------
+    x, y : int
+        Where it is, in pixels.
+    kind : {"way", "same", "other", "single"}
+        On the way; beside it, the same in both trees or not; in one tree alone.
+    name : str
+        Which leaves are below it.
+    """
 
     x: int
     y: int
@@ -24,7 +34,15 @@ class Dot(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A line from a parent to a child."""
+    """A line from a parent to a child.
+
+    Parameters
+    ----------
+    x1, y1, x2, y2 : int
+        Where the parent and the child are, in pixels.
+    kind : str
+        Of the child; see `Dot`.
+    """
 
     x1: int
     y1: int
@@ -34,7 +52,19 @@ class Edge(NamedTuple):
 
 
 class Note(NamedTuple):
-    """What is written beside a level."""
+    """What is written beside a level.
+
+    Parameters
+    ----------
+    y : int
+        Where the level is, in pixels.
+    what : str
+        Which leaves are below the node on the way.
+    hashes : str
+        How its hash begins in each tree.
+    beside : str
+        What its sibling is; empty without one.
+    """
 
     y: int
     what: str
@@ -82,6 +112,10 @@ def drawing(levels: Sequence[Level], names: Sequence[str], tree: str) -> Drawing
     names : sequence of str
         Whose trees these are, one for each.
     tree : {"output", "input"}
+
+    Returns
+    -------
+    Drawing
     """
     skipped = max(0, len(levels) - 2 * _DEEPEST)
     shown = [*levels[:_DEEPEST], *levels[_DEEPEST:][-_DEEPEST:]] if skipped else list(levels)

@@ -21,6 +21,19 @@ _TEMPLATES = f"{__file__.rpartition('environment.py')[0]}templates"
 def render(template: str, **values: Any) -> Markup:
     """Return a template with values in it.
 
+    Parameters
+    ----------
+    template : str
+        Name of its file.
+    **values : object
+        What the template names: all of it.
+
+    Returns
+    -------
+    markupsafe.Markup
+
+    Examples
+    --------
     >>> str(render("badge.html.j2", badge=("<b>", "bad", "")))
     '<span class="dv-badge dv-bad" title="">&lt;b&gt;</span>'
     """

@@ -18,6 +18,19 @@ _LINE = 500
 def harmless(text: str, most: int = MOST) -> str:
     r"""Return a text that shows itself as what it is, cut off behind so many characters.
 
+    Parameters
+    ----------
+    text : str
+        Whatever somebody else chose.
+    most : int, optional
+        Characters, as they are shown.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> print(harmless("a\x1b[2J\u202eb"))
     a\x1b[2J\u202eb
     >>> harmless("long" * 3, most=5)
@@ -30,6 +43,17 @@ def harmless(text: str, most: int = MOST) -> str:
 def lines(text: str) -> list[str]:
     r"""Return the lines of a text, such as a traceback, each harmless, the last ones of too many.
 
+    Parameters
+    ----------
+    text : str
+        Whatever somebody else chose.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
     >>> lines("one\ntwo\x07")
     ['one', 'two\\x07']
     """
@@ -41,7 +65,13 @@ def lines(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Marked:
-    """A text in three parts: the middle one differs from another text."""
+    """A text in three parts: the middle one differs from another text.
+
+    Parameters
+    ----------
+    before, differing, after : str
+        The parts, each cut, and harmless.
+    """
 
     before: str
     differing: str
@@ -56,6 +86,10 @@ def marked(one: str, other: str, room: int = 240) -> tuple[Marked, Marked]:
     one, other : str
     room : int
         Characters of each part, at most.
+
+    Returns
+    -------
+    tuple of (Marked, Marked)
 
     Examples
     --------

@@ -14,7 +14,18 @@ _USUAL = 80  #: columns, where nobody knows how many there are
 
 
 def columns_of(stream: TextIO) -> int:
-    """Return how many columns a terminal has."""
+    """Return how many columns a terminal has.
+
+    Parameters
+    ----------
+    stream : file
+        Where it is written to.
+
+    Returns
+    -------
+    int
+        A usual number of them where it is no terminal.
+    """
     try:
         return os.get_terminal_size(stream.fileno()).columns or _USUAL
     except (OSError, ValueError):
@@ -24,6 +35,17 @@ def columns_of(stream: TextIO) -> int:
 def width_of(text: str) -> int:
     """Return how many columns a text takes.
 
+    Parameters
+    ----------
+    text : str
+        One line.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
     >>> width_of("ab"), width_of("漢"), width_of("e" + chr(0x301))
     (2, 2, 1)
     """
@@ -33,6 +55,19 @@ def width_of(text: str) -> int:
 def fitted(text: str, room: int) -> str:
     r"""Return a text that takes no more columns than there are, and no line but one.
 
+    Parameters
+    ----------
+    text : str
+        Whatever somebody else chose.
+    room : int
+        Columns that there are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> fitted("one\ntwo", 20), fitted("too long", 4), fitted("漢漢漢", 5)
     ('one\\ntwo', 'too…', '漢漢…')
     """
@@ -53,6 +88,23 @@ def progress_line(
 ) -> str:
     """Return how far a job is, with bars if there is room for them.
 
+    Parameters
+    ----------
+    stages : mapping of str to (int, int)
+        Accepted partitions, and all, by stage.
+    divergences, audits : int
+        How many; of audits, nothing is said if there are none.
+    status : str
+        As `Job.status` has it.
+    room : int
+        Columns that there are.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> progress_line({"map": (1, 2)}, 0, 0, "running", 60)
     'map [######      ] 1/2  divergences 0  running'
     >>> progress_line({"map": (1, 2)}, 0, 3, "running", 44)

@@ -40,6 +40,10 @@ def report_html(told: Told) -> str:
     Parameters
     ----------
     told : Told
+
+    Returns
+    -------
+    str
     """
     return str(render("report.html.j2", **_all(told, _BRIEF, "", None)))
 
@@ -50,6 +54,10 @@ def compact_html(told: Told) -> str:
     Parameters
     ----------
     told : Told
+
+    Returns
+    -------
+    str
     """
     counts = {
         "divergences": len(told.divergences),
@@ -68,6 +76,10 @@ def page_html(told: Told, place: str, read: Read) -> str:
         Path or URL of the file: exhibits beside it are linked.
     read : callable
         Says how an exhibit is read.
+
+    Returns
+    -------
+    str
     """
     body = render("report.html.j2", **_all(told, _LISTED, place, read))
     title = f"Verified job {told.job[:12]}: {_head(told)['verdict'].word}"
@@ -147,7 +159,15 @@ def _cell(agreement: Mapping[tuple[str, str], Pair], one: str, other: str) -> tu
 
 
 class Link(NamedTuple):
-    """Where an exhibit is: a name beside the page that can be followed, or a place."""
+    """Where an exhibit is: a name beside the page that can be followed, or a place.
+
+    Parameters
+    ----------
+    name : str
+        What is shown.
+    href : markupsafe.Markup
+        Relative to the page; empty for what cannot be followed.
+    """
 
     name: str
     href: Markup

@@ -1,4 +1,3 @@
-# ruff: noqa: D102 - Report says what these are.
 """What a view reads of a report: the report itself is made above, where jobs are."""
 
 from __future__ import annotations
@@ -17,55 +16,101 @@ class DomainTold(Protocol):
     """One domain's part in a job."""
 
     @property
-    def standing(self) -> Standing: ...
+    def standing(self) -> Standing:
+        """How it stands."""
+
     @property
-    def commitments(self) -> int: ...
+    def commitments(self) -> int:
+        """Partitions that it signed for."""
+
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Canonical bytes of those partitions."""
+
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """Why it is suspected; empty otherwise."""
 
 
 class Told(Protocol):
     """What is known about a job at one moment; see `dask_verify.engine.report.Report`."""
 
     @property
-    def job(self) -> str: ...
+    def job(self) -> str:
+        """Job id, hexadecimal."""
+
     @property
-    def verdict(self) -> Verdict | None: ...
+    def verdict(self) -> Verdict | None:
+        """None while the job runs."""
+
     @property
-    def status(self) -> str: ...
+    def status(self) -> str:
+        """``"running"``, ``"cancelled"``, ``"interrupted"``, or the value of the verdict."""
+
     @property
-    def cause(self) -> str: ...
+    def cause(self) -> str:
+        """Why there is no answer; empty otherwise."""
+
     @property
-    def failure(self) -> str: ...
+    def failure(self) -> str:
+        """Traceback of what ended the job; empty if nothing did."""
+
     @property
-    def domains(self) -> Mapping[str, DomainTold]: ...
+    def domains(self) -> Mapping[str, DomainTold]:
+        """The part of each, by name."""
+
     @property
-    def agreement(self) -> Mapping[tuple[str, str], Pair]: ...
+    def agreement(self) -> Mapping[tuple[str, str], Pair]:
+        """What every two domains said of the same partitions."""
+
     @property
-    def divergences(self) -> Sequence[Divergence]: ...
+    def divergences(self) -> Sequence[Divergence]:
+        """What differed, in order."""
+
     @property
-    def exhibits(self) -> Sequence[str]: ...
+    def exhibits(self) -> Sequence[str]:
+        """Where the exhibits of the divergences are, in their order; empty where there is none."""
+
     @property
-    def audits(self) -> Sequence[Audit]: ...
+    def audits(self) -> Sequence[Audit]:
+        """What was challenged."""
+
     @property
-    def odds(self) -> Odds | None: ...
+    def odds(self) -> Odds | None:
+        """What the audits promise; None without audits, and without an answer."""
+
     @property
-    def progress(self) -> Mapping[str, tuple[int, int]]: ...
+    def progress(self) -> Mapping[str, tuple[int, int]]:
+        """Accepted and total partitions by stage."""
+
     @property
-    def bytes_moved(self) -> Mapping[str, int]: ...
+    def bytes_moved(self) -> Mapping[str, int]:
+        """Bytes that reached the coordinator, by purpose."""
+
     @property
-    def bytes_compared(self) -> int: ...
+    def bytes_compared(self) -> int:
+        """Bytes of the commitments that were compared."""
+
     @property
-    def bytes_computed(self) -> int: ...
+    def bytes_computed(self) -> int:
+        """Canonical bytes of all partitions, every replica counted."""
+
     @property
-    def recomputed(self) -> Sequence[tuple[str, int, int | None]]: ...
+    def recomputed(self) -> Sequence[tuple[str, int, int | None]]:
+        """Stage, partition and unit (None: all) that the referee computed again."""
+
     @property
-    def trust_input(self) -> bool: ...
+    def trust_input(self) -> bool:
+        """Whether input computed earlier, by whomever, was accepted as it was."""
+
     @property
-    def couriers(self) -> Mapping[str, tuple[str, ...]]: ...
+    def couriers(self) -> Mapping[str, tuple[str, ...]]:
+        """By hostile domain, what confines the process that reaches it."""
+
     @property
-    def seed(self) -> str: ...
+    def seed(self) -> str:
+        """The secret seed, hexadecimal; empty until the verdict, and without audits."""
+
     @property
-    def seed_digest(self) -> str: ...
+    def seed_digest(self) -> str:
+        """What the job bound of its seed before it started; empty without audits."""

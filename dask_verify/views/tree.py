@@ -78,6 +78,16 @@ class Level:
 def way(leaves: Sequence[Proven]) -> tuple[Level, ...]:
     """Return the way from the root to one place, in one tree or in several of one size.
 
+    Parameters
+    ----------
+    leaves : sequence of Proven
+        One for each tree.
+
+    Returns
+    -------
+    tuple of Level
+        From the root down.
+
     Raises
     ------
     InputError

@@ -14,7 +14,16 @@ GOOD, FAIR, DOUBT, BAD, PLAIN = "good", "fair", "doubt", "bad", "plain"
 
 
 class Badge(NamedTuple):
-    """A word in a colour, with a sentence that says what it means."""
+    """A word in a colour, with a sentence that says what it means.
+
+    Parameters
+    ----------
+    word : str
+    tone : {"good", "fair", "doubt", "bad", "plain"}
+        What the colour says.
+    sentence : str
+        What the word means.
+    """
 
     word: str
     tone: str
@@ -63,6 +72,21 @@ _SETTLED = {
 def verdict_badge(verdict: Verdict | None, status: str, cause: str) -> Badge:
     """Return how a job ended, or where it stands.
 
+    Parameters
+    ----------
+    verdict : Verdict or None
+        None without one.
+    status : str
+        As `Job.status` has it.
+    cause : str
+        Why there is no answer, a key of `ADVICE`; empty otherwise.
+
+    Returns
+    -------
+    Badge
+
+    Examples
+    --------
     >>> verdict_badge(Verdict.INCONCLUSIVE, "inconclusive", "unanswered").tone
     'bad'
     """
@@ -78,6 +102,16 @@ def verdict_badge(verdict: Verdict | None, status: str, cause: str) -> Badge:
 def standing_badge(standing: Standing) -> Badge:
     """Return how a domain stands.
 
+    Parameters
+    ----------
+    standing : Standing
+
+    Returns
+    -------
+    Badge
+
+    Examples
+    --------
     >>> standing_badge(Standing.SUSPECTED).sentence
     'late, silent or failing; this proves nothing'
     """
@@ -87,6 +121,19 @@ def standing_badge(standing: Standing) -> Badge:
 def ruling(settled: str, culprits: tuple[str, ...]) -> str:
     """Return in a sentence how a divergence was settled.
 
+    Parameters
+    ----------
+    settled : str
+        As `Divergence.settled` has it.
+    culprits : tuple of str
+        Who was proven wrong.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> ruling("withheld: source", ())
     'Nobody is blamed: source.'
     """
@@ -99,6 +146,21 @@ def ruling(settled: str, culprits: tuple[str, ...]) -> str:
 def quantity(number: int, one: str, many: str = "") -> str:
     """Return a number of things.
 
+    Parameters
+    ----------
+    number : int
+        How many.
+    one : str
+        What one of them is called.
+    many : str, optional
+        What several are called, if that is not the same with an s.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> quantity(1, "unit"), quantity(1200, "unit")
     ('1 unit', '1,200 units')
     """
@@ -108,6 +170,17 @@ def quantity(number: int, one: str, many: str = "") -> str:
 def size(number: float) -> str:
     """Return a number of bytes as people read it.
 
+    Parameters
+    ----------
+    number : float
+        Bytes.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> size(999), size(1_536), size(5 * 2**40)
     ('999 B', '1.5 KiB', '5.0 TiB')
     """

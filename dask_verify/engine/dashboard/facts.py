@@ -30,6 +30,10 @@ def gather_facts(
     board : Noticeboard
     annotation : str
         What verified tasks are annotated with.
+
+    Returns
+    -------
+    dict
     """
     now, standing = time.time(), board.standing()
     domains = {

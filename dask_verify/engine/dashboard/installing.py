@@ -28,11 +28,25 @@ class FactsHandler(RequestHandler):
     """Answers with the facts of a scheduler as JSON."""
 
     def initialize(self, dask_server: Scheduler, plugin: str) -> None:
-        """Take what the route was added with."""
+        """Take what the route was added with.
+
+        Parameters
+        ----------
+        dask_server : Scheduler
+            The scheduler.
+        plugin : str
+            Name of the plugin that is asked for facts.
+        """
         self._plugins, self._name = dask_server.plugins, plugin
 
     def get(self) -> None:
-        """Answer; there is nothing if the plugin was taken away."""
+        """Answer; there is nothing if the plugin was taken away.
+
+        Raises
+        ------
+        HTTPError
+            If the plugin was taken away: 404.
+        """
         plugin = self._plugins.get(self._name)
         if plugin is None:
             raise HTTPError(404)

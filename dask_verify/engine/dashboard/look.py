@@ -41,11 +41,26 @@ class Look:
     bad: str
 
     def standing(self, standing: str) -> str:
-        """Return the colour of a standing."""
+        """Return the colour of a standing.
+
+        Parameters
+        ----------
+        standing : str
+            Value of a `Standing`.
+
+        Returns
+        -------
+        str
+        """
         return {"exposed": self.bad, "suspected": self.doubtful}.get(standing, self.good)
 
     def theme(self) -> Theme:
-        """Return the theme of Bokeh's plots: Dask's, in these colours."""
+        """Return the theme of Bokeh's plots: Dask's, in these colours.
+
+        Returns
+        -------
+        bokeh.themes.Theme
+        """
         axis = {
             "major_label_text_color": self.text,
             "axis_label_text_color": self.quiet,
@@ -79,18 +94,33 @@ class Look:
         return Theme(json={"attrs": attributes})
 
     def template(self) -> Any:
-        """Return the template of the page: Dask's, in these colours."""
+        """Return the template of the page: Dask's, in these colours.
+
+        Returns
+        -------
+        jinja2.Template
+        """
         return page_template(_TEMPLATE.replace("STYLE", self.css()))
 
     def css(self) -> str:
-        """Return the page's style; for light pages Dask's own says nearly all of it."""
+        """Return the page's style; for light pages Dask's own says nearly all of it.
+
+        Returns
+        -------
+        str
+        """
         dark = _DARK if self.name == "dark" else ""
         for name in ("page", "panel", "text", "line"):
             dark = dark.replace(f"${name}", getattr(self, name))
         return dark
 
     def table_css(self) -> str:
-        """Return the style of texts and tables, which are shut off from the page's."""
+        """Return the style of texts and tables, which are shut off from the page's.
+
+        Returns
+        -------
+        str
+        """
         css = _TABLE
         for name in ("page", "panel", "text", "quiet", "line", "good", "doubtful", "bad"):
             css = css.replace(f"${name};", f"{getattr(self, name)};")
@@ -108,6 +138,17 @@ DARK = Look(
 def look_of(arguments: dict[str, list[bytes]]) -> Look:
     """Return the look that somebody asks for.
 
+    Parameters
+    ----------
+    arguments : dict of str to list of bytes
+        Of the request, as Tornado has them; anything that is not ``dark`` is light.
+
+    Returns
+    -------
+    Look
+
+    Examples
+    --------
     >>> look_of({"theme": [b"dark"]}).name, look_of({}).name
     ('dark', 'light')
     """

@@ -30,11 +30,22 @@ class VerifyCollector:
         self.server = server
 
     def describe(self) -> list[Any]:
-        """Return nothing: so that being registered asks for no facts."""
+        """Return nothing: so that being registered asks for no facts.
+
+        Returns
+        -------
+        list
+            Empty.
+        """
         return []
 
     def collect(self) -> Iterator[Any]:
-        """Yield the metrics of the moment; none without the plugin."""
+        """Return the metrics of the moment; none without the plugin.
+
+        Returns
+        -------
+        iterator of prometheus_client.core.Metric
+        """
         plugin = self.server.plugins.get(NAME)
         return iter(()) if plugin is None else families(plugin.facts())
 
@@ -46,6 +57,11 @@ def families(facts: Mapping[str, Any]) -> Iterator[Any]:
     ----------
     facts : dict
         As `DomainPlugin.facts` returns them.
+
+    Yields
+    ------
+    prometheus_client.core.Metric
+        Each with all of its samples.
 
     Examples
     --------

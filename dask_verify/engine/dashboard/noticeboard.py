@@ -45,12 +45,36 @@ class Kept:
     counted: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def status(self, now: float) -> str:
-        """Return how the job is, as far as anybody can know by now."""
+        """Return how the job is, as far as anybody can know by now.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since 1970.
+
+        Returns
+        -------
+        str
+            As the latest notice has it, or `UNHEARD`.
+        """
         silent = self.notice.status == RUNNING and now - self.heard > SILENCE
         return UNHEARD if silent else self.notice.status
 
     def hear(self, notice: Notice, now: float) -> Counter[tuple[str, str]]:
-        """Take a newer notice; return by how much the counts have grown."""
+        """Take a newer notice; return by how much the counts have grown.
+
+        Parameters
+        ----------
+        notice : Notice
+            The notice.
+        now : float
+            Seconds since 1970.
+
+        Returns
+        -------
+        Counter
+            As `Noticeboard.totals` has it; without what has not grown.
+        """
         self.notice, self.heard = notice, now
         counts = notice.counted()
         grown = Counter({k: n - self.counted.get(k, 0) for k, n in counts.items()})
@@ -65,7 +89,17 @@ class Kept:
         return +grown
 
     def to_dict(self, now: float) -> dict[str, Any]:
-        """Return what is known of the job, for JSON."""
+        """Return what is known of the job, for JSON.
+
+        Parameters
+        ----------
+        now : float
+            Seconds since 1970.
+
+        Returns
+        -------
+        dict
+        """
         notice = self.notice
         return {
             "job": notice.job,
@@ -130,11 +164,21 @@ class Noticeboard:
             del self._kept[next(iter(self._kept))]
 
     def jobs(self) -> list[Kept]:
-        """Return the jobs that are kept, those first that were heard of first last."""
+        """Return the jobs that are kept, those first that were heard of first last.
+
+        Returns
+        -------
+        list of Kept
+        """
         return sorted(self._kept.values(), key=lambda kept: kept.seen, reverse=True)
 
     def standing(self) -> dict[str, str]:
-        """Return the worst standing of each domain in any of these jobs."""
+        """Return the worst standing of each domain in any of these jobs.
+
+        Returns
+        -------
+        dict of str to str
+        """
         worst: dict[str, str] = {}
         for kept in self._kept.values():
             for name, found in kept.notice.standing.items():
@@ -142,5 +186,15 @@ class Noticeboard:
         return worst
 
     def number_of(self, standing: Standing) -> int:
-        """Return how many domains stand so at worst."""
+        """Return how many domains stand so at worst.
+
+        Parameters
+        ----------
+        standing : Standing
+            How.
+
+        Returns
+        -------
+        int
+        """
         return sum(found == standing.value for found in self.standing().values())

@@ -59,7 +59,13 @@ class Notice:
     standing: Mapping[str, str]
 
     def counted(self) -> dict[tuple[str, str], int]:
-        """Return all that adds up over jobs: by what it is, and its label."""
+        """Return all that adds up over jobs: by what it is, and its label.
+
+        Returns
+        -------
+        dict of (str, str) to int
+            What it is: ``"partitions"``, ``"divergences"`` or ``"audits"``.
+        """
         accepted = {("partitions", stage): done for stage, (done, _) in self.progress.items()}
         diverged = {("divergences", cause): n for cause, n in self.divergences.items()}
         return {**accepted, **diverged, **{("audits", o): n for o, n in self.audits.items()}}
@@ -74,6 +80,10 @@ def read_notice(raw: Any, known: Collection[str]) -> Notice:
         Whatever arrived.
     known : collection of str
         The domains of the scheduler: of others nothing is kept.
+
+    Returns
+    -------
+    Notice
 
     Raises
     ------

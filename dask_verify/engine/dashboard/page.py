@@ -54,7 +54,13 @@ class Page:
         )
 
     def update(self, facts: dict[str, Any]) -> None:
-        """Show these facts."""
+        """Show these facts.
+
+        Parameters
+        ----------
+        facts : dict
+            As `DomainPlugin.facts` returns them.
+        """
         job = shown_job(facts, self._wanted)
         _say(self.head, headline(facts, job, self._look.name))
         _say(self.table, job_table(facts, job, self._look.name))
@@ -79,7 +85,13 @@ class Alone:
         self.root = self._plot.root
 
     def update(self, facts: dict[str, Any]) -> None:
-        """Show these facts."""
+        """Show these facts.
+
+        Parameters
+        ----------
+        facts : dict
+            As `DomainPlugin.facts` returns them.
+        """
         self._plot.update(facts, shown_job(facts, ""))
 
 
@@ -90,6 +102,11 @@ def documents(plugin: str) -> dict[str, Callable[..., None]]:
     ----------
     plugin : str
         Name of the plugin that is asked for facts.
+
+    Returns
+    -------
+    dict of str to callable
+        Each takes what Dask's pages do: the scheduler, values of its templates, and the document.
     """
     pages: dict[str, Callable[..., None]] = {PAGE: partial(_page, plugin)}
     return pages | {path: partial(_alone, plugin, kind) for path, kind in _KINDS.items()}

@@ -58,7 +58,15 @@ class Agreement:
         self.root.add_layout(self.root.legend[0], "right")
 
     def update(self, facts: Mapping[str, Any], job: Job) -> None:
-        """Show the history of a job, up to now while it runs."""
+        """Show the history of a job, up to now while it runs.
+
+        Parameters
+        ----------
+        facts : mapping
+            As `DomainPlugin.facts` returns them.
+        job : mapping, optional
+            The job of these facts that is shown.
+        """
         for at, stage in enumerate(STAGES, 1):
             total = job["progress"][stage][1] if job else 0
             points = [(p[0], p[at]) for p in job["history"]] if job else []
@@ -77,6 +85,7 @@ class Bars:
 
     Parameters
     ----------
+    look : Look
     title : str
     **kwargs
         For the figure.
@@ -105,7 +114,17 @@ class Bars:
         self.root.add_layout(self.note)
 
     def show(self, numbers: Mapping[str, int], colors: Mapping[str, str], note: str = "") -> None:
-        """Show these numbers, the first one at the top."""
+        """Show these numbers, the first one at the top.
+
+        Parameters
+        ----------
+        numbers : mapping of str to int
+            How long each bar is, by its name.
+        colors : mapping of str to str
+            Of each bar, by its name.
+        note : str, optional
+            What stands in the plot.
+        """
         names = list(numbers)
         if list(self.root.y_range.factors) != names[::-1]:
             self.root.y_range.factors = names[::-1]
@@ -124,7 +143,14 @@ class Bars:
 
 
 class InFlight(Bars):
-    """Replicas in flight, by domain with its standing."""
+    """Replicas in flight, by domain with its standing.
+
+    Parameters
+    ----------
+    look : Look
+    **kwargs
+        For the figure.
+    """
 
     title = "Verified tasks in flight, by domain"
 
@@ -132,7 +158,15 @@ class InFlight(Bars):
         super().__init__(look, self.title, **kwargs)
 
     def update(self, facts: Mapping[str, Any], job: Job) -> None:
-        """Show what the workers of each domain have to do."""
+        """Show what the workers of each domain have to do.
+
+        Parameters
+        ----------
+        facts : mapping
+            As `DomainPlugin.facts` returns them.
+        job : mapping, optional
+            The job whose standings are shown; without one, the worst of each domain.
+        """
         self._by_domain(facts, job, "in_flight")
 
     def _by_domain(self, facts: Mapping[str, Any], job: Job, what: str) -> None:
@@ -157,7 +191,14 @@ class Workers(InFlight):
 
 
 class Divergences(Bars):
-    """Divergences of a job, by cause."""
+    """Divergences of a job, by cause.
+
+    Parameters
+    ----------
+    look : Look
+    **kwargs
+        For the figure.
+    """
 
     title = "Divergences, by cause"
 
@@ -165,14 +206,29 @@ class Divergences(Bars):
         super().__init__(look, self.title, **kwargs)
 
     def update(self, facts: Mapping[str, Any], job: Job) -> None:
-        """Show what diverged."""
+        """Show what diverged.
+
+        Parameters
+        ----------
+        facts : mapping
+            As `DomainPlugin.facts` returns them.
+        job : mapping, optional
+            The job of these facts that is shown.
+        """
         found = job["divergences"] if job else {}
         numbers = {cause: found.get(cause, 0) for cause in CAUSES}
         self.show(numbers, dict.fromkeys(CAUSES, self._look.bad))
 
 
 class Audits(Bars):
-    """Audits of a job, by outcome."""
+    """Audits of a job, by outcome.
+
+    Parameters
+    ----------
+    look : Look
+    **kwargs
+        For the figure.
+    """
 
     title = "Audits, by outcome"
 
@@ -180,7 +236,15 @@ class Audits(Bars):
         super().__init__(look, self.title, **kwargs)
 
     def update(self, facts: Mapping[str, Any], job: Job) -> None:
-        """Show what came of audits, or why that is not told."""
+        """Show what came of audits, or why that is not told.
+
+        Parameters
+        ----------
+        facts : mapping
+            As `DomainPlugin.facts` returns them.
+        job : mapping, optional
+            The job of these facts that is shown.
+        """
         found, note = (job["audits"] if job else {}), audits_note(job)
         numbers = {} if note or not job else {
             "drawn": sum(found.values()), **{outcome: found.get(outcome, 0) for outcome in OUTCOMES}

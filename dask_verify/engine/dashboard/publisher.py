@@ -76,7 +76,15 @@ class Publisher:
             _log.debug("A job cannot say how it is", exc_info=True)
 
     def close(self, make: Callable[[], Summary], patience: float = PATIENCE) -> None:
-        """Tell how the job ended, and wait a little until that is sent."""
+        """Tell how the job ended, and wait a little until that is sent.
+
+        Parameters
+        ----------
+        make : callable
+            Returns the last summary.
+        patience : float, optional
+            Seconds to wait at most.
+        """
         self.look(make, at_once=True)
         with self._changed:
             self._ended = True

@@ -46,7 +46,13 @@ class Teller:
                 self.accepted(task)
 
     def accepted(self, task: Task) -> None:
-        """Note that a partition was accepted, whatever becomes of that."""
+        """Note that a partition was accepted, whatever becomes of that.
+
+        Parameters
+        ----------
+        task : Task
+            The stage and the partition.
+        """
         self._accepted[task.stage].add(task.partition)
 
     def summary(self, status: str, settled: bool) -> dict[str, Any]:
@@ -58,6 +64,11 @@ class Teller:
             As `Job.status` has it.
         settled : bool
             Whether there is a verdict, and it is written down: from then on nothing is sampled.
+
+        Returns
+        -------
+        dict
+            In a form that `read_notice` takes.
         """
         plan, state = self._plan, self._state
         audited = plan.policy.audited

@@ -23,6 +23,20 @@ NOBODY = (
 def shown_job(facts: Mapping[str, Any], wanted: str) -> Mapping[str, Any] | None:
     """Return the job to show: the wanted one if it is there, else the newest.
 
+    Parameters
+    ----------
+    facts : mapping
+        As `DomainPlugin.facts` returns them.
+    wanted : str
+        Id of a job.
+
+    Returns
+    -------
+    mapping or None
+        One of the jobs of these facts; None if there is none.
+
+    Examples
+    --------
     >>> shown_job({"jobs": [{"job": "b"}, {"job": "a"}]}, "a")
     {'job': 'a'}
     """
@@ -32,7 +46,21 @@ def shown_job(facts: Mapping[str, Any], wanted: str) -> Mapping[str, Any] | None
 
 
 def headline(facts: Mapping[str, Any], job: Mapping[str, Any] | None, theme: str) -> str:
-    """Return the line about the job that is shown, and the way to the other theme."""
+    """Return the line about the job that is shown, and the way to the other theme.
+
+    Parameters
+    ----------
+    facts : mapping
+        As `DomainPlugin.facts` returns them.
+    job : mapping or None
+        The job of these facts that is shown.
+    theme : {"light", "dark"}
+        The theme that the page has.
+
+    Returns
+    -------
+    str
+    """
     other = "light" if theme == "dark" else "dark"
     at = f"&amp;job={escape(job['job'])}" if job else ""
     switch = f'<span class="right"><a href="verify?theme={other}{at}">{other} theme</a></span>'
@@ -61,6 +89,17 @@ def headline(facts: Mapping[str, Any], job: Mapping[str, Any] | None, theme: str
 def audits_note(job: Mapping[str, Any] | None) -> str:
     """Return why there is nothing to see of audits yet; empty where there is.
 
+    Parameters
+    ----------
+    job : mapping or None
+        A job, as facts have it.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
     >>> audits_note({"audited": False, "status": "running", "audits": {}})
     'no audits'
     """
@@ -72,7 +111,22 @@ def audits_note(job: Mapping[str, Any] | None) -> str:
 
 
 def job_table(facts: Mapping[str, Any], shown: Mapping[str, Any] | None, theme: str) -> str:
-    """Return the table of all jobs, each with a link to its own page."""
+    """Return the table of all jobs, each with a link to its own page.
+
+    Parameters
+    ----------
+    facts : mapping
+        As `DomainPlugin.facts` returns them.
+    shown : mapping or None
+        The job of these facts that is shown.
+    theme : {"light", "dark"}
+        The theme that the page has, which links keep.
+
+    Returns
+    -------
+    str
+        Empty without any job.
+    """
     if shown is None:
         return ""
     heads = ("job", "status", "map", "reduce", "divergences", "audits", "suspected", "exposed",

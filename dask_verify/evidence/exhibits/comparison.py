@@ -85,7 +85,17 @@ class Comparison:
 
 
 def records_of(data: bytes) -> Records | str:
-    """Return the records of a leaf, or why there are none to show."""
+    """Return the records of a leaf, or why there are none to show.
+
+    Parameters
+    ----------
+    data : bytes
+        Canonical bytes of the leaf; a liar may have chosen them.
+
+    Returns
+    -------
+    Records or str
+    """
     try:
         return Records.of(data)
     except UnreadableError as error:
@@ -104,6 +114,10 @@ def compare(
         What `records_of` gave for the first one, if it was asked already.
     pairs : bool
         Whether records that are tuples of two are a key and a value.
+
+    Returns
+    -------
+    Comparison
 
     Examples
     --------

@@ -31,7 +31,17 @@ class Side(NamedTuple):
 
 
 def sides(exhibit: Exhibit) -> list[Side]:
-    """Return what is known of the differing leaf, with who says so; the referee's first."""
+    """Return what is known of the differing leaf, with who says so; the referee's first.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    list of Side
+    """
     truth = _referees(exhibit)
     found: dict[bytes, list[str]] = {truth: []} if truth else {}
     by_root = signers(exhibit)
@@ -42,7 +52,18 @@ def sides(exhibit: Exhibit) -> list[Side]:
 
 
 def signers(exhibit: Exhibit) -> dict[tuple[str, bytes], list[str]]:
-    """Return who signed each root, by tree and root."""
+    """Return who signed each root, by tree and root.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    dict of (str, bytes) to list of str
+        The tree is ``"input"`` or ``"output"``.
+    """
     found: dict[tuple[str, bytes], dict[str, None]] = {}
     for claim in exhibit.claims:
         for tree, root in ((INPUT, claim.commitment.input_root), (OUTPUT, claim.commitment.root)):
@@ -51,7 +72,18 @@ def signers(exhibit: Exhibit) -> dict[tuple[str, bytes], list[str]]:
 
 
 def hashes_only(exhibit: Exhibit) -> list[str]:
-    """Say who signed hashes alone: auditors, and whoever did not open its leaf."""
+    """Say who signed hashes alone: auditors, and whoever did not open its leaf.
+
+    Parameters
+    ----------
+    exhibit : Exhibit
+        The exhibit.
+
+    Returns
+    -------
+    list of str
+        One line for each.
+    """
     by_root = signers(exhibit)
     lines = [
         f"{', '.join(by_root.get((leaf.tree, leaf.root), ()))}: leaf {leaf.index} was not opened;"
