@@ -25,6 +25,8 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   certificate is at the other end of each connection, before the first byte of it is read;
 * ``distributed.protocol.Serialized``: a value that passes a scheduler, and what would make a client
   of it;
+* ``Scheduler.client_comms`` and the handler of ``register-client``: a client that comes back too
+  soon is forgotten with its old connection;
 * ``Scheduler.http_application``, ``distributed.dashboard`` and the list of collectors behind
   ``/metrics``: pages, plain HTTP and metrics of our own beside those of Dask, looking like them.
 """
@@ -100,6 +102,7 @@ __all__ = [
     "inner_graph",
     "is_future",
     "joined",
+    "let_clients_return",
     "local_end",
     "metric_name",
     "offer_waiting",
@@ -115,6 +118,7 @@ __all__ = [
 
 _SPAWN = threading.Lock()
 _CLOSE = 20.0  #: seconds that a worker has to end; of 5, Dask kills it after 4, and gives up
+_CLEARED = 5.0  #: seconds that a client waits for its old connection to be cleared away
 _CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
 _WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
 
@@ -446,6 +450,34 @@ def offer_waiting(scheduler: Scheduler, address: str) -> None:
     if worker is not None and worker.status == Status.running:
         waiting = scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
         scheduler.transitions(waiting, f"verify-offer-{time.time()}")
+
+
+def let_clients_return(scheduler: Scheduler) -> None:
+    """Let a client that comes back wait until its old connection is cleared away.
+
+    Dask clears away by the client's name: whoever is back before that is forgotten along with the
+    old connection, and never told of anything again.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+        Which to change; in one that was changed before, nothing happens.
+    """
+    register = scheduler.handlers["register-client"]
+    if getattr(register, "lets_return", False):
+        return
+
+    async def returning(comm: Any, client: str, **said: Any) -> Any:
+        before = scheduler.client_comms.get(client)
+        if before is not None and before.comm is not None:
+            before.comm.abort()
+        until = time.monotonic() + _CLEARED
+        while client in scheduler.client_comms and time.monotonic() < until:
+            await asyncio.sleep(0.002)
+        return await register(comm=comm, client=client, **said)
+
+    returning.lets_return = True  # type: ignore[attr-defined]
+    scheduler.handlers["register-client"] = returning
 
 
 def processing(scheduler: Scheduler, address: str, annotation: str) -> int:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from dask_verify.engine.compat import offer_waiting
+from dask_verify.engine.compat import let_clients_return, offer_waiting
 from dask_verify.engine.dashboard.facts import gather_facts
 from dask_verify.engine.dashboard.installing import install
 from dask_verify.engine.dashboard.noticeboard import Noticeboard
@@ -122,6 +122,7 @@ class DomainPlugin(SchedulerPlugin):  # type: ignore[misc]
             self._door.start(scheduler)
         for address in list(scheduler.workers):
             self.add_worker(scheduler, address)
+        let_clients_return(scheduler)
         scheduler.handlers["verify_domains"] = self.domains
         scheduler.handlers["verify_settled"] = self.settled
         scheduler.handlers["verify_separated"] = self.separated

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from distributed.comm import CommClosedError
 
+from dask_verify import LocalDomainCluster
 from dask_verify.engine import pool
 from dask_verify.engine.carrier import Carrier
-from dask_verify.engine.compat import RawConnections
+from dask_verify.engine.compat import RawConnections, let_clients_return
 from dask_verify.engine.pool import SeparatePool
 from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
 
@@ -127,3 +128,49 @@ def test_what_was_answered_or_lost_by_others_is_not(status: str) -> None:
 def test_nor_is_what_we_took_back_or_has_been_tried_enough() -> None:
     assert not Carrying(RUN).again(AUDIT, "cancelled")
     assert not Carrying(RUN, may=False).again(RUN, "cancelled")
+
+
+# --- clients that their scheduler drops ---------------------------------------------------------
+
+
+@pytest.mark.cluster
+def test_a_client_that_is_back_before_its_old_connection_is_cleared_away_is_not_forgotten() -> None:
+    """Dask forgot it, with the old one: nobody told it of anything any more."""
+    with LocalDomainCluster(["alice"], dashboard_address=None) as cluster:
+        client, scheduler = cluster.get_client(), cluster._cluster("alice").scheduler
+        back, register = asyncio.Event(), scheduler.handlers["register-client"]
+        old = scheduler.client_comms[client.id]
+        close = old.close
+
+        async def registers(comm: Any, **said: Any) -> Any:
+            back.set()
+            return await register(comm, **said)
+
+        async def closes_late() -> None:
+            await back.wait()
+            await close()
+
+        scheduler.handlers["register-client"] = registers
+        old.close = closes_late
+        scheduler.loop.add_callback(old.comm.abort)
+        back_in_time = client.sync(_reached, back, scheduler)
+        assert back_in_time
+        assert client.submit(max, 1, 2).result(timeout=30) == 2
+
+
+async def _reached(event: asyncio.Event, scheduler: Any) -> bool:
+    """Wait, in another loop than the event's, until a client is back."""
+    waiting = asyncio.run_coroutine_threadsafe(event.wait(), scheduler.loop.asyncio_loop)
+    return await asyncio.wrap_future(waiting)
+
+
+def test_a_scheduler_lets_clients_return_once_only() -> None:
+    async def register(comm: Any, client: str) -> str:
+        return client
+
+    scheduler: Any = SimpleNamespace(handlers={"register-client": register}, client_comms={})
+    let_clients_return(scheduler)
+    first = scheduler.handlers["register-client"]
+    let_clients_return(scheduler)
+    assert scheduler.handlers["register-client"] is first
+    assert asyncio.run(first(None, client="me")) == "me"
