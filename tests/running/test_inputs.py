@@ -37,7 +37,7 @@ def test_urls():
         found = inputs(["memory://cli"])
         assert found == Inputs(("memory:///cli/a.csv", "memory:///cli/b.csv"), "csv")
         assert inputs(["memory://cli/*.csv"]) == found
-        assert collection(found).k.compute().tolist() == [2, 1]
+        assert collection(found).k.compute(scheduler="sync").tolist() == [2, 1]
     finally:
         memory.rm("/cli", recursive=True)
 
