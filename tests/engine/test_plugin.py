@@ -19,6 +19,10 @@ from dask_verify.errors import InputError
 from dask_verify.protocol.domain import Domain, Identity
 
 
+async def registered(comm, client):
+    """Take a client in, as schedulers do."""
+
+
 class Scheduler(SimpleNamespace):
     """As much of a scheduler as the plugin touches."""
 
@@ -29,7 +33,7 @@ class Scheduler(SimpleNamespace):
                 for address, resources in workers.items()
             },
             tasks={},
-            handlers={},
+            handlers={"register-client": registered},
             stream_handlers={},
             plugins={},
             stream_comms={},
@@ -213,7 +217,8 @@ def test_a_second_plugin_is_no_quiet_way_to_go_without_proofs(plugin, strict):
     there.plugins["of any name"] = plugin
     with pytest.raises(InputError, match="expected a scheduler without a DomainPlugin"):
         asyncio.run(strict.start(there))
-    assert there.handlers == there.stream_handlers == {}
+    assert there.handlers == {"register-client": registered}
+    assert there.stream_handlers == {}
 
 
 # --- on a real scheduler ----------------------------------------------------------------------
