@@ -33,10 +33,14 @@ from dask_verify.running.opening import Site, opened
 from dask_verify.running.outcome import HEAD, Outcome, head, reason
 from dask_verify.running.places import Local, Place, Wanted
 from dask_verify.running.planning import (
+    FAILED,
     REPORT,
+    TRUST,
     Asked,
     Output,
+    check_apart,
     check_output,
+    keys_of,
     placed,
     plan,
 )
@@ -46,10 +50,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
-FAILED = ".failed"
-"""What is written beside a result by a job without an answer has this in its name."""
-TRUST = ".trust.toml"
-"""What the name of the trust file of domains on this machine ends with."""
 _UNUSABLE = (InputError, PolicyError, MetaError, TrustError, JournalError)
 _NO_ANSWER = (UnverifiedError, TaskError, JobCancelledError, DataError, CourierError, OSError)
 
@@ -108,6 +108,7 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
     try:
         place = _elsewhere(wanted)
         check_output(output)
+        check_apart(output, [*keys_of(wanted), ("journal", journal)])
     except (VerifyError, OSError) as error:
         refuse(error)
 
