@@ -235,6 +235,17 @@ def test_what_goes_wrong_is_nobodys_concern():
     assert tried[-1] == {"n": 2}
 
 
+def test_without_room_for_a_thread_nobody_is_told(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    publisher = Publisher(lambda what: pytest.fail("told"))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        publisher.look(lambda: {"n": 1}, at_once=True)
+        publisher.close(lambda: {"n": 2})
+
+
 def test_who_tells_nobody_starts_no_thread():
     publisher = Publisher(None)
     publisher.look(lambda: pytest.fail("asked"), at_once=True)
