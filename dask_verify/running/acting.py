@@ -25,7 +25,7 @@ from dask_verify.errors import (
     UnverifiedError,
     VerifyError,
 )
-from dask_verify.evidence.console import fail, one_line, print_json, refuse
+from dask_verify.evidence.console import INTERRUPTED, fail, one_line, print_json, refuse
 from dask_verify.evidence.loading import RECEIPT
 from dask_verify.mapreduce import Job, launched
 from dask_verify.resuming import resume as resumed
@@ -48,8 +48,6 @@ from dask_verify.running.planning import (
 if TYPE_CHECKING:
     from dask_verify.evidence.receipts.signed import SignedReceipt
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 _UNUSABLE = (InputError, PolicyError, MetaError, TrustError, JournalError)
 _NO_ANSWER = (UnverifiedError, TaskError, JobCancelledError, DataError, CourierError, OSError)
 
@@ -142,7 +140,7 @@ def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal:
         with opened(place, say) as site:
             return _Run(begin(site.client), site, output, journal).end()
     except KeyboardInterrupt:
-        _say("Interrupted before the job began")
+        _say("Interrupted")
         return INTERRUPTED
     except _UNUSABLE as error:
         refuse(error)

@@ -167,3 +167,17 @@ def test_a_text_from_elsewhere_breaks_no_line(run, here):
     assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert "two; lines\\x1b[2J" in line
+
+
+def test_ctrl_c_before_a_job_and_in_other_commands(run, here, monkeypatch):
+    """With 1, a receipt would look as if it did not hold."""
+    (here / "slow.py").write_text("raise KeyboardInterrupt")
+    done = run("slow.py", "texts")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted\n")
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dask_verify.evidence.enrolment.trust.load_trust", interrupted)
+    done = CliRunner().invoke(verify, ["check", "words.py", "--trust", "words.py"])
+    assert (done.exit_code, done.stderr) == (130, "Interrupted\n")
