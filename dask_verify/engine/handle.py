@@ -326,9 +326,10 @@ class Job:
             )
         if verdict is Verdict.NONDETERMINISTIC:
             return NondeterministicError(
-                f"{report.failure}: the same input gave different outputs in processes of the"
-                " coordinator itself, so nobody can be blamed; remove randomness, time, hash()"
-                " and the order of sets from the functions",
+                f"{report.failure}: the same input gave different outputs, in processes of the"
+                " coordinator itself or in more domains than may be faulty, so nobody can be"
+                " blamed; remove randomness, time, hash() and the order of sets from the"
+                " functions",
                 report,
             )
         advice = ADVICE.get(report.cause, report.cause)
