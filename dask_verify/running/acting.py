@@ -114,6 +114,7 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
         job = resumed(journal, client)
         try:
             check_output(output, job._driver.work.kind)
+            check_apart(output, (("input", pin.path) for pin in job._driver.arbiter.source.pins))
         except InputError:
             job._end(forget=False)
             raise
