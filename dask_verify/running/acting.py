@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +186,17 @@ class _Run:
         try:
             outcome = self._answered(outcome)
         except _NO_ANSWER as error:
-            outcome = replace(outcome, error=reason(error), paths=self._unanswered())
+            outcome = replace(outcome, error=reason(error))
         outcome = replace(outcome, report=self.job.report)
-        return replace(self._reported(outcome), seconds=time.monotonic() - began)
+        if not outcome.error:
+            outcome = self._reported(outcome)
+        else:
+            # What cannot be written down besides must not hide why there is no answer.
+            with suppress(OSError):
+                outcome = replace(outcome, paths=self._unanswered())
+            with suppress(OSError):
+                outcome = self._reported(outcome)
+        return replace(outcome, seconds=time.monotonic() - began)
 
     def _answered(self, outcome: Outcome) -> Outcome:
         out = self.output.out
