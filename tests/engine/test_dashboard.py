@@ -25,6 +25,7 @@ from dask_verify.engine.dashboard.noticeboard import (
 )
 from dask_verify.engine.dashboard.notices import read_notice
 from dask_verify.engine.dashboard.page import Page
+from dask_verify.engine.dashboard.plots import Workers
 from dask_verify.engine.dashboard.publisher import AGAIN, EVERY, Publisher
 from dask_verify.engine.dashboard.summary import Teller
 from dask_verify.engine.dashboard.texts import headline, job_table, shown_job
@@ -503,3 +504,20 @@ def test_an_unknown_job_is_the_newest():
     found = facts(notice(), notice("cd" * 32))
     assert shown_job(found, "ee")["job"] == "cd" * 32
     assert shown_job(found, "ab" * 32)["job"] == "ab" * 32
+
+
+def test_a_domain_is_shown_as_it_stands_in_the_job_that_is_shown():
+    domains = {
+        "alice": {"workers": 1, "in_flight": 0, "standing": "exposed"},
+        "x" * 50 + "1": {"workers": 2, "in_flight": 0, "standing": "trusted"},
+        "x" * 50 + "2": {"workers": 3, "in_flight": 0, "standing": "trusted"},
+    }
+    plot = Workers(look_of({}))
+    plot.update({"domains": domains}, {"standing": {}})
+    assert dict(zip(plot.source.data["name"], plot.source.data["number"], strict=True)) == {
+        "alice": 1,
+        "x" * 40: 2,
+        "x" * 40 + "'": 3,
+    }
+    plot.update({"domains": domains}, None)
+    assert "alice (exposed)" in plot.source.data["name"]
