@@ -176,8 +176,12 @@ def named(divergence: Divergence) -> list[str]:
     Returns
     -------
     list of str
+        Of many, those first that were proven wrong: not all will be shown.
     """
-    return list(dict.fromkeys([*divergence.domains, *divergence.culprits]))
+    people = list(dict.fromkeys([*divergence.domains, *divergence.culprits]))
+    if len(people) > _NAMES:
+        people.sort(key=lambda name: name not in divergence.culprits)
+    return people
 
 
 def who(name: str, divergence: Divergence, exhibit: Exhibit | None = None) -> Who:

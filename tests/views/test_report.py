@@ -49,6 +49,20 @@ def test_every_end_of_a_job_is_shown_and_only_answers_look_like_one(view, status
     assert bool(re.search(r"No (verified answer|verdict)", page.text)) == (not answered)
 
 
+def test_nobody_is_said_to_have_computed_where_domains_alone_did() -> None:
+    """With ``referee="domains"`` the coordinator has no processes in which outputs could differ."""
+    page = Page(report_html(replace(REPORT, verdict=Verdict.NONDETERMINISTIC)))
+    assert "or in more domains than may be faulty" in page.text
+
+
+@pytest.mark.parametrize("view", [report_html, VIEWS["file"]], ids=["notebook", "file"])
+def test_of_many_who_disagreed_the_one_to_blame_is_shown(view) -> None:
+    sides = tuple(f"domain {n}" for n in range(30))
+    one = replace(DIVERGENCE, domains=sides, culprits=sides[-1:])
+    page = Page(view(replace(REPORT, divergences=(one,))))
+    assert "domain 29 wrong against domain 0 not blamed" in " ".join(page.text.split())
+
+
 def test_only_an_undisturbed_answer_is_green() -> None:
     tones = {
         verdict: head(Page(report_html(replace(REPORT, verdict=verdict, status=verdict.value))))

@@ -172,9 +172,12 @@ class InFlight(Bars):
     def _by_domain(self, facts: Mapping[str, Any], job: Job, what: str) -> None:
         numbers, colors = {}, {}
         for name, domain in facts["domains"].items():
-            # What is shown beside it is of one job; so is the standing.
-            found = (job or {"standing": {}})["standing"].get(name, domain["standing"])
+            # What is shown beside it is of one job; so is the standing, and whoever has no part in
+            # that has none.
+            found = job["standing"].get(name, "trusted") if job else domain["standing"]
             label = f"{name:.40}" + (f" ({found})" if found != "trusted" else "")
+            while label in numbers:  # names may begin alike
+                label += "'"
             numbers[label] = domain[what]
             colors[label] = self._look.standing(found)
         self.show(numbers, colors, "" if numbers else "no domain has come yet")
