@@ -337,6 +337,7 @@ class _Collector:
         self._buckets = range(work.run)  #: those that are collected now
         self._relayed = [Opening.from_bytes(data) for data in relayed]
         self._sections: dict[int, Sequence[bytes]] = {}
+        self._unheard: set[str] = set()  #: addresses that were asked and served nothing
         self.evidence: list[bytes] = []
 
     def turns(self) -> Iterator[tuple[range, Sections]]:
@@ -408,10 +409,14 @@ class _Collector:
         by_holder: dict[tuple[str, str], list[int]] = {}
         for i in wanted:
             near = sorted(self._holders[i], key=lambda h: h[0] != self._side.domain)
-            if rank < len(near):
+            if rank < len(near) and near[rank][1] not in self._unheard:
                 by_holder.setdefault(tuple(near[rank]), []).append(i)
         for (domain, address), partitions in by_holder.items():
-            for reply in _ask(address, [self.request(i, domain) for i in partitions]):
+            replies = _ask(address, [self.request(i, domain) for i in partitions])
+            if not any(opening is not None for reply in replies for opening in reply.believed):
+                # Waiting for it once is enough: there may be many more buckets to ask for.
+                self._unheard.add(address)
+            for reply in replies:
                 self._check(reply)
 
     def _check(self, reply: Reply) -> None:

@@ -467,6 +467,29 @@ def test_lies_are_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     assert holder.asked == 2
 
 
+def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
+    alice: Sabotage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be gone, and then every question takes seconds: honest reducers looked late."""
+    side = alice(None)
+    side.memory = 0  # so that buckets are collected one by one
+    sealed = replace(compute.map_partition(BAG, 0, RECORDS), counts=(9, 9))
+    commitment = sealed.commit(b"job", "map", 0, "bob", b"inputs")
+    holders = (("bob", "tcp://gone"), ("carol", "tcp://there"))
+    table = encode((True, ((commitment.to_bytes(), holders),)))
+    asked_for: list[str] = []
+
+    def ask(address: str, requests: list[Opening]) -> list[Any]:
+        asked_for.append(address)
+        found = [sealed.open(o) for o in requests] if address == "tcp://there" else []
+        return [SimpleNamespace(believed=found, wrong=None)] if found else []
+
+    monkeypatch.setattr(tasks, "_ask", ask)
+    turns = list(collector(side, table).turns())
+    assert len(turns) == 3
+    assert asked_for == ["tcp://gone", *["tcp://there"] * 3]
+
+
 def test_evidence_of_many_lies_is_bounded() -> None:
     collector: Any = object.__new__(tasks._Collector)
     collector._sections, collector.evidence = {}, []
