@@ -211,7 +211,7 @@ def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(
 ) -> None:
     """Fast tasks first, then slow ones: a window full of these takes long, and nobody is late."""
     started = Started(window=60)
-    started.of.deadline = deadline
+    started.of.pace.deadline = deadline
     for i in range(60):
         started.of.add(run(MAP, i))
     started.pump()
