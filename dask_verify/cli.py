@@ -59,7 +59,7 @@ def demo(cheat: str | None, separate: bool, domains: str, save: Path | None, mac
         good = run([name.strip() for name in domains.split(",")], cheat, separate, save, machine)
     except InputError as error:
         refuse(error)
-    except VerifyError as error:
+    except (VerifyError, OSError) as error:
         fail(error)
     raise SystemExit(0 if good else 1)
 

@@ -52,6 +52,15 @@ def test_the_exit_code_says_whether_all_was_right(monkeypatch, good, code):
     assert seen == [(["a", "b"], "b", True, None, False)]
 
 
+def test_what_cannot_be_saved_is_said_in_one_line(monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo, "run", full)
+    done = CliRunner().invoke(verify, ["demo"])
+    assert (done.exit_code, done.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+
+
 # --- one example on a cluster ---------------------------------------------------------------
 
 

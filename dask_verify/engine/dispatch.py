@@ -28,6 +28,7 @@ _IDLE = 1.0  #: seconds without a result after which a look at a domain's worker
 #: Times that a task is submitted again when its connection broke. A client that is back before its
 #: scheduler has cleared away the old connection is dropped once more, perhaps several times.
 _AGAIN = 10
+_IN_VAIN = 2.0  #: times as long as it may take that a task is in flight so before; then no more
 
 
 @dataclass
@@ -87,6 +88,7 @@ class Dispatcher:
     _given_up: list[Flight] = field(default_factory=list)
     _landings: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_first_moment))
     _cut: dict[Errand, int] = field(default_factory=lambda: defaultdict(int))
+    _in_vain: dict[Errand, float] = field(default_factory=lambda: defaultdict(float))
 
     def __post_init__(self) -> None:
         self._attendance = Attendance(self.pool)
@@ -231,7 +233,8 @@ class Dispatcher:
     def cut_off(self, run: Errand) -> bool:
         """Take a task out of flight whose connection broke; whether to submit it once more.
 
-        A client whose scheduler drops it forgets all that was submitted: nobody was silent.
+        A client whose scheduler drops it forgets all that was submitted: nobody was silent. But a
+        scheduler that drops it just before each deadline must not hold the job up for long.
 
         Parameters
         ----------
@@ -242,8 +245,11 @@ class Dispatcher:
         -------
         bool
         """
-        if run not in self.flying or self._cut[run] >= _AGAIN:
+        flight = self.flying.get(run)
+        if flight is None or self._cut[run] >= _AGAIN or self._in_vain[run] >= _IN_VAIN:
             return False
+        limit = self.pace.limit(run.task.stage) * (1 + flight.ahead)
+        self._in_vain[run] += max(0.0, time.monotonic() - flight.started) / limit
         self._cut[run] += 1
         del self.flying[run]
         return True

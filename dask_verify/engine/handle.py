@@ -20,7 +20,13 @@ from dask_verify.engine.progress import Announced, Progress
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import Report
 from dask_verify.engine.reporting import report_of
-from dask_verify.engine.saving import check_name, exhibit_name, remove_old, save_result
+from dask_verify.engine.saving import (
+    check_name,
+    check_place,
+    exhibit_name,
+    remove_old,
+    save_result,
+)
 from dask_verify.errors import (
     InconclusiveError,
     JobCancelledError,
@@ -223,7 +229,7 @@ class Job:
         Raises
         ------
         InputError
-            If the name is that of another kind of file.
+            If the name is that of another kind of file, or of what is no file.
         DataError
             If the values cannot be written so that they are read back as they are.
         NondeterministicError, InconclusiveError, TaskError, JobCancelledError
@@ -236,6 +242,7 @@ class Job:
         """
         place = os.fspath(path)
         check_name(place, self._driver.work.kind)
+        check_place(place)
         self._answered(None)
         leaves = self._read(None)
         made = self._notary.receipt()
@@ -319,9 +326,10 @@ class Job:
             )
         if verdict is Verdict.NONDETERMINISTIC:
             return NondeterministicError(
-                f"{report.failure}: the same input gave different outputs in processes of the"
-                " coordinator itself, so nobody can be blamed; remove randomness, time, hash()"
-                " and the order of sets from the functions",
+                f"{report.failure}: the same input gave different outputs, in processes of the"
+                " coordinator itself or in more domains than may be faulty, so nobody can be"
+                " blamed; remove randomness, time, hash() and the order of sets from the"
+                " functions",
                 report,
             )
         advice = ADVICE.get(report.cause, report.cause)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _TERMINAL, _NOTEBOOK = 0.2, 0.5  #: seconds between two looks, at least
 _SHARE = 20  #: of the time, one part is for looking
 _AGREED, _OTHERS = 20, 100  #: audits, and divergences, that get a line in a terminal
+_log = logging.getLogger("distributed.dask_verify")
 _UNSETTLED = ("", "pending")
 
 
@@ -144,10 +146,19 @@ class Progress:
         if self._display is None:
             return
         began = time.perf_counter()
-        if not self._display.update():
+        if not _updated(self._display):
             self._display = None
             return
         self._pause = max(self._display.pause, _SHARE * (time.perf_counter() - began))
+
+
+def _updated(display: Terminal | Notebook) -> bool:
+    try:
+        return display.update()
+    except Exception:
+        # Front ends raise what they like; whoever waits for a job must not see it.
+        _log.debug("The progress of a job cannot be shown", exc_info=True)
+        return False
 
 
 def _display(job: Job) -> Terminal | Notebook | None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -25,6 +26,7 @@ from dask_verify.evidence.data import (
     write_parquet,
 )
 from dask_verify.evidence.enrolment.texts import safe
+from dask_verify.evidence.files import local_path
 from dask_verify.evidence.loading import RECEIPT
 from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.protocol.messages import REDUCE
@@ -63,6 +65,31 @@ def check_name(path: str, kind: str) -> None:
             f"path: expected the name of a file that is {_FORMATS[kind]}, since the result of a"
             f" {what} is saved so, got one that ends with {suffix!r}"
         )
+
+
+def check_place(path: str) -> None:
+    """Refuse what is there and is no file, such as a device: it would be removed, or never end.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of the result.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, a device, a pipe or the like.
+
+    Examples
+    --------
+    >>> check_place("/dev")
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.InputError: path: expected a file, or a path where nothing is, got '/dev'
+    """
+    place = local_path(path)
+    if place is not None and os.path.exists(place) and not os.path.isfile(place):
+        raise InputError(f"path: expected a file, or a path where nothing is, got {path!r}")
 
 
 def remove_old(path: str) -> None:

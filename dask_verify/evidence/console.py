@@ -1,8 +1,8 @@
 r"""How the commands of `dask verify` speak and end: the same for all of them.
 
 * Facts go to stdout: as text for people, or with ``--json`` as JSON. All else goes to stderr.
-* They end with 0 if all is well, 1 if something does not hold or has no answer, and 2 if they were
-  not asked for what can be done; then nothing was done.
+* They end with 0 if all is well, 1 if something does not hold or has no answer, 2 if they were not
+  asked for what can be done (then nothing was done), and 130 after Ctrl-C.
 * An error is one line, which no text from elsewhere can break.
 
 Every call of ``dask`` imports this module, so all but click is imported inside.
@@ -18,6 +18,8 @@ from typing import IO, Any, NoReturn, TypeVar
 import click
 
 FAILED, REFUSED = 1, 2
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 _LONGEST = 1000  #: characters of an error
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -94,6 +96,10 @@ class _OneLine(click.Command):
             raise
         except click.UsageError as error:
             refuse(_with_advice(error))
+        except KeyboardInterrupt:
+            # To click that is a failure; but nothing was found not to hold.
+            click.echo("Interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
 
 class Command(_OneLine):

@@ -106,6 +106,32 @@ def write_anywhere(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def local_path(path: Path) -> str | None:
+    """Return the local path that a path or URL means to fsspec; None if it means no such.
+
+    Parameters
+    ----------
+    path : Path
+        Path or URL.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> local_path("file:///data/a.txt"), local_path("s3://bucket/a.txt")
+    ('/data/a.txt', None)
+    """
+    from fsspec.implementations.local import LocalFileSystem
+
+    text = os.fspath(path)
+    scheme, found, _ = text.partition("://")
+    if (found and scheme not in ("file", "local")) or "::" in text:
+        return None
+    return str(LocalFileSystem._strip_protocol(text))
+
+
 def create_file(path: Path, data: bytes, mode: int, refusal: Refusal) -> None:
     """Write a new file; never over anything that is there, and with no other mode for a moment.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from dask_verify.errors import (
     UnverifiedError,
     VerifyError,
 )
-from dask_verify.evidence.console import fail, one_line, print_json, refuse
+from dask_verify.evidence.console import INTERRUPTED, fail, one_line, print_json, refuse
 from dask_verify.evidence.loading import RECEIPT
 from dask_verify.mapreduce import Job, launched
 from dask_verify.resuming import resume as resumed
@@ -33,10 +33,14 @@ from dask_verify.running.opening import Site, opened
 from dask_verify.running.outcome import HEAD, Outcome, head, reason
 from dask_verify.running.places import Local, Place, Wanted
 from dask_verify.running.planning import (
+    FAILED,
     REPORT,
+    TRUST,
     Asked,
     Output,
+    check_apart,
     check_output,
+    keys_of,
     placed,
     plan,
 )
@@ -44,12 +48,6 @@ from dask_verify.running.planning import (
 if TYPE_CHECKING:
     from dask_verify.evidence.receipts.signed import SignedReceipt
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-FAILED = ".failed"
-"""What is written beside a result by a job without an answer has this in its name."""
-TRUST = ".trust.toml"
-"""What the name of the trust file of domains on this machine ends with."""
 _UNUSABLE = (InputError, PolicyError, MetaError, TrustError, JournalError)
 _NO_ANSWER = (UnverifiedError, TaskError, JobCancelledError, DataError, CourierError, OSError)
 
@@ -108,6 +106,7 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
     try:
         place = _elsewhere(wanted)
         check_output(output)
+        check_apart(output, [*keys_of(wanted), ("journal", journal)])
     except (VerifyError, OSError) as error:
         refuse(error)
 
@@ -115,6 +114,7 @@ def resume(journal: str, wanted: Wanted, output: Output) -> int:
         job = resumed(journal, client)
         try:
             check_output(output, job._driver.work.kind)
+            check_apart(output, (("input", pin.path) for pin in job._driver.arbiter.source.pins))
         except InputError:
             job._end(forget=False)
             raise
@@ -141,7 +141,7 @@ def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal:
         with opened(place, say) as site:
             return _Run(begin(site.client), site, output, journal).end()
     except KeyboardInterrupt:
-        _say("Interrupted before the job began")
+        _say("Interrupted")
         return INTERRUPTED
     except _UNUSABLE as error:
         refuse(error)
@@ -186,9 +186,17 @@ class _Run:
         try:
             outcome = self._answered(outcome)
         except _NO_ANSWER as error:
-            outcome = replace(outcome, error=reason(error), paths=self._unanswered())
+            outcome = replace(outcome, error=reason(error))
         outcome = replace(outcome, report=self.job.report)
-        return replace(self._reported(outcome), seconds=time.monotonic() - began)
+        if not outcome.error:
+            outcome = self._reported(outcome)
+        else:
+            # What cannot be written down besides must not hide why there is no answer.
+            with suppress(OSError):
+                outcome = replace(outcome, paths=self._unanswered())
+            with suppress(OSError):
+                outcome = self._reported(outcome)
+        return replace(outcome, seconds=time.monotonic() - began)
 
     def _answered(self, outcome: Outcome) -> Outcome:
         out = self.output.out

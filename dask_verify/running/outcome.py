@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -139,10 +140,16 @@ def head(result: Any) -> tuple[list[str], int]:
     if isinstance(result, list):
         file = io.BytesIO()
         write_json_lines(islice(result, HEAD), file)
-        lines = file.getvalue().decode().splitlines()
-    else:
-        lines = result.head(HEAD).to_string().splitlines()
+        # Texts may hold what Python takes for the end of a line.
+        lines = file.getvalue().decode().removesuffix("\n").split("\n") if result else []
+        return [_visible(line) for line in lines], len(result)
+    lines = result.head(HEAD).to_string().split("\n")
     return [safe(line) for line in lines], len(result)
+
+
+def _visible(line: str) -> str:
+    """Return JSON that says the same, without characters that a terminal acts on, or that hide."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def reason(error: Exception) -> str:

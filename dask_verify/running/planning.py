@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dask_verify.config import Policy
-from dask_verify.engine.saving import check_name
+from dask_verify.config import Policy, setting
+from dask_verify.engine.saving import check_name, check_place
 from dask_verify.errors import InputError, MetaError, PolicyError, VerifyError
+from dask_verify.evidence.files import local_path
+from dask_verify.evidence.loading import RECEIPT
 from dask_verify.mapreduce import check_staffing
 from dask_verify.requesting import Request, requested
 from dask_verify.running import functions
+from dask_verify.running.functions import Reference
 from dask_verify.running.inputs import Inputs, collection, inputs
 from dask_verify.running.opening import check_keys
 from dask_verify.running.places import Local, Place, Wanted, place
 
 REPORT = ".report.html"
 """What the name of a saved result's report ends with."""
+FAILED = ".failed"
+"""What is written beside a result by a job without an answer has this in its name."""
+TRUST = ".trust.toml"
+"""What the name of the trust file of domains on this machine ends with."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def plan(asked: Asked) -> Plan:
     check_output(asked.output, "frame" if asked.by else "bag")
     found = inputs(asked.inputs, asked.format)
     _check_format(asked, found)
-    _check_not_input(asked.output, found)
+    check_apart(asked.output, [*_read(asked), *(("input", file) for file in found.files)])
     policy: Policy = _named_after_options(Policy, **asked.policy)
     if isinstance(where, Local):
         _named_after_options(check_staffing, policy, where.names)
@@ -185,13 +193,16 @@ def check_output(output: Output, result: str | None = None) -> None:
                 f"{option}: expected a path to write to, got {path!r}, which you may not write;"
                 " name another"
             )
-    if output.out is not None and result is not None:
-        _check_kind(output.out, result)
+    if output.out is not None:
+        _check_result(output.out, result)
+    check_apart(output, ())
 
 
-def _check_kind(out: str, result: str) -> None:
+def _check_result(out: str, result: str | None) -> None:
     try:
-        check_name(out, result)
+        check_place(out)
+        if result is not None:
+            check_name(out, result)
     except InputError as error:
         raise InputError(f"--out: {str(error).partition(': ')[2]}; name another") from error
 
@@ -222,14 +233,72 @@ def _check_format(asked: Asked, found: Inputs) -> None:
         )
 
 
-def _check_not_input(output: Output, found: Inputs) -> None:
-    written = {"--out": output.out, "--report": output.report}
-    for option, path in written.items():
-        if path is not None and (path in found.files or os.path.abspath(path) in found.files):
+def check_apart(output: Output, read: Iterable[tuple[str, str | None]]) -> None:
+    """Refuse to write over what is read, or twice to one file, under whatever name.
+
+    Parameters
+    ----------
+    output : Output
+    read : iterable of (str, str or None)
+        What is read: what it is called in the message, and its path or URL, if there is any.
+
+    Raises
+    ------
+    InputError
+    """
+    taken = {_identity(path): what for what, path in read if path is not None}
+    for option, path in _written(output):
+        what = taken.get(_identity(path))
+        if what is not None:
             raise InputError(
-                f"{option}: expected a file that is no input, got {path!r}, which would be"
+                f"{option}: expected a file that is no {what}, got {path!r}, which would be"
                 " overwritten; name another"
             )
+        taken[_identity(path)] = "file of the result"
+
+
+def _written(output: Output) -> Iterator[tuple[str, str]]:
+    """Yield what may be written, each with the option that says so; but for exhibits."""
+    out, report = output.out, output.report
+    if out is not None:
+        yield "--out", out
+        for base in (out, out + FAILED):
+            yield from (("--out", base + ending) for ending in (RECEIPT, TRUST))
+            if report is None:
+                yield "--out", base + REPORT
+    if report is not None:
+        yield "--report", report
+
+
+def _identity(path: str) -> object:
+    """Return what two names of one file have in common."""
+    place = local_path(path)
+    if place is None:
+        return path
+    try:
+        status = os.stat(place)
+    except OSError:
+        return os.path.realpath(place)
+    return status.st_dev, status.st_ino
+
+
+def keys_of(wanted: Wanted) -> list[tuple[str, str | None]]:
+    """Return the files with keys and certificates, as `check_apart` takes them.
+
+    Parameters
+    ----------
+    wanted : Wanted
+
+    Returns
+    -------
+    list of (str, str or None)
+    """
+    keys, tls = wanted.keys, wanted.tls
+    return [
+        ("trust file", keys.trust or setting("trust")),
+        ("key file", keys.key or setting("coordinator-key")),
+        *(("TLS file", path) for path in (tls.ca_file, tls.cert, tls.key)),
+    ]
 
 
 def _named_after_options(check: Any, *arguments: Any, **fields: Any) -> Any:
@@ -241,10 +310,26 @@ def _named_after_options(check: Any, *arguments: Any, **fields: Any) -> Any:
         raise PolicyError(f"--{name.replace('_', '-')}{colon}{said}") from error
 
 
-def _request(asked: Asked, found: Inputs, policy: Policy) -> Request:
+def _named(asked: Asked) -> tuple[Reference, Reference, Reference | None]:
+    """Return what names mapper, reducer and combiner."""
     mapper = functions.refer(asked.function, "mapper")
     reducer = functions.beside(asked.reducer, mapper, "reducer")
-    combiner = asked.combiner and functions.beside(asked.combiner, mapper, "combiner")
+    combiner = functions.beside(asked.combiner, mapper, "combiner") if asked.combiner else None
+    return mapper, reducer, combiner
+
+
+def _read(asked: Asked) -> list[tuple[str, str | None]]:
+    """Return what is read besides the input, as `check_apart` takes it."""
+    scripts = [one.where for one in _named(asked) if one is not None and one.script]
+    return [
+        *keys_of(asked.wanted),
+        ("journal", asked.journal),
+        *(("script", script) for script in scripts),
+    ]
+
+
+def _request(asked: Asked, found: Inputs, policy: Policy) -> Request:
+    mapper, reducer, combiner = _named(asked)
     work = {
         "mapper": functions.load(mapper, "FUNCTION"),
         "reducer": functions.load(reducer, "--reducer"),

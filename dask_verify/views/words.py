@@ -43,8 +43,8 @@ _VERDICTS = {
     ),
     Verdict.NONDETERMINISTIC: (
         BAD,
-        "No verified answer: the same input gave different outputs in the coordinator's own"
-        " processes, so nobody can be blamed.",
+        "No verified answer: the same input gave different outputs, in the coordinator's own"
+        " processes or in more domains than may be faulty, so nobody can be blamed.",
     ),
 }
 _UNDECIDED = {

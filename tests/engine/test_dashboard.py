@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from dask_verify.engine.dashboard.facts import gather_facts
 from dask_verify.engine.dashboard.look import look_of
 from dask_verify.engine.dashboard.metrics import families
-from dask_verify.engine.dashboard.noticeboard import JOBS, POINTS, SILENCE, UNHEARD, Noticeboard
+from dask_verify.engine.dashboard.noticeboard import (
+    COUNTED,
+    JOBS,
+    POINTS,
+    SILENCE,
+    UNHEARD,
+    Noticeboard,
+)
 from dask_verify.engine.dashboard.notices import read_notice
 from dask_verify.engine.dashboard.page import Page
 from dask_verify.engine.dashboard.publisher import AGAIN, EVERY, Publisher
@@ -235,6 +242,17 @@ def test_what_goes_wrong_is_nobodys_concern():
     assert tried[-1] == {"n": 2}
 
 
+def test_without_room_for_a_thread_nobody_is_told(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    publisher = Publisher(lambda what: pytest.fail("told"))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        publisher.look(lambda: {"n": 1}, at_once=True)
+        publisher.close(lambda: {"n": 2})
+
+
 def test_who_tells_nobody_starts_no_thread():
     publisher = Publisher(None)
     publisher.look(lambda: pytest.fail("asked"), at_once=True)
@@ -367,6 +385,23 @@ def test_what_a_job_takes_back_is_not_taken_off():
         board.put(notice(progress={"map": [done, 10], "reduce": [0, 4]}), NAMES, now=0.0)
     assert board.totals["partitions", "map"] == 6
     assert board.totals["divergences", "map"] == 2
+
+
+def test_of_more_jobs_than_are_kept_nothing_is_counted_twice():
+    """Each goes before it is heard of again; an alert on divergences would never end."""
+    board, jobs = Noticeboard(), JOBS + 5
+    for now in range(3):
+        for number in range(jobs):
+            board.put(notice(f"{number:032x}"), NAMES, now=float(now))
+    assert board.totals["divergences", "map"] == 2 * jobs
+    assert board.totals["partitions", "map"] == 3 * jobs
+
+
+def test_what_is_remembered_of_many_jobs_is_bounded():
+    board = Noticeboard()
+    for number in range(JOBS + COUNTED + 5):
+        board.put(notice(f"{number:032x}"), NAMES, now=0.0)
+    assert (len(board.jobs()), len(board._counted)) == (JOBS, COUNTED)
 
 
 def test_a_running_job_that_nobody_hears_of_is_unheard():

@@ -348,6 +348,31 @@ def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever(
     assert not started.of.pace._took[MAP]
 
 
+def test_a_connection_that_breaks_before_every_deadline_buys_little_time(clock: Clock) -> None:
+    """A scheduler decides when it drops its client."""
+    started = Started(window=1)
+    started.of.pace.deadline = 60.0
+    cut = True
+    while cut:
+        started.of.add(run(MAP, 0))
+        started.pump()
+        clock.now += 59.0
+        assert started.overdue() == []
+        cut = started.of.cut_off(run(MAP, 0))
+    assert clock.now == 4 * 59.0
+    assert run(MAP, 0) in started.of.flying
+
+
+def test_a_connection_that_breaks_late_may_break_again_while_it_is_made(clock: Clock) -> None:
+    started = Started(window=1)
+    started.of.pace.deadline = 60.0
+    for flown in (59.0, *[0.5] * 9):
+        started.of.add(run(MAP, 0))
+        started.pump()
+        clock.now += flown
+        assert started.of.cut_off(run(MAP, 0))
+
+
 def test_a_slow_fetch_does_not_count_as_a_slow_task(clock: Clock) -> None:
     """Who keeps its results to itself must not buy everybody else's tasks more time by that."""
     started = Started(window=1)

@@ -388,6 +388,18 @@ def test_a_notebook_that_replaces_nothing_is_shown_one_display(
     assert len(shown_once) == 1
 
 
+def test_a_notebook_that_is_gone_stops_no_job(
+    notebook: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(shown: dict[str, str], raw: bool) -> None:
+        raise RuntimeError("no kernel is listening")
+
+    monkeypatch.setattr(notebook, "update", gone)
+    with Progress(FakeJob(), True) as shown:
+        shown.update()
+        assert shown.interval(None) == 1.0, "nobody looks any more"
+
+
 def test_a_notebook_needs_no_terminal(notebook: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as written:
         with Progress(FakeJob(), True) as shown:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_verify.engine.saving import check_name, discard, exhibit_name, remove_old
+from dask_verify.engine.saving import check_name, check_place, discard, exhibit_name, remove_old
 from dask_verify.errors import DataError, InputError
 from dask_verify.evidence.data import row_order
 from dask_verify.evidence.loading import RECEIPT, presented
@@ -28,6 +28,16 @@ def test_a_name_promises_no_other_format(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a.pq", "a.parquet", "a.b/c", "a.data"])
 def test_other_names_are_fine(name: str) -> None:
     check_name(name, "frame")
+
+
+def test_what_is_no_file_is_neither_written_nor_removed(tmp_path: Path) -> None:
+    """What does not read back as it was written is removed: as root, /dev/null would be."""
+    (tmp_path / "null").symlink_to("/dev/null")
+    for place in (str(tmp_path), "/dev/null", "file:///dev/null", str(tmp_path / "null")):
+        with pytest.raises(InputError, match="expected a file, or"):
+            check_place(place)
+    for place in (str(tmp_path / "counts.jsonl"), "memory://dev/null", "s3://bucket/key"):
+        check_place(place)
 
 
 def test_what_was_saved_before_goes_with_all_its_evidence(tmp_path: Path) -> None:

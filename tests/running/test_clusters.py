@@ -72,9 +72,13 @@ def test_a_job_is_interrupted_and_resumed(here, gated):
     assert process.returncode == 130, said
     assert f"go on with: dask verify resume {here / 'count.journal'}" in said
     resume = ("resume", here / "count.journal", *options)
-    refused = dask(*resume, "--out", "counts.parquet", cwd=here)
-    assert refused.returncode == 2, refused.stderr
-    assert "--out: expected the name of a file that is JSON lines" in refused.stderr
+    for out, words in (
+        ("counts.parquet", "the name of a file that is JSON lines"),
+        ("texts/a.txt", "a file that is no input"),
+    ):
+        refused = dask(*resume, "--out", out, cwd=here)
+        assert refused.returncode == 2, refused.stderr
+        assert f"--out: expected {words}" in refused.stderr
     done = dask(*resume, "--out", "counts.jsonl", "--json", cwd=here)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"] == len(COUNTS)

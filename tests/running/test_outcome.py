@@ -42,6 +42,14 @@ def test_a_result_of_pairs_is_shown_as_it_is_saved():
     assert (len(lines), rows) == (HEAD, 100)
 
 
+def test_pairs_stay_json_whatever_their_texts_hold():
+    pairs = [("a\u2028b\x85c", 1), ("no\xa0break \U000e0001 \u202e", "\x1b[2J\n")]
+    lines, _ = head(pairs)
+    assert [tuple(json.loads(line)) for line in lines] == pairs
+    assert all(line.isprintable() for line in lines)
+    assert head([]) == ([], 0)
+
+
 def test_a_frame_is_shown_in_its_first_rows():
     lines, rows = head(pd.DataFrame({"k": ["a\x1b[2J"] * 100}))
     assert (len(lines), rows) == (HEAD + 1, 100)

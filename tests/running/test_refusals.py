@@ -83,6 +83,30 @@ def trust(here):
         (["words.py", "texts", "--out", "texts/a.txt"], "--out: expected a file that is no input"),
         (["words.py", "texts", "--report", "no/a.html"], "--report: expected a file in a folder"),
         (["words.py", "texts", "--report", "texts/a.txt"], "--report: expected a file that is no"),
+        (["words.py", "texts", "--out", "words.py"], "--out: expected a file that is no script"),
+        (["words.py", "texts", "--report", "./words.py"], "--report: expected a file that is no s"),
+        (
+            ["words.py", "texts", "--out", "a.jsonl", "--report", "a.jsonl"],
+            "--report: expected a file that is no file of the result",
+        ),
+        (
+            ["words.py", "texts", "--out", "a.jsonl", "--report", "./a.jsonl.receipt.json"],
+            "--report: expected a file that is no file of the result",
+        ),
+        (["words.py", "texts", "--out", "/dev/null"], "--out: expected a file, or a path"),
+        (
+            [
+                "words.py",
+                "texts",
+                "--trust",
+                "domains.toml",
+                "--scheduler",
+                TCP,
+                "--out",
+                "domains.toml",
+            ],
+            "--out: expected a file that is no trust file",
+        ),
         (["words.py", "texts", "--blocksize", "x"], "--blocksize: expected a size"),
     ],
 )
@@ -93,6 +117,15 @@ def test_run(run, arguments, words):
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
     assert words in line
+
+
+def test_an_input_is_known_under_any_name(run, here):
+    (here / "link.jsonl").symlink_to("texts/a.txt")
+    os.link("texts/a.txt", "same.jsonl")
+    (here / "c.jsonl.report.html").symlink_to("texts/b.txt")
+    for name in ("link.jsonl", "same.jsonl", f"file://{here}/texts/a.txt", "c.jsonl"):
+        done = run("words.py", "texts", "--out", name)
+        assert (done.exit_code, "--out: expected a file that is no input" in done.stderr) == (2, 1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -114,6 +147,10 @@ def test_a_folder_that_may_not_be_written(run, here):
             ["j", "--scheduler", TCP, "--trust", "domains.toml", "--out", "no/a.jsonl"],
             "--out: expected a file in a folder that is there",
         ),
+        (
+            ["j", "--scheduler", TCP, "--trust", "domains.toml", "--out", "j"],
+            "--out: expected a file that is no journal",
+        ),
         ([], "Missing argument 'JOURNAL'"),
     ],
 )
@@ -130,3 +167,17 @@ def test_a_text_from_elsewhere_breaks_no_line(run, here):
     assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert "two; lines\\x1b[2J" in line
+
+
+def test_ctrl_c_before_a_job_and_in_other_commands(run, here, monkeypatch):
+    """With 1, a receipt would look as if it did not hold."""
+    (here / "slow.py").write_text("raise KeyboardInterrupt")
+    done = run("slow.py", "texts")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted\n")
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dask_verify.evidence.enrolment.trust.load_trust", interrupted)
+    done = CliRunner().invoke(verify, ["check", "words.py", "--trust", "words.py"])
+    assert (done.exit_code, done.stderr) == (130, "Interrupted\n")

@@ -49,6 +49,12 @@ def test_every_end_of_a_job_is_shown_and_only_answers_look_like_one(view, status
     assert bool(re.search(r"No (verified answer|verdict)", page.text)) == (not answered)
 
 
+def test_nobody_is_said_to_have_computed_where_domains_alone_did() -> None:
+    """With ``referee="domains"`` the coordinator has no processes in which outputs could differ."""
+    page = Page(report_html(replace(REPORT, verdict=Verdict.NONDETERMINISTIC)))
+    assert "or in more domains than may be faulty" in page.text
+
+
 def test_only_an_undisturbed_answer_is_green() -> None:
     tones = {
         verdict: head(Page(report_html(replace(REPORT, verdict=verdict, status=verdict.value))))

@@ -2,7 +2,8 @@
 
 * The latest `JOBS` jobs are kept; of more, the one goes that was not heard of for the longest time.
 * Of each job, at most `POINTS` moments of its progress; of more, every second one goes.
-* Totals never fall, as counters of Prometheus must not: what a job takes back is not taken off.
+* Totals never fall, as counters of Prometheus must not: what a job takes back is not taken off. Nor
+  is anything added twice of a job that is not kept meanwhile, as long as `COUNTED` others are not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dask_verify.engine.dashboard.summary import RUNNING
 from dask_verify.protocol.messages import MAP, REDUCE, Standing
 
 JOBS = 20  #: that are kept
+COUNTED = 1000  #: jobs besides, of which it is remembered what was counted of them
 POINTS = 120  #: moments of one job that are kept
 SILENCE = 90.0  #: seconds without news after which nobody says that a job still runs
 UNHEARD = "unheard"  #: the status of a running job then
@@ -137,6 +139,7 @@ class Noticeboard:
 
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}
+        self._counted: dict[str, dict[tuple[str, str], int]] = {}
         self.totals: Counter[tuple[str, str]] = Counter()
 
     def put(self, raw: Any, known: Collection[str], now: float) -> None:
@@ -157,11 +160,15 @@ class Noticeboard:
         """
         notice = read_notice(raw, known)
         # The order of the dict is that in which jobs were heard of last.
-        kept = self._kept.pop(notice.job, None) or Kept(notice, now, now)
+        counted = self._counted.pop(notice.job, {})
+        kept = self._kept.pop(notice.job, None) or Kept(notice, now, now, counted=counted)
         self._kept[notice.job] = kept
         self.totals += kept.hear(notice, now)
         if len(self._kept) > JOBS:
-            del self._kept[next(iter(self._kept))]
+            oldest = next(iter(self._kept))
+            self._counted[oldest] = self._kept.pop(oldest).counted
+        if len(self._counted) > COUNTED:
+            del self._counted[next(iter(self._counted))]
 
     def jobs(self) -> list[Kept]:
         """Return the jobs that are kept, those first that were heard of first last.

@@ -101,10 +101,9 @@ class Publisher:
             self._next = told
             self._changed.notify()
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._loop, name="dask-verify-publish", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._loop, name="dask-verify-publish", daemon=True)
+            thread.start()  # may fail, and then there is nothing to wait for
+            self._thread = thread
 
     def _loop(self) -> None:
         while True:
