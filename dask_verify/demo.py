@@ -34,6 +34,7 @@ from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
 from dask_verify.protocol.divergence import Divergence
 from dask_verify.protocol.messages import Standing, Verdict
+from dask_verify.running.opening import starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -489,9 +490,11 @@ def _cluster(
         from dask_verify.testing import Tamper
 
         saboteurs[cheat] = Tamper()
-    with LocalDomainCluster(
-        domains, shared=not separate, saboteurs=saboteurs, dashboard_address=None
-    ) as cluster:
+    with starting(domains):
+        cluster = LocalDomainCluster(
+            domains, shared=not separate, saboteurs=saboteurs, dashboard_address=None
+        )
+    with cluster:
         cluster.get_client()
         click.echo(f"Domains started in {time.monotonic() - began:.1f} s.")
         yield cluster

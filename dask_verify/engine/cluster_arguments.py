@@ -1,4 +1,4 @@
-"""What `LocalDomainCluster` checks before it starts anything."""
+"""What `LocalDomainCluster` checks before it starts anything, and says if that fails."""
 
 from __future__ import annotations
 
@@ -81,3 +81,27 @@ def check_not_spawned() -> None:
             "a worker process imported this script and tried to start a cluster itself: "
             'put the code that starts it under `if __name__ == "__main__":`'
         )
+
+
+def first_cause(error: BaseException) -> str:
+    """Return what an error goes back to, of which others only say that it failed.
+
+    Parameters
+    ----------
+    error : BaseException
+        The last one of the chain.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> error = RuntimeError("failed to start")
+    >>> error.__cause__ = OSError("no port left")
+    >>> first_cause(error)
+    'OSError: no port left'
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error):.500}"

@@ -150,6 +150,20 @@ def test_domains_that_are_not_there(run, monkeypatch, error, code):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_domains_that_do_not_start(run, monkeypatch):
+    """In one line, and with what helps in a shell."""
+
+    def failing(*arguments, **options):
+        raise RuntimeError("start it under __main__") from OSError("no port left")
+
+    monkeypatch.setattr("dask_verify.engine.cluster.LocalDomainCluster", failing)
+    done = run("words.py", "texts", "--quiet")
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: the workers of 'alice', 'bob', 'carol' did not start (OSError:")
+    assert "__main__" not in line
+
+
 # --- in processes of their own ----------------------------------------------------------------
 
 
@@ -194,9 +208,12 @@ def test_a_real_ctrl_c(here):
     try:
         while not (here / "began").exists():
             assert process.poll() is None
-        os.kill(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert "Interrupted: the job is cancelled" in said
+    assert said.splitlines() == [
+        "Starting alice, bob on this machine",
+        "Interrupted: the job is cancelled",
+    ]
