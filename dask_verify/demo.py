@@ -77,20 +77,37 @@ def run(
     Raises
     ------
     InputError
-        If the data sets are not installed, or ``cheat`` names no domain.
+        If the data sets are not installed, ``cheat`` names no domain, or ``save`` no folder.
     """
     if cheat is not None and cheat not in domains:
-        raise InputError(f"--cheat: expected one of {one_of(domains)}, got {cheat!r}")
+        raise InputError(
+            f"--cheat: expected one of {one_of(domains)}, got {cheat!r}; name a domain"
+        )
     if len(domains) < Policy().replicas:
         raise InputError(
             f"--domains: expected at least {Policy().replicas} for as many replicas,"
             f" got {len(domains)}; name more"
         )
+    if save is not None:
+        _make(save)
     with redirect_stdout(sys.stderr) if machine else nullcontext():
         found = _run(domains, cheat, separate, save)
     if machine:
         print_json(found)
     return bool(found["good"])
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and try whether files can be made there: before anything is computed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--save: expected a folder in which files can be made, got {str(folder)!r}"
+            f" ({error.strerror}); name another"
+        ) from error
 
 
 def _run(
@@ -104,7 +121,6 @@ def _run(
         examples: list[Example] = [Words(verses), Delays(_unzipped(zipped, folder))]
         with _cluster(domains, cheat, separate) as cluster:
             place = Path(folder) if save is None else save
-            place.mkdir(parents=True, exist_ok=True)
             cluster.write_trust(place / _TRUST)
             jobs = [
                 _show(number, example, cluster.get_client(), cheat, place, save is not None)
@@ -578,7 +594,8 @@ def _evidence(job: Job, place: Path, took: float) -> frozenset[str]:
 def _save(job: Job, place: Path, name: str) -> None:
     at, trust = place / name, place / _TRUST
     job.save(at)
-    click.echo(f"   saved        {at}; check it with")
+    job.report.save_html(f"{at}.report.html")
+    click.echo(f"   saved        {at}, and beside it {name}.report.html; check it with")
     click.echo(f"     dask verify check {at}.receipt.json --trust {trust} --data {at}")
 
 

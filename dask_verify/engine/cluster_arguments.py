@@ -104,4 +104,4 @@ def first_cause(error: BaseException) -> str:
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {str(error):.500}"
+    return f"{type(error).__name__}: {error!s:.500}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -193,9 +194,23 @@ def check_output(output: Output, result: str | None = None) -> None:
                 f"{option}: expected a path to write to, got {path!r}, which you may not write;"
                 " name another"
             )
+        if option == "--out" or not os.path.exists(path):
+            _check_folder(option, path, folder)
     if output.out is not None:
         _check_result(output.out, result)
     check_apart(output, ())
+
+
+def _check_folder(option: str, path: str, folder: str) -> None:
+    """Refuse a folder in which no file can be made, whatever it permits; nothing is left there."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option}: expected a folder in which files can be made, got {folder!r} for {path!r}"
+            f" ({error.strerror}); name another"
+        ) from error
 
 
 def _check_result(out: str, result: str | None) -> None:

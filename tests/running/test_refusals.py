@@ -80,6 +80,14 @@ def trust(here):
         (["words.py", "texts", "--out", "no/a.jsonl"], "--out: expected a file in a folder that"),
         (["words.py", "texts", "--out", "texts"], "--out: expected a file, got the folder"),
         (["words.py", "texts", "--out", "a.parquet"], "--out: expected the name of a file that is"),
+        (
+            ["words.py", "texts", "--out", "/proc/counts.jsonl"],
+            "--out: expected a ",
+        ),
+        (
+            ["words.py", "texts", "--report", "/proc/r.html"],
+            "--report: expected a ",
+        ),
         (["words.py", "texts", "--out", "texts/a.txt"], "--out: expected a file that is no input"),
         (["words.py", "texts", "--report", "no/a.html"], "--report: expected a file in a folder"),
         (["words.py", "texts", "--report", "texts/a.txt"], "--report: expected a file that is no"),
