@@ -32,9 +32,10 @@ from dask_verify.evidence.console import print_json
 from dask_verify.evidence.enrolment.trust import load_trust
 from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
-from dask_verify.protocol.divergence import Divergence
+from dask_verify.protocol.divergence import Divergence, settled_for_people
 from dask_verify.protocol.messages import Standing, Verdict
 from dask_verify.running.opening import starting
+from dask_verify.views.words import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -567,12 +568,12 @@ def _facts(job: Job, took: float) -> None:
     report = job.report
     _line("verdict", report.verdict.name if report.verdict is not None else "none")
     for name, domain in report.domains.items():
-        done = f"{domain.commitments} partitions, {domain.nbytes:,} bytes"
+        done = f"{quantity(domain.commitments, 'partition')}, {domain.nbytes:,} bytes"
         _line("domain", f"{name:<12} {domain.standing.name:<10} {done}")
     for divergence in report.divergences[:_SHOWN]:
         _divergence(divergence)
     if len(report.divergences) > _SHOWN:
-        _line("", f"... and {len(report.divergences) - _SHOWN} more divergences")
+        _line("", f"... and {quantity(len(report.divergences) - _SHOWN, 'more divergence')}")
     _line(
         "bytes",
         f"{report.bytes_compared:,} compared (commitments) for {report.bytes_computed:,} computed",
@@ -605,7 +606,7 @@ def _divergence(divergence: Divergence) -> None:
     _line(
         "divergence",
         f"{divergence.stage} partition {divergence.partition}{units}: blamed {blamed}"
-        f" ({divergence.settled})",
+        f" ({settled_for_people(divergence.settled)})",
     )
     if divergence.sample is not None:
         sample = divergence.sample

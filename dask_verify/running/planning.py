@@ -362,8 +362,8 @@ def _request(asked: Asked, found: Inputs, policy: Policy) -> Request:
         )
     except MetaError as error:
         raise MetaError(
-            f"{str(error).rpartition('; pass ')[0] or error}; let it take and give a DataFrame"
-            " whatever the rows, since it is tried on two"
+            f"{str(error).rpartition('; pass ')[0] or error}; check the names of the columns"
+            " first, then that it takes and gives a DataFrame whatever the rows: it is tried on two"
         ) from error
     except VerifyError:
         raise

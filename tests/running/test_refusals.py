@@ -44,7 +44,7 @@ def trust(here):
             ["delays.py:landed", "flights.csv", "--reducer", "means", "--by", "x"],
             "by: expected key",
         ),
-        (["words.py", "flights.csv", "--by", "carrier"], "mapper: could not infer its meta"),
+        (["words.py", "flights.csv", "--by", "carrier"], "check the names of the columns first"),
         (["words.py", "texts", "--replicas", "4"], "--replicas=4: expected at least as many"),
         (["words.py", "texts", "--replicas", "0"], "--replicas: expected a whole number"),
         (["words.py", "texts", "--faults", "0"], "--faults: expected a whole number"),
