@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from dask_verify.config import Policy, setting
@@ -196,6 +197,11 @@ def check_output(output: Output, result: str | None = None) -> None:
             )
         if option == "--out" or not os.path.exists(path):
             _check_folder(option, path, folder)
+    if output.report is not None and not output.report.lower().endswith((".html", ".htm")):
+        raise InputError(
+            f"--report: expected the name of a file that is HTML, such as report.html, got"
+            f" {output.report!r}; name another"
+        )
     if output.out is not None:
         _check_result(output.out, result)
     check_apart(output, ())
@@ -218,8 +224,16 @@ def _check_result(out: str, result: str | None) -> None:
         check_place(out)
         if result is not None:
             check_name(out, result)
+            _check_suffix(out, result)
     except InputError as error:
         raise InputError(f"--out: {str(error).partition(': ')[2]}; name another") from error
+
+
+def _check_suffix(out: str, result: str) -> None:
+    """Refuse a name that does not say what the file is: nothing else would."""
+    if not PurePosixPath(out).suffix:
+        wanted = "counts.jsonl" if result == "bag" else "means.parquet"
+        raise InputError(f"path: expected a name with a suffix, such as {wanted}, got {out!r}")
 
 
 def _check_journal(journal: str | None, where: Place) -> None:

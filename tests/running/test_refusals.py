@@ -90,15 +90,21 @@ def trust(here):
         ),
         (["words.py", "texts", "--out", "texts/a.txt"], "--out: expected a file that is no input"),
         (["words.py", "texts", "--report", "no/a.html"], "--report: expected a file in a folder"),
-        (["words.py", "texts", "--report", "texts/a.txt"], "--report: expected a file that is no"),
-        (["words.py", "texts", "--out", "words.py"], "--out: expected a file that is no script"),
-        (["words.py", "texts", "--report", "./words.py"], "--report: expected a file that is no s"),
         (
-            ["words.py", "texts", "--out", "a.jsonl", "--report", "a.jsonl"],
-            "--report: expected a file that is no file of the result",
+            ["words.py", "texts", "--out", "counts"],
+            "--out: expected a name with a suffix, such as co",
         ),
         (
-            ["words.py", "texts", "--out", "a.jsonl", "--report", "./a.jsonl.receipt.json"],
+            ["words.py", "texts", "--report", "r.pdf"],
+            "--report: expected the name of a file that is HTML",
+        ),
+        (["words.py", "texts", "--out", "words.py"], "--out: expected a file that is no script"),
+        (
+            ["words.py", "texts", "--report", "./words.py"],
+            "--report: expected the name of a file that is HTML",
+        ),
+        (
+            ["words.py", "texts", "--out", "a.html", "--report", "./a.html"],
             "--report: expected a file that is no file of the result",
         ),
         (["words.py", "texts", "--out", "/dev/null"], "--out: expected a file, or a path"),
