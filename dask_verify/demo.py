@@ -27,6 +27,7 @@ import pandas as pd
 
 from dask_verify.config import Policy
 from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.cluster_arguments import starting
 from dask_verify.errors import InputError, one_of
 from dask_verify.evidence.console import print_json
 from dask_verify.evidence.enrolment.trust import load_trust
@@ -34,7 +35,6 @@ from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
 from dask_verify.protocol.divergence import Divergence, settled_for_people
 from dask_verify.protocol.messages import Standing, Verdict
-from dask_verify.running.opening import starting
 from dask_verify.views.words import quantity
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dask_verify.errors import InputError, TrustError, one_of
@@ -105,3 +106,39 @@ def first_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {error!s:.500}"
+
+
+@contextmanager
+def starting(names: Sequence[str]) -> Iterator[None]:
+    """Say in one line, for a shell, why domains do not start on this machine.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Which domains.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    OSError
+        If a cluster cannot be started within.
+
+    Examples
+    --------
+    >>> with starting(["alice"]):
+    ...     raise RuntimeError("no port left")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    OSError: the workers of 'alice' did not start (RuntimeError: no port left); see ...
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(
+            f"the workers of {one_of(names)} did not start ({first_cause(error)}); see whether"
+            " memory, processes and room in the temporary folder suffice, or start fewer domains"
+            " or workers"
+        ) from error

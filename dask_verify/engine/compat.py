@@ -693,6 +693,11 @@ class DomainWorker(Worker):  # type: ignore[misc]
 
     Why it does not start, its nanny hears, and says so. While it closes, heartbeats and whatever
     else is under way break off: that is what closing means, and no error.
+
+    Parameters
+    ----------
+    *args, **kwargs : object
+        As Dask's own takes them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,7 @@ def opened(place: Place, say: Callable[[str], None]) -> Iterator[Site]:
 @contextmanager
 def _started(place: Local, say: Callable[[str], None]) -> Iterator[Site]:
     from dask_verify.engine.cluster import LocalDomainCluster
+    from dask_verify.engine.cluster_arguments import starting
     from dask_verify.testing import Tamper
 
     liar = f"; {place.cheat} cheats" if place.cheat else ""
@@ -120,44 +121,6 @@ def _started(place: Local, say: Callable[[str], None]) -> Iterator[Site]:
         )
     with cluster:
         yield Site(cluster.get_client(), cluster)
-
-
-@contextmanager
-def starting(names: Sequence[str]) -> Iterator[None]:
-    """Say in one line, for a shell, why domains do not start on this machine.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Which domains.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    OSError
-        If a cluster cannot be started within.
-
-    Examples
-    --------
-    >>> with starting(["alice"]):
-    ...     raise RuntimeError("no port left")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    OSError: the workers of 'alice' did not start (RuntimeError: no port left); see ...
-    """
-    from dask_verify.engine.cluster_arguments import first_cause
-
-    try:
-        yield
-    except RuntimeError as error:
-        raise OSError(
-            f"the workers of {one_of(names)} did not start ({first_cause(error)}); see whether"
-            " memory, processes and room in the temporary folder suffice, or start fewer domains"
-            " or workers"
-        ) from error
 
 
 @contextmanager
