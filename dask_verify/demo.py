@@ -27,13 +27,15 @@ import pandas as pd
 
 from dask_verify.config import Policy
 from dask_verify.engine.cluster import LocalDomainCluster
+from dask_verify.engine.cluster_arguments import starting
 from dask_verify.errors import InputError, one_of
 from dask_verify.evidence.console import print_json
 from dask_verify.evidence.enrolment.trust import load_trust
 from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.mapreduce import Job, verified_map_reduce
-from dask_verify.protocol.divergence import Divergence
+from dask_verify.protocol.divergence import Divergence, settled_for_people
 from dask_verify.protocol.messages import Standing, Verdict
+from dask_verify.views.words import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,20 +78,37 @@ def run(
     Raises
     ------
     InputError
-        If the data sets are not installed, or ``cheat`` names no domain.
+        If the data sets are not installed, ``cheat`` names no domain, or ``save`` no folder.
     """
     if cheat is not None and cheat not in domains:
-        raise InputError(f"--cheat: expected one of {one_of(domains)}, got {cheat!r}")
+        raise InputError(
+            f"--cheat: expected one of {one_of(domains)}, got {cheat!r}; name a domain"
+        )
     if len(domains) < Policy().replicas:
         raise InputError(
             f"--domains: expected at least {Policy().replicas} for as many replicas,"
             f" got {len(domains)}; name more"
         )
+    if save is not None:
+        _make(save)
     with redirect_stdout(sys.stderr) if machine else nullcontext():
         found = _run(domains, cheat, separate, save)
     if machine:
         print_json(found)
     return bool(found["good"])
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and try whether files can be made there: before anything is computed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--save: expected a folder in which files can be made, got {str(folder)!r}"
+            f" ({error.strerror}); name another"
+        ) from error
 
 
 def _run(
@@ -103,7 +122,6 @@ def _run(
         examples: list[Example] = [Words(verses), Delays(_unzipped(zipped, folder))]
         with _cluster(domains, cheat, separate) as cluster:
             place = Path(folder) if save is None else save
-            place.mkdir(parents=True, exist_ok=True)
             cluster.write_trust(place / _TRUST)
             jobs = [
                 _show(number, example, cluster.get_client(), cheat, place, save is not None)
@@ -489,9 +507,11 @@ def _cluster(
         from dask_verify.testing import Tamper
 
         saboteurs[cheat] = Tamper()
-    with LocalDomainCluster(
-        domains, shared=not separate, saboteurs=saboteurs, dashboard_address=None
-    ) as cluster:
+    with starting(domains):
+        cluster = LocalDomainCluster(
+            domains, shared=not separate, saboteurs=saboteurs, dashboard_address=None
+        )
+    with cluster:
         cluster.get_client()
         click.echo(f"Domains started in {time.monotonic() - began:.1f} s.")
         yield cluster
@@ -548,12 +568,12 @@ def _facts(job: Job, took: float) -> None:
     report = job.report
     _line("verdict", report.verdict.name if report.verdict is not None else "none")
     for name, domain in report.domains.items():
-        done = f"{domain.commitments} partitions, {domain.nbytes:,} bytes"
+        done = f"{quantity(domain.commitments, 'partition')}, {domain.nbytes:,} bytes"
         _line("domain", f"{name:<12} {domain.standing.name:<10} {done}")
     for divergence in report.divergences[:_SHOWN]:
         _divergence(divergence)
     if len(report.divergences) > _SHOWN:
-        _line("", f"... and {len(report.divergences) - _SHOWN} more divergences")
+        _line("", f"... and {quantity(len(report.divergences) - _SHOWN, 'more divergence')}")
     _line(
         "bytes",
         f"{report.bytes_compared:,} compared (commitments) for {report.bytes_computed:,} computed",
@@ -575,7 +595,8 @@ def _evidence(job: Job, place: Path, took: float) -> frozenset[str]:
 def _save(job: Job, place: Path, name: str) -> None:
     at, trust = place / name, place / _TRUST
     job.save(at)
-    click.echo(f"   saved        {at}; check it with")
+    job.report.save_html(f"{at}.report.html")
+    click.echo(f"   saved        {at}, and beside it {name}.report.html; check it with")
     click.echo(f"     dask verify check {at}.receipt.json --trust {trust} --data {at}")
 
 
@@ -585,7 +606,7 @@ def _divergence(divergence: Divergence) -> None:
     _line(
         "divergence",
         f"{divergence.stage} partition {divergence.partition}{units}: blamed {blamed}"
-        f" ({divergence.settled})",
+        f" ({settled_for_people(divergence.settled)})",
     )
     if divergence.sample is not None:
         sample = divergence.sample

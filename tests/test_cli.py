@@ -32,7 +32,17 @@ def test_dask_finds_the_command():
 def test_a_cheat_that_is_no_domain_is_refused():
     done = CliRunner().invoke(verify, ["demo", "--cheat", "mallory"])
     assert done.exit_code == 2
-    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'" in done.stderr
+    assert "expected one of 'alice', 'bob', 'carol', got 'mallory'; name a domain" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/proc/out", "/proc"])
+def test_a_folder_in_which_nothing_can_be_made_is_refused(folder):
+    done = CliRunner().invoke(verify, ["demo", "--save", folder])
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        f"Error: --save: expected a folder in which files can be made, got '{folder}'"
+    )
 
 
 def test_missing_data_say_what_to_install(monkeypatch):
@@ -102,6 +112,8 @@ def test_an_honest_example_is_good(shared_cluster, capsys, tmp_path):
     assert "carol" in printed
     assert "checked offline: holds" in printed
     assert (tmp_path / "few.jsonl.receipt.json").exists()
+    assert "few.jsonl.report.html" in printed
+    assert "agreed" in (tmp_path / "few.jsonl.report.html").read_text().lower()
     shown = [line for line in printed.splitlines() if str(tmp_path) not in line]
     assert max(map(len, shown)) <= 100
 

@@ -22,7 +22,7 @@ import secrets
 import signal
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,19 @@ from distributed import Client, Scheduler
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import silence_logging_cmgr
 
-from dask_verify.engine.cluster_arguments import check_count, check_not_spawned, checked_names
-from dask_verify.engine.compat import DomainCluster, DomainNanny, correct_state
+from dask_verify.engine.cluster_arguments import (
+    check_count,
+    check_not_spawned,
+    checked_names,
+    first_cause,
+)
+from dask_verify.engine.compat import (
+    DomainCluster,
+    DomainNanny,
+    DomainWorker,
+    correct_state,
+    unheard,
+)
 from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.enrolment import enrol
 from dask_verify.engine.plugin import HINT, NAME, DomainPlugin
@@ -362,15 +373,19 @@ class LocalDomainCluster:
 
     def _start(self, n_workers: int) -> None:
         groups = self._groups()
-        with ThreadPoolExecutor(len(groups)) as threads:
+        # What fails is raised: Dask would say it several times besides, with all tracebacks.
+        with unheard(), ThreadPoolExecutor(len(groups)) as threads:
             starts = {
                 group: threads.submit(self._start_group, names, n_workers)
                 for group, names in groups.items()
             }
-        # First keep all that started, so that a failure of one closes the others.
-        for group, start in starts.items():
-            if start.exception() is None:
-                self._clusters[group] = start.result()
+            try:
+                wait(starts.values())
+            finally:
+                # Keep all that start, also after a Ctrl-C: what is kept is closed.
+                for group, start in starts.items():
+                    if start.exception() is None:
+                        self._clusters[group] = start.result()
         for start in starts.values():
             start.result()
 
@@ -385,7 +400,7 @@ class LocalDomainCluster:
             cluster = DomainCluster(workers=workers, scheduler=scheduler, name="LocalDomainCluster")
         except RuntimeError as error:
             raise RuntimeError(
-                f"the workers of {one_of(names)} did not start; what they printed says why. "
+                f"the workers of {one_of(names)} did not start: {first_cause(error)}. "
                 'A script has to start the cluster under `if __name__ == "__main__":`'
             ) from error
         _settle(cluster)
@@ -416,6 +431,7 @@ class LocalDomainCluster:
             "resources": {f"{HINT}{domain}": 1},
             "env": {"PYTHONHASHSEED": str(self._seeds[domain])},
             "plugins": (plugin,),
+            "worker_class": DomainWorker,
             "dashboard": False,
             "silence_logs": logging.WARNING,
         }
@@ -453,6 +469,11 @@ class LocalDomainCluster:
             raise InputError(f"no domain {domain!r} here, only {one_of(self._identities)}")
 
     def _stop(self) -> None:
+        # Whatever breaks off now is closed; nobody has to be warned of it.
+        with unheard():
+            self._stop_all()
+
+    def _stop_all(self) -> None:
         for cluster in self._clusters.values():
             _resume(cluster.workers.values())  # what is paused ends only if it is killed
         for client in self._clients.values():

@@ -1,9 +1,10 @@
-"""What `LocalDomainCluster` checks before it starts anything."""
+"""What `LocalDomainCluster` checks before it starts anything, and says if that fails."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dask_verify.errors import InputError, TrustError, one_of
@@ -81,3 +82,63 @@ def check_not_spawned() -> None:
             "a worker process imported this script and tried to start a cluster itself: "
             'put the code that starts it under `if __name__ == "__main__":`'
         )
+
+
+def first_cause(error: BaseException) -> str:
+    """Return what an error goes back to, of which others only say that it failed.
+
+    Parameters
+    ----------
+    error : BaseException
+        The last one of the chain.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> error = RuntimeError("failed to start")
+    >>> error.__cause__ = OSError("no port left")
+    >>> first_cause(error)
+    'OSError: no port left'
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error!s:.500}"
+
+
+@contextmanager
+def starting(names: Sequence[str]) -> Iterator[None]:
+    """Say in one line, for a shell, why domains do not start on this machine.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Which domains.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    OSError
+        If a cluster cannot be started within.
+
+    Examples
+    --------
+    >>> with starting(["alice"]):
+    ...     raise RuntimeError("no port left")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    OSError: the workers of 'alice' did not start (RuntimeError: no port left); see ...
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(
+            f"the workers of {one_of(names)} did not start ({first_cause(error)}); see whether"
+            " memory, processes and room in the temporary folder suffice, or start fewer domains"
+            " or workers"
+        ) from error

@@ -10,6 +10,8 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   pickled elsewhere;
 * ``Nanny.pre_spawn_env`` and ``Nanny.process``: a hash seed must be in the environment *before* a
   worker process starts, and that environment belongs to the parent process;
+* ``multiprocessing.resource_tracker.ensure_running``, public by name but documented nowhere: worker
+  processes start without hearing of Ctrl-C;
 * ``SpecCluster._correct_state``: start workers that were added to the specification;
 * ``Cluster._update_worker_status``: keep workers that their nannies are just starting again;
 * ``Scheduler.connection_args`` and ``Scheduler.bulk_schedule_unrunnable_after_adding_worker``,
@@ -34,14 +36,17 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -63,6 +68,7 @@ from distributed.core import ConnectionPool, Status, connect, error_message
 from distributed.deploy.spec import SpecCluster
 from distributed.nanny import Nanny
 from distributed.protocol import Serialized, core, serialize
+from distributed.worker import Worker
 
 from dask_verify.errors import GateError
 
@@ -70,7 +76,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from dask.typing import Key
-    from distributed import Client, Scheduler, Worker
+    from distributed import Client, Scheduler
 
 __all__ = [
     "TLS",
@@ -79,6 +85,7 @@ __all__ = [
     "DataNode",
     "DomainCluster",
     "DomainNanny",
+    "DomainWorker",
     "GraphNode",
     "List",
     "NestedContainer",
@@ -113,6 +120,7 @@ __all__ = [
     "scheduler_address",
     "submission",
     "tell",
+    "unheard",
     "without_pickles",
 ]
 
@@ -651,11 +659,62 @@ class DomainCluster(SpecCluster):  # type: ignore[misc]
         super(SpecCluster, self)._update_worker_status(op, msg)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Let nobody see what Dask logs in this process meanwhile, but for what is critical.
+
+    Not by the level of its handlers, which every nanny that starts sets anew.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> with unheard():
+    ...     logging.getLogger("distributed.nanny").error("Failed to start process")
+    """
+    handlers = tuple(logging.getLogger("distributed").handlers)
+
+    def critical(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.CRITICAL
+
+    for handler in handlers:
+        handler.addFilter(critical)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(critical)
+
+
+class DomainWorker(Worker):  # type: ignore[misc]
+    """A worker that logs only what happens while it runs.
+
+    Why it does not start, its nanny hears, and says so. While it closes, heartbeats and whatever
+    else is under way break off: that is what closing means, and no error.
+
+    Parameters
+    ----------
+    *args, **kwargs : object
+        As Dask's own takes them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for handler in logging.getLogger("distributed").handlers:
+            handler.addFilter(self._heard)
+        super().__init__(*args, **kwargs)
+
+    def _heard(self, record: logging.LogRecord) -> bool:
+        return getattr(self, "status", None) in (Status.running, Status.paused)
+
+
 class DomainNanny(Nanny):  # type: ignore[misc]
     """A nanny whose worker process really runs under a hash seed of its own.
 
     ``env={"PYTHONHASHSEED": ...}`` alone comes too late: the interpreter has fixed its seed by
-    then. One spawn at a time, and the parent's environment is put back afterwards.
+    then. One spawn at a time, and the parent's environment is put back afterwards. The process
+    hears of no Ctrl-C.
     """
 
     async def instantiate(self) -> Any:
@@ -665,6 +724,11 @@ class DomainNanny(Nanny):  # type: ignore[misc]
         -------
         object
         """
+        # A process has the mask of the thread that starts it. A Ctrl-C in a terminal is for the
+        # program that started the cluster, and that one closes it. What multiprocessing tracks
+        # resources with takes the mask off where it starts, so it has to run already.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         async with _spawning(self.env.get("PYTHONHASHSEED")) as seed:
             if seed is not None:
                 self.pre_spawn_env["PYTHONHASHSEED"] = seed

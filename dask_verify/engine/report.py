@@ -13,11 +13,12 @@ from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.files import write_anywhere
 from dask_verify.protocol.audit import Audit
-from dask_verify.protocol.divergence import Divergence, Proof
+from dask_verify.protocol.divergence import Divergence, Proof, settled_for_people
 from dask_verify.protocol.messages import Standing, Verdict
 from dask_verify.protocol.minutes import Entry
 from dask_verify.protocol.pairs import Pair
 from dask_verify.views.report import page_html, report_html
+from dask_verify.views.words import quantity
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,15 @@ class Report:
         for name, domain in self.domains.items():
             lines.append(
                 f"domain       {name}: {domain.standing.name},"
-                f" {domain.commitments} partitions, {domain.nbytes:,} bytes"
+                f" {quantity(domain.commitments, 'partition')}, {domain.nbytes:,} bytes"
                 + (f" ({domain.reason:.200})" if domain.reason else "")
             )
         lines += [f"divergence   {describe(d)}" for d in self.divergences]
-        lines.append(
-            f"compared     {self.bytes_compared:,} bytes of commitments"
-            f" for {self.bytes_computed:,} bytes computed"
-        )
+        if self.bytes_compared or self.bytes_computed:
+            lines.append(
+                f"compared     {self.bytes_compared:,} bytes of commitments"
+                f" for {self.bytes_computed:,} bytes computed"
+            )
         lines += [f"audit        {line}" for line in self._audited()]
         lines += [
             f"courier      {name}: confined in {', '.join(in_force) or 'nothing'}"
@@ -260,7 +262,8 @@ def describe(divergence: Divergence) -> str:
         where += f", unit {units}"
     who = " against ".join(divergence.domains)
     blamed = ", ".join(divergence.culprits) or "nobody"
-    line = f"{where}: {who}; cause {divergence.cause}; blamed {blamed} ({divergence.settled})"
+    settled = settled_for_people(divergence.settled)
+    line = f"{where}: {who}; cause {divergence.cause}; blamed {blamed} ({settled})"
     if divergence.sample is not None:
         sample = divergence.sample
         line += f"; record {sample.record}: {sample.one:.80} against {sample.other:.80}"

@@ -142,6 +142,27 @@ def unverified(data: bytes) -> bytes:
     return _read(data)[0]
 
 
+def is_none(data: bytes) -> bool:
+    """Tell whether bytes are no envelope at all, not even one that was damaged or cut short.
+
+    Parameters
+    ----------
+    data : bytes
+        From anybody.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_none(b"to be or not to be"), is_none(seal(b"{}", Identity.generate("coordinator"))[:40])
+    (True, False)
+    """
+    # JSON may write every letter of a name as a number.
+    return b"payload" not in data and rb"\u" not in data
+
+
 def _read(data: bytes) -> tuple[bytes, Signature]:
     fields = parse(data, "envelope")
     fields.choice("payloadType", (PAYLOAD_TYPE,))
@@ -166,4 +187,4 @@ def _public(key: bytes) -> SSlibKey:
         raise EvidenceError("key", "a raw Ed25519 public key of 32 bytes", key) from None
 
 
-__all__ = ["PAYLOAD_TYPE", "key_id", "opened", "seal", "unverified"]
+__all__ = ["PAYLOAD_TYPE", "is_none", "key_id", "opened", "seal", "unverified"]

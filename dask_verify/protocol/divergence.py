@@ -87,3 +87,23 @@ class Divergence:
         if not self.culprits:
             return self
         return replace(self, culprits=(), settled="withheld: not deterministic")
+
+
+def settled_for_people(settled: str) -> str:
+    """Return by what a divergence was settled, as people are told.
+
+    Parameters
+    ----------
+    settled : str
+        As `Divergence.settled` has it.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> settled_for_people("exposed elsewhere"), settled_for_people("votes")
+    ('exposed in another divergence', 'votes')
+    """
+    return "exposed in another divergence" if settled == "exposed elsewhere" else settled

@@ -44,6 +44,7 @@ from dask_verify.running.planning import (
     placed,
     plan,
 )
+from dask_verify.views.words import quantity
 
 if TYPE_CHECKING:
     from dask_verify.evidence.receipts.signed import SignedReceipt
@@ -139,7 +140,7 @@ def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal:
     say = _silent if output.quiet else _say
     try:
         with opened(place, say) as site:
-            return _Run(begin(site.client), site, output, journal).end()
+            return _Run(begin(site.client), site, output, journal, _cheat(place)).end()
     except KeyboardInterrupt:
         _say("Interrupted")
         return INTERRUPTED
@@ -157,6 +158,7 @@ class _Run:
     site: Site
     output: Output
     journal: str | None
+    cheat: str
 
     def end(self) -> int:
         """Wait for the verdict, write what is to be written, and tell it."""
@@ -182,11 +184,11 @@ class _Run:
         return INTERRUPTED
 
     def _written(self, began: float) -> Outcome:
-        outcome = Outcome(self.job.report, 0.0)
+        outcome, failed = Outcome(self.job.report, 0.0, cheat=self.cheat), False
         try:
             outcome = self._answered(outcome)
         except _NO_ANSWER as error:
-            outcome = replace(outcome, error=reason(error))
+            outcome, failed = replace(outcome, error=reason(error)), isinstance(error, TaskError)
         outcome = replace(outcome, report=self.job.report)
         if not outcome.error:
             outcome = self._reported(outcome)
@@ -196,6 +198,8 @@ class _Run:
                 outcome = replace(outcome, paths=self._unanswered())
             with suppress(OSError):
                 outcome = self._reported(outcome)
+            if failed:
+                outcome = replace(outcome, error=outcome.error + _traceback(outcome))
         return replace(outcome, seconds=time.monotonic() - began)
 
     def _answered(self, outcome: Outcome) -> Outcome:
@@ -248,13 +252,24 @@ class _Run:
         for line in outcome.lines():
             _say(line)
         if self.output.out is None and outcome.rows is not None:
-            _say(_advice(outcome.rows, self.job._driver.work.kind))
+            _say(_advice(outcome.rows, self.job._driver.work.kind, bool(self.job._sort_by)))
 
 
-def _advice(rows: int, kind: str) -> str:
-    more = f"{rows - HEAD:,} rows more are not shown; " if rows > HEAD else ""
+def _traceback(outcome: Outcome) -> str:
+    """Say where to find the traceback of functions that fail."""
+    path = outcome.paths.get("report")
+    return f" (traceback: {path})" if path else " (traceback: pass --report FILE.html)"
+
+
+def _cheat(place: Place) -> str:
+    return (place.cheat or "") if isinstance(place, Local) else ""
+
+
+def _advice(rows: int, kind: str, ordered: bool) -> str:
+    more = f"{quantity(rows - HEAD, 'more row')} not shown; " if rows > HEAD else ""
     name = "counts.jsonl" if kind == "bag" else "means.parquet"
-    return f"{'save':<12} {more}--out {name} writes all of it, with a receipt and a report"
+    order = "" if ordered else "; in no particular order: --sort sorts a dataframe"
+    return f"{'save':<12} {more}--out {name} writes all of it, with a receipt and a report{order}"
 
 
 def _rows(signed: SignedReceipt) -> int | None:

@@ -109,12 +109,13 @@ def opened(place: Place, say: Callable[[str], None]) -> Iterator[Site]:
 @contextmanager
 def _started(place: Local, say: Callable[[str], None]) -> Iterator[Site]:
     from dask_verify.engine.cluster import LocalDomainCluster
+    from dask_verify.engine.cluster_arguments import starting
     from dask_verify.testing import Tamper
 
     liar = f"; {place.cheat} cheats" if place.cheat else ""
     say(f"Starting {', '.join(place.names)} on this machine{liar}")
     saboteurs = {place.cheat: Tamper()} if place.cheat else None
-    with _inheriting_stderr():
+    with _inheriting_stderr(), starting(place.names):
         cluster = LocalDomainCluster(
             place.names, n_workers=place.workers, saboteurs=saboteurs, dashboard_address=None
         )

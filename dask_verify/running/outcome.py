@@ -17,6 +17,7 @@ from dask_verify.evidence.console import one_line
 from dask_verify.evidence.data import write_json_lines
 from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.protocol.messages import Verdict
+from dask_verify.views.words import quantity
 
 if TYPE_CHECKING:
     from dask_verify.engine.report import Report
@@ -45,6 +46,8 @@ class Outcome:
         Paths of the exhibits.
     error : str
         Why there is no answer, in one line; empty if there is one.
+    cheat : str
+        Which domain was to lie; empty for none.
     """
 
     report: Report
@@ -53,6 +56,7 @@ class Outcome:
     paths: Mapping[str, str] = field(default_factory=dict)
     exhibits: tuple[str, ...] = ()
     error: str = ""
+    cheat: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as JSON values.
@@ -96,11 +100,16 @@ class Outcome:
             Each harmless in a terminal.
         """
         lines = _shortened(str(self.report).splitlines())
+        told = self.report.domains.get(self.cheat)
+        if told is not None and not told.commitments:
+            lines.append(f"{'cheat':<12} {self.cheat} finished no work, so it could not lie")
         rows = "" if self.rows is None else f"{self.rows:,} rows"
         for what, path in self.paths.items():
             lines.append(f"{what:<12} {path}" + (f" ({rows})" if what == "result" else ""))
-        lines += [f"exhibit      {path}" for path in self.exhibits[:_DIVERGENCES]]
-        lines.append(f"took         {self.seconds:.1f} s")
+        if self.exhibits:
+            rest = f" ... ({len(self.exhibits):,})" if len(self.exhibits) > 1 else ""
+            lines.append(f"{'exhibits':<12} {self.exhibits[0]}{rest}")
+        lines.append(f"{'job took':<12} {self.seconds:.1f} s")
         if not self.error and "result" in self.paths:
             lines.append(f"check        {self._check()}")
         return [safe(line) for line in lines]
@@ -113,11 +122,14 @@ class Outcome:
 
 def _shortened(lines: list[str]) -> list[str]:
     """Leave out divergences but some, and the ends of long lines."""
-    at = [number for number, line in enumerate(lines) if line.startswith("divergence")]
-    rest = set(at[_DIVERGENCES:])
-    kept = [line[:_WIDTH] for number, line in enumerate(lines) if number not in rest]
-    if rest:
-        kept.append(f"             and {len(rest):,} more divergences")
+    kept, seen = [], 0
+    rest = sum(line.startswith("divergence") for line in lines) - _DIVERGENCES
+    for line in lines:
+        seen += line.startswith("divergence")
+        if seen <= _DIVERGENCES or not line.startswith("divergence"):
+            kept.append(line[:_WIDTH])
+        elif seen == _DIVERGENCES + 1:
+            kept.append(f"{'':<12} and {quantity(rest, 'more divergence')}")
     return kept
 
 

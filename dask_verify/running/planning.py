@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from dask_verify.config import Policy, setting
@@ -193,9 +195,28 @@ def check_output(output: Output, result: str | None = None) -> None:
                 f"{option}: expected a path to write to, got {path!r}, which you may not write;"
                 " name another"
             )
+        if option == "--out" or not os.path.exists(path):
+            _check_folder(option, path, folder)
+    if output.report is not None and not output.report.lower().endswith((".html", ".htm")):
+        raise InputError(
+            f"--report: expected the name of a file that is HTML, such as report.html, got"
+            f" {output.report!r}; name another"
+        )
     if output.out is not None:
         _check_result(output.out, result)
     check_apart(output, ())
+
+
+def _check_folder(option: str, path: str, folder: str) -> None:
+    """Refuse a folder in which no file can be made, whatever it permits; nothing is left there."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option}: expected a folder in which files can be made, got {folder!r} for {path!r}"
+            f" ({error.strerror}); name another"
+        ) from error
 
 
 def _check_result(out: str, result: str | None) -> None:
@@ -203,8 +224,16 @@ def _check_result(out: str, result: str | None) -> None:
         check_place(out)
         if result is not None:
             check_name(out, result)
+            _check_suffix(out, result)
     except InputError as error:
         raise InputError(f"--out: {str(error).partition(': ')[2]}; name another") from error
+
+
+def _check_suffix(out: str, result: str) -> None:
+    """Refuse a name that does not say what the file is: nothing else would."""
+    if not PurePosixPath(out).suffix:
+        wanted = "counts.jsonl" if result == "bag" else "means.parquet"
+        raise InputError(f"path: expected a name with a suffix, such as {wanted}, got {out!r}")
 
 
 def _check_journal(journal: str | None, where: Place) -> None:
@@ -347,8 +376,8 @@ def _request(asked: Asked, found: Inputs, policy: Policy) -> Request:
         )
     except MetaError as error:
         raise MetaError(
-            f"{str(error).rpartition('; pass ')[0] or error}; let it take and give a DataFrame"
-            " whatever the rows, since it is tried on two"
+            f"{str(error).rpartition('; pass ')[0] or error}; check the names of the columns"
+            " first, then that it takes and gives a DataFrame whatever the rows: it is tried on two"
         ) from error
     except VerifyError:
         raise

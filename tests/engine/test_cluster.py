@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,10 +12,11 @@ import dask
 import dask.bag as db
 import pytest
 from distributed import Client, Nanny
+from distributed.core import Status
 
 from dask_verify import verified_map_reduce
 from dask_verify.engine.cluster import LocalDomainCluster
-from dask_verify.engine.compat import DomainNanny
+from dask_verify.engine.compat import DomainNanny, DomainWorker, unheard
 from dask_verify.engine.enrolment import coordinator_of, domains_of, enrolled
 from dask_verify.errors import InputError
 from dask_verify.evidence.enrolment.trust import Entry, load_trust, save_trust
@@ -273,3 +275,42 @@ def test_a_worker_has_time_to_remove_what_it_spilled(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Nanny, "close", close)
     asyncio.run(object.__new__(DomainNanny).close())
     assert given == [20]
+
+
+def blocked_signals():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.cluster
+def test_workers_hear_of_no_ctrl_c(shared_cluster):
+    """Of a terminal's it is for the program, which closes its cluster; they would say a lot."""
+    masks = shared_cluster.get_client().run(blocked_signals).values()
+    assert all(signal.SIGINT in mask for mask in masks)
+
+
+def test_a_worker_logs_only_while_it_runs():
+    worker, record = object.__new__(DomainWorker), logging.makeLogRecord({})
+    assert not worker._heard(record)
+    heard = {}
+    for status in Status:
+        worker._status = status
+        heard[status] = worker._heard(record)
+    assert {status for status in heard if heard[status]} == {Status.running, Status.paused}
+
+
+def test_what_dask_logs_meanwhile_is_not_seen_whatever_level_is_set():
+    """Nannies set the level of the handlers when they start."""
+    seen = []
+    handler = logging.Handler()
+    handler.emit = seen.append
+    logger = logging.getLogger("distributed")
+    logger.addHandler(handler)
+    try:
+        with unheard():
+            handler.setLevel(logging.DEBUG)
+            logger.error("Failed to start process")
+            logger.critical("worse")
+        logger.error("Task failed")
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in seen] == ["worse", "Task failed"]

@@ -89,6 +89,18 @@ def test_the_text_names_every_fact(fact):
     assert fact in str(REPORT)
 
 
+def test_what_never_was_is_not_told_and_one_is_no_plural():
+    one = replace(REPORT.domains["alice"], commitments=1)
+    nothing = replace(REPORT, bytes_compared=0, bytes_computed=0, domains={"alice": one})
+    assert "compared" not in str(nothing)
+    assert "1 partition, 12,345 bytes" in str(nothing)
+
+
+def test_people_are_told_where_else_somebody_was_exposed():
+    settled = replace(REPORT.divergences[0], settled="exposed elsewhere")
+    assert "blamed bob (exposed in another divergence)" in describe(settled)
+
+
 def test_the_cause_of_a_missing_answer_is_told():
     report = replace(REPORT, verdict=Verdict.INCONCLUSIVE, cause="unanswered")
     assert "INCONCLUSIVE (unanswered)" in str(report)

@@ -60,10 +60,30 @@ def test_lines_are_few_and_harmless():
     paths = {"result": "my counts.jsonl", "receipt": "r.json", "trust": "t.toml"}
     lines = Outcome(report(), 1.0, 1234, paths).lines()
     assert sum(line.startswith("divergence") for line in lines) == 5
-    assert "             and 4 more divergences" in lines
+    # With those that are shown, before anything else.
+    assert lines[6] == "             and 4 more divergences"
+    assert lines[7].startswith("compared")
     assert "result       my counts.jsonl (1,234 rows)" in lines
     assert lines[-1].endswith("check r.json --trust t.toml --data 'my counts.jsonl'")
     assert all(line.isprintable() for line in lines)
+
+
+def test_exhibits_are_one_line_and_one_divergence_is_one():
+    few = report(text="divergence   a\n" * 6)
+    lines = Outcome(few, 1.0, exhibits=("a.exhibit-0.json",)).lines()
+    assert "             and 1 more divergence" in lines
+    assert "exhibits     a.exhibit-0.json" in lines
+    assert lines[-1] == "job took     1.0 s"
+    many = Outcome(few, 1.0, exhibits=tuple(f"a.exhibit-{at}.json" for at in range(14)))
+    assert "exhibits     a.exhibit-0.json ... (14)" in many.lines()
+
+
+def test_a_cheat_without_work_is_told_of():
+    idle = {"bob": DomainReport(Standing.TRUSTED, 0, 0)}
+    said = "cheat        bob finished no work, so it could not lie"
+    assert said in Outcome(report(domains=idle), 1.0, cheat="bob").lines()
+    assert said not in Outcome(report(domains=idle), 1.0).lines()
+    assert said not in Outcome(report(), 1.0, cheat="bob").lines()
 
 
 def test_the_same_for_programs():

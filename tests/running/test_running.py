@@ -40,6 +40,7 @@ def test_text(run, started, here):
     assert counted(done.stdout) == COUNTS
     assert "verdict      AGREED" in done.stderr
     assert "--out counts.jsonl writes all of it" in done.stderr
+    assert "in no particular order: --sort sorts a dataframe" in done.stderr
     assert started == [Local(("alice", "bob", "carol"))]
     assert {path.name for path in here.iterdir()} == {
         "delays.py", "flights.csv", "texts", "words.py",
@@ -86,6 +87,7 @@ def test_parquet(run, here):
         "delays.py:landed", "flights.parquet", "--reducer", "means", "--by", "carrier", "--sort"
     )
     assert done.exit_code == 0, done.output
+    assert "order" not in done.stderr
     assert [line.split() for line in done.stdout.splitlines()] == [
         ["carrier", "delay"],
         ["0", "AA", "2.0"],
@@ -113,12 +115,16 @@ def test_without_an_answer(run, here):
 
 
 @pytest.mark.usefixtures("started")
-def test_a_function_that_fails(run):
+def test_a_function_that_fails(run, here):
     done = run("words.py:failing", "texts", "--quiet")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: ZeroDivisionError: ")
     assert "modulo by zero (line 11, in " in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.endswith("mend them (traceback: pass --report FILE.html)\n")
+    done = run("words.py:failing", "texts", "--quiet", "--report", "why.html")
+    assert done.stderr.endswith("mend them (traceback: why.html)\n")
+    assert "ZeroDivisionError" in (here / "why.html").read_text()
 
 
 @pytest.mark.usefixtures("started")
@@ -148,6 +154,20 @@ def test_domains_that_are_not_there(run, monkeypatch, error, code):
     done = run("words.py", "texts")
     assert done.exit_code == code
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_domains_that_do_not_start(run, monkeypatch):
+    """In one line, and with what helps in a shell."""
+
+    def failing(*arguments, **options):
+        raise RuntimeError("start it under __main__") from OSError("no port left")
+
+    monkeypatch.setattr("dask_verify.engine.cluster.LocalDomainCluster", failing)
+    done = run("words.py", "texts", "--quiet")
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: the workers of 'alice', 'bob', 'carol' did not start (OSError:")
+    assert "__main__" not in line
 
 
 # --- in processes of their own ----------------------------------------------------------------
@@ -194,9 +214,12 @@ def test_a_real_ctrl_c(here):
     try:
         while not (here / "began").exists():
             assert process.poll() is None
-        os.kill(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 130, said
-    assert "Interrupted: the job is cancelled" in said
+    assert said.splitlines() == [
+        "Starting alice, bob on this machine",
+        "Interrupted: the job is cancelled",
+    ]

@@ -169,7 +169,7 @@ def _path(role: str, name: str, module: str) -> list[str]:
             # Finders are hooks of whatever is installed: what they cannot find is not there.
             spec = None
         if spec is None:
-            said = ", which cannot be imported; set PYTHONPATH to where it lies"
+            said = ", which cannot be imported; set an absolute PYTHONPATH, to where it lies"
             raise _refused(role, name, said)
         within = list(spec.submodule_search_locations or ())
         found += [spec.origin] if spec.origin else within

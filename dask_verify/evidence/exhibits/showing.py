@@ -12,6 +12,7 @@ from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.exhibits.comparison import Compared, compare, records_of
 from dask_verify.evidence.exhibits.exhibit import Exhibit
 from dask_verify.evidence.exhibits.sides import hashes_only, sides
+from dask_verify.protocol.divergence import settled_for_people
 from dask_verify.protocol.records import Records
 
 _WIDTH = 100
@@ -56,7 +57,7 @@ def _head(exhibit: Exhibit) -> list[str]:
         ("job", exhibit.job.hex()),
         ("domains", " against ".join(exhibit.domains)),
         ("cause", exhibit.cause),
-        ("settled", exhibit.settled),
+        ("settled", settled_for_people(exhibit.settled)),
         ("blamed", ", ".join(exhibit.culprits) or "nobody"),
         ("excused", ", ".join(exhibit.excused)),
         ("not shown", ", ".join(exhibit.unshown)),

@@ -46,10 +46,12 @@ def check(
 ) -> None:
     """Check a receipt offline: who computed what, how it was sampled, who was wrong.
 
-    Exits with 0 if it holds, 1 if it does not, and 2 if it could not be asked for so.
+    Exits with 0 if it holds, 1 if it does not, and 2 if it could not be asked for so, as
+    of a file that is no receipt.
     """
     from dask_verify.errors import TrustError, VerifyError
     from dask_verify.evidence.enrolment.trust import load_trust
+    from dask_verify.evidence.envelope import is_none
     from dask_verify.evidence.fields import LARGEST_FILE
     from dask_verify.evidence.files import read_file
     from dask_verify.evidence.receipts.checking import check_receipt
@@ -63,6 +65,8 @@ def check(
     asked: dict[str, Any] = {"replicas": replicas, "min_audit": min_audit, "path": data}
     try:
         envelope = read_file(receipt, LARGEST_FILE, _refusal)
+        if is_none(envelope):
+            refuse(f"{receipt}: expected what is saved as NAME.receipt.json", "not a receipt")
         checked = check_receipt(envelope, trust, **asked)
     except VerifyError as error:
         _fail(error, machine)

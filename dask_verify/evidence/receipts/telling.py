@@ -8,6 +8,7 @@ from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.enrolment.trust import Trust
 from dask_verify.evidence.receipts.checking import Checked
 from dask_verify.evidence.receipts.values import Dispute, Party
+from dask_verify.protocol.divergence import settled_for_people
 from dask_verify.protocol.messages import MAP, REDUCE, Standing
 
 
@@ -59,7 +60,8 @@ def _sources(checked: Checked) -> Iterator[str]:
     if not receipt.pins and not receipt.unpinned:
         yield "sources      none pinned: the input was inside the graph, and is not identified here"
     if receipt.pins:
-        yield f"sources      {len(receipt.pins)} files pinned, first {receipt.pins[0].path:.200}"
+        number = _number(len(receipt.pins), "file")
+        yield f"sources      {number} pinned, first {receipt.pins[0].path:.200}"
     if receipt.unpinned:
         number = f"{receipt.unpinned} of {receipt.terms.maps} partitions"
         yield f"sources      {number} read what cannot be pinned"
@@ -67,9 +69,13 @@ def _sources(checked: Checked) -> Iterator[str]:
         yield "sources      input computed earlier was accepted as it was: trust_input=True"
 
 
+def _number(many: int, what: str) -> str:
+    return f"{many:,} {what}" + "s" * (many != 1)
+
+
 def _domain(party: Party, trust: Trust) -> str:
     text = (
-        f"{party.name}: {party.standing.upper()}, {party.commitments} partitions,"
+        f"{party.name}: {party.standing.upper()}, {_number(party.commitments, 'partition')},"
         f" {party.nbytes:,} bytes, {party.cpu / 1e9:.3f} CPU s claimed"
     )
     entry = next((e for e in trust.entries if e.public_key == party.key), None)
@@ -89,5 +95,5 @@ def _dispute(dispute: Dispute) -> str:
     blamed = ", ".join(dispute.culprits) or "nobody"
     return (
         f"{where}: {' against '.join(dispute.sides)}; cause {dispute.cause};"
-        f" blamed {blamed} ({dispute.settled})"
+        f" blamed {blamed} ({settled_for_people(dispute.settled)})"
     )

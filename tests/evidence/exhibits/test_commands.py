@@ -118,6 +118,10 @@ def test_code_that_is_not_run_is_a_matter_of_usage(made: Exhibit, file: str) -> 
 def test_files_that_are_none(tmp_path: Path, file: str, command: str) -> None:
     bad = tmp_path / "bad.json"
     bad.write_bytes(b"{}")
+    done = run(command, str(bad))
+    assert done.exit_code == 2
+    assert done.stderr.startswith("not an exhibit: ")
+    bad.write_bytes(Path(file).read_bytes()[:-40])
     assert run(command, str(bad)).exit_code == 1
     assert run(command, str(tmp_path / "absent")).exit_code == 2
     assert run(command, str(tmp_path)).exit_code == 2

@@ -58,8 +58,26 @@ def test_a_demand_that_is_not_met(tmp_path: Path, options: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 100, b"[" * 10_000])
-def test_garbage_does_not_hold(tmp_path: Path, data: bytes) -> None:
-    assert check(tmp_path, data).exit_code == 1
+def test_what_is_no_receipt_at_all_is_wrong_usage(tmp_path: Path, data: bytes) -> None:
+    done = check(tmp_path, data)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("not a receipt: ")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"payload": ""}',
+        rb'{"\u0070ayload": ""}',
+        b'{"payload": "' + b"[" * 10_000,
+        envelope(corrected())[:40],
+        envelope(corrected())[:-40],
+    ],
+)
+def test_what_looks_like_one_does_not_hold(tmp_path: Path, data: bytes) -> None:
+    done = check(tmp_path, data)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("does not hold: ")
 
 
 @pytest.mark.parametrize(
