@@ -239,8 +239,15 @@ def test_only_what_is_challenged_travels(client):
 # --- a single domain ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("unit_records", [None, UNIT])
-@pytest.mark.parametrize("kind", ["bag", "frame"])
+@pytest.mark.parametrize(
+    ("kind", "unit_records"),
+    [
+        ("bag", UNIT),
+        ("frame", None),
+        pytest.param("bag", None, marks=pytest.mark.matrix),
+        pytest.param("frame", UNIT, marks=pytest.mark.matrix),
+    ],
+)
 def test_the_coordinator_audits_a_single_domain(lonely, kind, unit_records):
     policy = Policy(replicas=1, audit=0.3, unit_records=unit_records)
     job = finished(kind, lonely.get_client(), policy, maps=2)

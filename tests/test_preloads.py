@@ -151,7 +151,7 @@ def test_a_scheduler_without_domains_ends_with_one_line(folder):
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("nanny", ["--nanny", "--no-nanny"])
+@pytest.mark.parametrize("nanny", [pytest.param("--nanny", marks=pytest.mark.matrix), "--no-nanny"])
 def test_a_preload_from_the_configuration_is_as_strict(folder, tmp_path, nanny):
     """Dask reads the options of such a preload late, and would go on without it."""
     address = free_address()

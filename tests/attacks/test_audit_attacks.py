@@ -290,8 +290,11 @@ def test_units_that_were_not_planned_count_as_no_answer(stage):
 # --- conspiracies, and other policies -------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", [UNITS, WHOLE], ids=["units", "whole"])
-@pytest.mark.parametrize("pool", ["shared", "separate"])
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param(UNITS, id="units"), pytest.param(WHOLE, id="whole", marks=pytest.mark.matrix)],
+)
+@pytest.mark.parametrize("pool", [pytest.param("shared", marks=pytest.mark.matrix), "separate"])
 def test_conspirators_are_exposed_by_the_one_who_is_honest(stage, pool, policy):
     cast = dict.fromkeys(("bob", "carol"), Collude(Tamper()))
     job = stage("bag", pool, cast, replace(policy, faults=2))

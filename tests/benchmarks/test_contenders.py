@@ -17,7 +17,7 @@ def arena():
         yield started
 
 
-@pytest.mark.parametrize("kind", ["bag", "frame"])
+@pytest.mark.parametrize("kind", ["bag", pytest.param("frame", marks=pytest.mark.matrix)])
 def test_every_contender(arena, kind):
     task = bags.tiny_task(4) if kind == "bag" else frames.numeric_task(400, 4)
     match = contenders.Match(arena, task)

@@ -177,7 +177,8 @@ def judge(cell: Cell, report: Any) -> None:
     assert proven.cause in CAUSES.get(cell.saboteur, {cell.stage})
 
 
-@pytest.mark.parametrize("cell", once(CELLS), ids=str)
+# A third of those that together have every value of every factor: the long suite has all.
+@pytest.mark.parametrize("cell", once(CELLS)[::3], ids=str)
 def test_slice(cell, stages):
     rehearse(cell, stages)
 

@@ -42,7 +42,7 @@ def test_why_there_is_no_answer_is_said_where_nothing_can_be_written(capsys):
     )
     output = Output(out="counts.jsonl", quiet=True, machine=True)
     with pytest.raises(_Ending, match="too few domains agree") as caught:
-        _Run(job, Site(None), output, None).end()
+        _Run(job, Site(None), output, None, "").end()
     assert caught.value.exit_code == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["answered"], said["error"]) == (False, "too few domains agree")

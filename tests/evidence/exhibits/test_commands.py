@@ -149,7 +149,7 @@ def test_what_lies_in_the_current_folder_is_not_imported(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     done = run("replay", file)
     assert done.exit_code == 2
-    assert "cannot be imported; set PYTHONPATH" in done.output
+    assert "cannot be imported; set an absolute PYTHONPATH" in done.output
 
 
 # --- what liars would have shown --------------------------------------------------------------
