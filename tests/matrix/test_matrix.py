@@ -117,18 +117,22 @@ def cells() -> list[Cell]:
     ]
 
 
-def values(cell: Cell) -> set[tuple[str, object]]:
-    return set(vars(cell).items())
+def values(cell: Cell, together: int) -> set[tuple[tuple[str, object], ...]]:
+    return set(itertools.combinations(vars(cell).items(), together))
 
 
-def once(cells: list[Cell]) -> list[Cell]:
-    """Choose cells greedily until every value of every factor occurs in one of them."""
+def once(cells: list[Cell], together: int = 1) -> list[Cell]:
+    """Choose cells greedily until every value of every factor occurs in one of them.
+
+    With ``together`` of 3, every three values of three factors that can meet, meet in one of them.
+    """
     chosen: list[Cell] = []
-    left = set().union(*map(values, cells))
+    of = {cell: values(cell, together) for cell in cells}
+    left = set().union(*of.values())
     while left:
-        best = max(cells, key=lambda cell: len(values(cell) & left))
+        best = max(cells, key=lambda cell: len(of[cell] & left))
         chosen.append(best)
-        left -= values(best)
+        left -= of[best]
     return chosen
 
 
@@ -183,7 +187,16 @@ def test_slice(cell, stages):
     rehearse(cell, stages)
 
 
-@pytest.mark.matrix
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+MET = once(CELLS, together=3)
+REST = [cell for cell in CELLS if cell not in MET]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *(pytest.param(cell, id=str(cell), marks=pytest.mark.matrix) for cell in MET),
+        *(pytest.param(cell, id=str(cell), marks=pytest.mark.soak) for cell in REST),
+    ],
+)
 def test_matrix(cell, stages):
     rehearse(cell, stages)
