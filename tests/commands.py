@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,3 +51,11 @@ def scheduler_command(address, trust, *options):
 def worker_command(address, key, *options):
     quiet = ("--no-dashboard", "--dashboard-address", ":0", "--nthreads", 1, *options)
     return "worker", address, *quiet, "--preload", "dask_verify.worker", "--domain-key", key
+
+
+def hears_ctrl_c() -> None:
+    """Let a process that is started next hear of Ctrl-C, whatever shell started this one.
+
+    What a shell runs in the background ignores it, and so does all that is started from there.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -10,7 +10,14 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from commands import PATIENCE, free_address, running, scheduler_command, worker_command
+from commands import (
+    PATIENCE,
+    free_address,
+    hears_ctrl_c,
+    running,
+    scheduler_command,
+    worker_command,
+)
 from distributed import Client
 
 from dask_verify.evidence.enrolment.keys import write_key
@@ -61,7 +68,9 @@ def test_a_job_is_interrupted_and_resumed(here, gated):
     )
     options = tls_options(gated)
     asked = ("run", "slow.py:slow", "texts", "--journal", here / "count.journal", *options)
-    process = subprocess.Popen(command(*asked), cwd=here, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(*asked), cwd=here, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+    )
     try:
         while not (here / "began").exists():
             assert process.poll() is None

@@ -10,6 +10,7 @@ import sys
 
 import pandas as pd
 import pytest
+from commands import hears_ctrl_c
 
 from dask_verify.errors import CourierError
 from dask_verify.evidence.enrolment.trust import load_trust
@@ -209,7 +210,12 @@ def test_a_real_ctrl_c(here):
     )
     command = [sys.executable, "-m", "dask", "verify", "run", "slow.py", "texts", *ONLY]
     process = subprocess.Popen(
-        command, cwd=here, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=here,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hears_ctrl_c,
     )
     try:
         while not (here / "began").exists():
