@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dask_verify.engine.saving import discard, exhibit_name
+from dask_verify.engine.saving import discard
 from dask_verify.errors import (
     CourierError,
     DataError,
@@ -212,12 +212,11 @@ class _Run:
         signed = self.job.save(out)
         for ending in (RECEIPT, TRUST, REPORT):
             discard(out + FAILED + ending)
-        names = [exhibit_name(out, at) for at in range(len(self.job.report.divergences))]
         return replace(
             outcome,
             rows=_rows(signed),
             paths={"result": out, "receipt": out + RECEIPT, **self._trusted(out)},
-            exhibits=tuple(name for name in names if _is_there(name)),
+            exhibits=tuple(filter(None, self.job.report.exhibits)),
         )
 
     def _unanswered(self) -> dict[str, str]:
@@ -277,13 +276,6 @@ def _rows(signed: SignedReceipt) -> int | None:
     if shape is None:
         return None
     return shape.records if shape.kind == "bag" else sum(map(sum, shape.rows))
-
-
-def _is_there(path: str) -> bool:
-    import fsspec
-
-    filesystem, name = fsspec.core.url_to_fs(path)
-    return bool(filesystem.exists(name))
 
 
 def _say(text: str) -> None:
