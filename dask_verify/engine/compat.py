@@ -43,7 +43,6 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from multiprocessing import resource_tracker

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from dask_verify.engine.report import Report
 from dask_verify.protocol.audit import Audit
-from dask_verify.protocol.divergence import Divergence
+from dask_verify.protocol.divergence import Divergence, settled_for_people
 from dask_verify.views.divergence import where
 from dask_verify.views.lines import columns_of, fitted, progress_line, width_of
 from dask_verify.views.report import compact_html
@@ -73,7 +73,7 @@ class Announced:
         self.divergences = len(divergences)
         for divergence in fresh:
             blamed = ", ".join(divergence.culprits) or "nobody"
-            what = f"blamed {blamed} ({divergence.settled})"
+            what = f"blamed {blamed} ({settled_for_people(divergence.settled)})"
             who = " against ".join(divergence.domains)
             yield from self._other(f"divergence   {where(divergence)}: {what}; {who}")
 
