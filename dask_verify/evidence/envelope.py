@@ -142,7 +142,7 @@ def unverified(data: bytes) -> bytes:
     return _read(data)[0]
 
 
-def is_none(data: bytes) -> bool:
+def is_no_envelope(data: bytes) -> bool:
     """Tell whether bytes are no envelope at all, not even one that was damaged or cut short.
 
     Parameters
@@ -156,7 +156,8 @@ def is_none(data: bytes) -> bool:
 
     Examples
     --------
-    >>> is_none(b"to be or not to be"), is_none(seal(b"{}", Identity.generate("coordinator"))[:40])
+    >>> cut = seal(b"{}", Identity.generate("coordinator"))[:40]
+    >>> is_no_envelope(b"to be or not to be"), is_no_envelope(cut)
     (True, False)
     """
     # JSON may write every letter of a name as a number.
@@ -187,4 +188,4 @@ def _public(key: bytes) -> SSlibKey:
         raise EvidenceError("key", "a raw Ed25519 public key of 32 bytes", key) from None
 
 
-__all__ = ["PAYLOAD_TYPE", "is_none", "key_id", "opened", "seal", "unverified"]
+__all__ = ["PAYLOAD_TYPE", "is_no_envelope", "key_id", "opened", "seal", "unverified"]

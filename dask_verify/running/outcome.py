@@ -103,7 +103,7 @@ class Outcome:
         told = self.report.domains.get(self.cheat)
         if told is not None and not told.commitments:
             lines.append(f"{'cheat':<12} {self.cheat} finished no work, so it could not lie")
-        rows = "" if self.rows is None else f"{self.rows:,} rows"
+        rows = "" if self.rows is None else quantity(self.rows, "row")
         for what, path in self.paths.items():
             lines.append(f"{what:<12} {path}" + (f" ({rows})" if what == "result" else ""))
         if self.exhibits:

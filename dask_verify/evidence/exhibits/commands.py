@@ -122,7 +122,7 @@ def _checked(file: Path, trust: Path | None) -> Exhibit:
     """Read an exhibit, and hold its keys against a trust file if there is one."""
     from dask_verify.errors import EvidenceError, InputError
     from dask_verify.evidence.enrolment.trust import load_trust
-    from dask_verify.evidence.envelope import is_none
+    from dask_verify.evidence.envelope import is_no_envelope
     from dask_verify.evidence.exhibits.exhibit import Exhibit
     from dask_verify.evidence.fields import LARGEST_FILE
     from dask_verify.evidence.files import read_file
@@ -132,7 +132,7 @@ def _checked(file: Path, trust: Path | None) -> Exhibit:
         believed = None if trust is None else load_trust(trust)
     except (EvidenceError, InputError) as error:
         refuse(error)
-    if is_none(data):
+    if is_no_envelope(data):
         refuse(f"{file}: expected what is saved as NAME.exhibit-0.json", "not an exhibit")
     try:
         coordinator = None if believed is None else believed.coordinator

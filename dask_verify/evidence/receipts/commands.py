@@ -51,7 +51,7 @@ def check(
     """
     from dask_verify.errors import TrustError, VerifyError
     from dask_verify.evidence.enrolment.trust import load_trust
-    from dask_verify.evidence.envelope import is_none
+    from dask_verify.evidence.envelope import is_no_envelope
     from dask_verify.evidence.fields import LARGEST_FILE
     from dask_verify.evidence.files import read_file
     from dask_verify.evidence.receipts.checking import check_receipt
@@ -65,7 +65,7 @@ def check(
     asked: dict[str, Any] = {"replicas": replicas, "min_audit": min_audit, "path": data}
     try:
         envelope = read_file(receipt, LARGEST_FILE, _refusal)
-        if is_none(envelope):
+        if is_no_envelope(envelope):
             refuse(f"{receipt}: expected what is saved as NAME.receipt.json", "not a receipt")
         checked = check_receipt(envelope, trust, **asked)
     except VerifyError as error:
