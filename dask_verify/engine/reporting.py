@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from dask_verify.core.seal import Commitment
@@ -36,7 +37,7 @@ def report_of(
     saved : tuple of str
         Where these were saved.
     brief : bool
-        Whether to leave out the log, which grows with the job.
+        Whether to leave out the log and the agreement, which grow with the job.
 
     Returns
     -------
@@ -45,6 +46,10 @@ def report_of(
     state = driver.state
     tasks = [(list(s.ballot.claims), s.unanswered) for s in state.tasks()]
     claims = [claim for said, _ in tasks for claim in said]
+    commitments = Counter(claim.domain for claim in claims)
+    nbytes: Counter[str] = Counter()
+    for claim in claims:
+        nbytes[claim.domain] += claim.said.nbytes
     finished, audited = driver.finished, driver.plan.policy.audited
     answered = finished is not None and finished.verdict.answered
     log: tuple[Entry, ...] = () if brief else tuple(state.minutes.log)
@@ -55,18 +60,18 @@ def report_of(
         domains={
             name: DomainReport(
                 standing,
-                sum(c.domain == name for c in claims),
-                sum(c.said.nbytes for c in claims if c.domain == name),
+                commitments[name],
+                nbytes[name],
                 state.reasons.get(name, "") if standing is Standing.SUSPECTED else "",
             )
             for name, standing in state.standing.items()
         },
-        agreement=agreement(tasks, state.standing),
+        agreement={} if brief else agreement(tasks, state.standing),
         divergences=tuple(map(SeenDivergence.of, kept)),
         exhibits=saved,
         bytes_moved=dict(driver.reader.moved),
         bytes_compared=driver.reader.moved["answers"],
-        bytes_computed=sum(c.said.nbytes for c in claims),
+        bytes_computed=nbytes.total(),
         recomputed=tuple((*task, unit) for task, unit in driver.arbiter.recomputed),
         progress=state.progress,
         trust_input=driver.plan.policy.trust_input,
