@@ -15,6 +15,7 @@ from distributed.client import FutureCancelledError
 
 from dask_verify import LocalDomainCluster, Policy, Standing, Verdict, verified_map_reduce
 from dask_verify.engine.handle import Job
+from dask_verify.errors import InputError
 from dask_verify.testing import Saboteur, Silent
 
 NAMES = ("alice", "bob", "carol")
@@ -40,10 +41,16 @@ def total(word: str, found: list[int]) -> int:
 
 def start(cluster: LocalDomainCluster, mode: str) -> Job:
     bag = db.from_sequence(LINES, npartitions=6)
-    policy = Policy(**MODES[mode])
-    return verified_map_reduce(
-        bag, words, total, npartitions=3, policy=policy, client=cluster.get_client()
-    )
+    how: dict[str, Any] = {"npartitions": 3, "policy": Policy(**MODES[mode])}
+    while True:
+        try:
+            return verified_map_reduce(bag, words, total, client=cluster.get_client(), **how)
+        except InputError as error:
+            # The job before this one may just have cost a domain its worker, and another comes.
+            if "no worker of domain" not in str(error):
+                raise
+            for name in NAMES:
+                make_room(client_of(cluster, name), name)
 
 
 Undisturbed = dict[str, dict[tuple[str, int], bytes]]
