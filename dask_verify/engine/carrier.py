@@ -107,7 +107,10 @@ class Carrier:
         except Exception:
             # Whatever is wrong with one of them, the others need not wait, nor count as late.
             for flight in flights:
-                self._launch_reduces((domain, [flight]))
+                if isinstance(flight.run, Run) and self._wanted(flight.run):
+                    self._launch_reduces((domain, [flight]))
+                else:  # others do it: each try may have to wait for workers that do not answer
+                    self._put(self._unanswered(flight.run, "given to others"))
         else:
             self._follow(flights, futures)
 

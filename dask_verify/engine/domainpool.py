@@ -140,7 +140,9 @@ class DomainPool(ABC):
         """
 
     @abstractmethod
-    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future:
+    def scatter(
+        self, domain: str, data: bytes, hint: str = "verify-data", *, timeout: float = TIMEOUT
+    ) -> Future:
         """Put bytes into the memory of one of a domain's workers.
 
         The key starts with `hint` and may be used in that domain. Lost with the worker.
@@ -153,6 +155,8 @@ class DomainPool(ABC):
             The bytes.
         hint : str, optional
             Beginning of the key.
+        timeout : float, optional
+            Seconds that it may take.
 
         Returns
         -------
@@ -161,7 +165,7 @@ class DomainPool(ABC):
         Raises
         ------
         OSError
-            If the domain has no worker now.
+            If the domain has no worker now, or the one that is to hold them does not answer.
         """
 
     @abstractmethod

@@ -405,5 +405,6 @@ class Launcher:
             return None
         # Whole sections pass through here: those of one reduce partition at a time are enough.
         with self._relaying:
-            openings = self._driver.reader.sections(wanted, "relayed")
-            return self._driver.pool.scatter(domain, _packed(openings))
+            data = _packed(self._driver.reader.sections(wanted, "relayed"))
+            pool, patience = self._driver.pool, self._driver.reader.pace.answer(len(data))
+            return pool.scatter(domain, data, timeout=patience)

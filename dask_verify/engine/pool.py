@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
 _QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
-_RATE = 1 << 20  #: bytes that bring a second more, where data are sent
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"
 _CONFIGURING = threading.Lock()
@@ -106,11 +105,13 @@ class ClientPool(DomainPool):
         """Return what futures hold that are done: bytes, or why there are none."""
         return results(landings)
 
-    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> Future[Any]:
+    def scatter(
+        self, domain: str, data: bytes, hint: str = "verify-data", *, timeout: float = TIMEOUT
+    ) -> Future[Any]:
         """Put bytes into the memory of one of a domain's workers."""
-        return self.put(domain, f"{hint}-{uuid.uuid4().hex}", data)
+        return self.put(domain, f"{hint}-{uuid.uuid4().hex}", data, timeout)
 
-    def put(self, domain: str, key: str, data: bytes) -> Future[Any]:
+    def put(self, domain: str, key: str, data: bytes, timeout: float = TIMEOUT) -> Future[Any]:
         """Put bytes into the memory of one of a domain's workers, under a key that is new there.
 
         Parameters
@@ -121,6 +122,8 @@ class ClientPool(DomainPool):
             Key of the data.
         data : bytes
             The bytes.
+        timeout : float, optional
+            Seconds that it may take.
 
         Returns
         -------
@@ -129,7 +132,7 @@ class ClientPool(DomainPool):
         Raises
         ------
         OSError
-            If the domain has no worker now.
+            If the domain has no worker now, or the one that is to hold them does not answer.
         ConnectionError
             If the worker, or the way to it, is lost.
         """
@@ -139,7 +142,7 @@ class ClientPool(DomainPool):
         client, how = self._client(domain), {"workers": workers, "hash": False}
         # Dask sets no limit: a scheduler that never answers would hold the caller forever.
         scatter = partial(client.scatter, {key: data}, asynchronous=True, **how)
-        placed = client.sync(scatter, callback_timeout=TIMEOUT + len(data) / _RATE)
+        placed = client.sync(scatter, callback_timeout=timeout)
         future: Future[Any] = placed[key]
         return future
 

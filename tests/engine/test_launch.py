@@ -17,6 +17,7 @@ from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import inner_graph, joined
 from dask_verify.engine.graphs import upstream
 from dask_verify.engine.launch import Launcher
+from dask_verify.engine.pace import Pace
 from dask_verify.engine.pool import open_pool
 from dask_verify.engine.reader import GoneError, ReplacedError
 from dask_verify.engine.tasks import AUDITED, Order, run_audit, run_map, run_read
@@ -87,10 +88,11 @@ def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, rela
     driver: Any = SimpleNamespace(
         plan=plan(replicas),
         work=WORK,
-        pool=SimpleNamespace(connected=False, scatter=lambda *a: "blob"),
+        pool=SimpleNamespace(connected=False, scatter=lambda *a, timeout: "blob"),
         reader=SimpleNamespace(
             where=lambda task: iter(CLAIMED[:1]),
             sections=lambda wanted, why: read.extend(wanted) or [],
+            pace=Pace(None, floor=30),
         ),
         state=SimpleNamespace(accepted=lambda task: empty),
     )
@@ -100,15 +102,19 @@ def test_sections_that_one_domain_says_are_empty_are_relayed(replicas: int, rela
     assert (len(read), blob) == (relayed, "blob" if relayed else None)
 
 
-def test_what_is_relayed_for_one_reduce_partition_is_let_go_before_the_next_is_read() -> None:
+def test_relaying_takes_the_bytes_of_one_partition_and_no_longer_than_an_answer_may() -> None:
     sealed = SealedPartition(2, 1, 2, (2,), (b"one", b"two"))
     ask = asked(sealed.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, 0, 2, "alice")
     openings = [sealed.open(ask), replace(sealed.open(ask), partition=1)]
     wires = tuple(opening.to_bytes() for opening in openings)
     seen: list[bool] = []
 
-    def scatter(domain: str, blob: bytes) -> str:
+    pace = Pace(None, floor=6)
+    pace.note(MAP, 1)
+
+    def scatter(domain: str, blob: bytes, *, timeout: float) -> str:
         seen.append(launching._relaying.locked())
+        assert 3 < timeout == pace.answer(len(blob)) < 3.1
         assert (decode(blob), openings) == (wires, [])
         return "blob"
 
@@ -120,7 +126,7 @@ def test_what_is_relayed_for_one_reduce_partition_is_let_go_before_the_next_is_r
         plan=plan(),
         work=WORK,
         pool=SimpleNamespace(connected=False, scatter=scatter),
-        reader=SimpleNamespace(where=lambda task: iter(CLAIMED[:1]), sections=sections),
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED[:1]), sections=sections, pace=pace),
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None

@@ -337,6 +337,10 @@ def test_a_lost_domain(kind):
         opened(cluster, kind) as pool,
     ):
         (address,) = pool.workers()["bob"]
+        cluster.pause_worker("bob")
+        with pytest.raises(OSError, match=r"^((?!no worker).)*$"):
+            pool.scatter("bob", b"x", timeout=0.1)
+        cluster.resume_worker("bob")
         cluster.stop_domain("bob")
         assert pool.workers()["bob"] == []
         # At once, instead of after Dask's 30 s of trying to connect.

@@ -104,12 +104,14 @@ class CourierPool(DomainPool):
         """
         return (future.take() for _, future in landings)
 
-    def scatter(self, domain: str, data: bytes, hint: str = "verify-data") -> CourierFuture:
+    def scatter(
+        self, domain: str, data: bytes, hint: str = "verify-data", *, timeout: float = TIMEOUT
+    ) -> CourierFuture:
         """Put bytes into the memory of one of a domain's workers."""
         courier = self._courier(domain)
         key = f"{hint}-{uuid.uuid4().hex}"
         future = courier.line.results.new([key])[key]
-        courier.ask("scatter", future.number, key, body=data, timeout=TIMEOUT)
+        courier.ask("scatter", future.number, key, timeout, body=data, timeout=timeout)
         return future
 
     def call(

@@ -91,8 +91,8 @@ class Service:
     def _broadcast(self, op: str, timeout: float, body: bytes) -> Answer:
         return _told(self._pool.broadcast(op, timeout=timeout, **decode(body)))
 
-    def _scatter(self, number: int, key: str, body: bytes) -> Answer:
-        future = self._futures[number] = self._pool.put(self._domain, key, body)
+    def _scatter(self, number: int, key: str, timeout: float, body: bytes) -> Answer:
+        future = self._futures[number] = self._pool.put(self._domain, key, body, timeout)
         future.add_done_callback(partial(self._done, number))
         return None, b""
 
