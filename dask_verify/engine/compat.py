@@ -723,11 +723,6 @@ class DomainNanny(Nanny):  # type: ignore[misc]
         -------
         object
         """
-        # A process has the mask of the thread that starts it. A Ctrl-C in a terminal is for the
-        # program that started the cluster, and that one closes it. What multiprocessing tracks
-        # resources with takes the mask off where it starts, so it has to run already.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         async with _spawning(self.env.get("PYTHONHASHSEED")) as seed:
             if seed is not None:
                 self.pre_spawn_env["PYTHONHASHSEED"] = seed
@@ -759,13 +754,20 @@ class DomainNanny(Nanny):  # type: ignore[misc]
 
 @asynccontextmanager
 async def _spawning(seed: str | None) -> AsyncIterator[str | None]:
+    # What multiprocessing tracks resources with takes the mask off where it starts, so it has to
+    # run already.
+    resource_tracker.ensure_running()
     # Nannies may live on several event loops, so the lock is a thread's, taken without blocking.
     while not _SPAWN.acquire(blocking=False):
         await asyncio.sleep(0.002)
     before = os.environ.get("PYTHONHASHSEED")
+    # A process has the mask of the thread that starts it. A Ctrl-C in a terminal is for the
+    # program that started the cluster, and that one closes it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield seed
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.environ.pop("PYTHONHASHSEED", None)
         if before is not None:
             os.environ["PYTHONHASHSEED"] = before

@@ -287,6 +287,12 @@ def test_workers_hear_of_no_ctrl_c(shared_cluster):
     masks = shared_cluster.get_client().run(blocked_signals).values()
     assert all(signal.SIGINT in mask for mask in masks)
 
+    async def own() -> set[int]:
+        return blocked_signals()
+
+    # Whoever starts them goes on as it was.
+    assert signal.SIGINT not in shared_cluster._cluster("alice").sync(own)
+
 
 def test_a_worker_logs_only_while_it_runs():
     worker, record = object.__new__(DomainWorker), logging.makeLogRecord({})
