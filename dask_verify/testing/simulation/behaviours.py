@@ -20,7 +20,7 @@ from dask_verify.protocol.messages import (
     Unserved,
 )
 from dask_verify.protocol.quorum import sign
-from dask_verify.protocol.serving import Reply, answers, convicts
+from dask_verify.protocol.serving import Reply, answers, convicts, unwrap
 from dask_verify.testing.simulation.enrolment import identity
 from dask_verify.testing.simulation.partitions import wire
 from dask_verify.testing.simulation.pending import Pending
@@ -108,11 +108,9 @@ def _said(world: Simulation, run: Run, behaviour: str, late: Late) -> list[Event
         case "forged_root" if world.plan.policy.replicas == 1:
             return [claim(world, run, behaviour), unserved]
         case "serves_wrong":
-            own = world.commit(
-                run.task, run.domain, run.inputs, flavour=world.flavour(run.task, run.domain)
-            )
-            evidence = served_wrong(own)
-            return [claim(world, run), ServedWrong(run.task, run.domain, evidence)]
+            claimed = claim(world, run)
+            own = Commitment.from_bytes(unwrap(claimed.wire)[0])
+            return [claimed, ServedWrong(run.task, run.domain, served_wrong(own))]
         case "forging":
             return [claim(world, run), *_forged(world, run)]
         case "accusing":
