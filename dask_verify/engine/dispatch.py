@@ -271,8 +271,8 @@ class Dispatcher:
             self._given_up.append(flight)
         return flight is not None
 
-    def overdue(self) -> list[Errand]:
-        """Return the tasks that should have been answered by now; they stay in flight.
+    def overdue(self) -> dict[Errand, str]:
+        """Return the tasks that should have been answered by now, and why; they stay in flight.
 
         Waiting behind other work of its own domain does not make a task late, as long as this work
         gets done; but nobody may go on with that and leave one task aside. Nor does whatever kept
@@ -280,25 +280,27 @@ class Dispatcher:
 
         Returns
         -------
-        list of Errand
+        dict of Errand to str
         """
         now = self.taken_at
         limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in self.flying}}
-        late = []
+        late = {}
         for run, flight in self.flying.items():
             limit, idle = limits[run.task.stage], now - self._landings[run.domain][-1]
             flown = now - flight.started
-            stays_away = self._deserted(run.domain, min(flown, idle))
-            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead) or stays_away:
-                late.append(run)
+            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
+                late[run] = f"not answered within {flown:.3g} s"
+            elif absent := self._deserted(run.domain, min(flown, idle)):
+                late[run] = f"not answered, and without a worker for {absent:.3g} s"
         return late
 
-    def _deserted(self, domain: str, waited: float) -> bool:
-        """Whether a domain has had no worker for so long that it is as good as silent."""
+    def _deserted(self, domain: str, waited: float) -> float:
+        """Return for how long a domain has had no worker, if it is as good as silent; else 0."""
         if waited < _IDLE:
-            return False
+            return 0.0
         absent = self._attendance.absent(domain)
-        return min(waited, absent) > self.pace.absence(self._attendance.others(domain))
+        enough = self.pace.absence(self._attendance.others(domain))
+        return absent if min(waited, absent) > enough else 0.0
 
     def drop(self, unwanted: Callable[[Errand], bool]) -> list[Flight]:
         """Forget tasks, waiting or in flight; return the flights, to be cancelled.

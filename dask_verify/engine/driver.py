@@ -265,9 +265,9 @@ class Driver:
         for action in taken:
             if callable(action):
                 action()
-        for run in self._dispatcher.overdue():
+        for run, why in self._dispatcher.overdue().items():
             self._dispatcher.give_up(run)
-            self.apply(answers.late(run, "not answered in time"))
+            self.apply(answers.late(run, why))
         self._carry_out()
         self._launcher.flush()
         self._publisher.look(self._summary)

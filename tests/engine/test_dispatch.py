@@ -35,7 +35,7 @@ class Started:
     def overdue(self) -> list[Any]:
         """Return what is late now that everything that has arrived is taken."""
         self.of.taken_at = dispatch.time.monotonic()
-        return self.of.overdue()
+        return list(self.of.overdue())
 
     def pump(self) -> list[list[Run]]:
         self.batches.clear()
@@ -339,6 +339,7 @@ def test_a_task_for_a_domain_that_is_away_has_its_time_too(clock: Clock) -> None
     assert started.overdue() == []
     clock.now = 121.0
     assert started.overdue() == [run(MAP, 0)]
+    assert list(started.of.overdue().values()) == ["not answered, and without a worker for 121 s"]
 
 
 def test_time_in_which_nobody_looked_makes_nothing_late(clock: Clock) -> None:
@@ -351,10 +352,10 @@ def test_time_in_which_nobody_looked_makes_nothing_late(clock: Clock) -> None:
     events.put(print)
     started.of.next_of(events)
     clock.now = 61.0
-    assert started.of.overdue() == []
+    assert not started.of.overdue()
     events.put(print)
     started.of.next_of(events)
-    assert started.of.overdue() == [run(MAP, 0)]
+    assert started.of.overdue() == {run(MAP, 0): "not answered within 61 s"}
 
 
 def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever() -> None:
