@@ -54,6 +54,7 @@ UNKEPT = "unkept"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
 _CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
+_REFUSED = 0.2  #: seconds of trying after which one where nobody listens is gone
 _REPLY = 5.0  #: seconds that a reply may take which was asked for in time
 Answered = tuple[Any, ...]  #: what is encoded as the answer, with the CPU time that it took
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
@@ -457,9 +458,27 @@ def _ask(address: str, requests: list[Opening]) -> list[Reply]:
 
 
 async def _opened(worker: Worker, address: str, request: bytes) -> bytes:
-    comm = await worker.rpc.connect(address, timeout=_CONNECT)
+    # Dask sets no limit to the greeting, which a process that was stopped never answers.
+    comm = await asyncio.wait_for(_reached(worker, address), _CONNECT)
     try:
         answer = await send_recv(comm, op="verify_open", request=request)
     finally:
         worker.rpc.reuse(address, comm)
     return answer if isinstance(answer, bytes) else b""
+
+
+async def _reached(worker: Worker, address: str) -> Any:
+    """Connect to a holder; Dask tries on for as long as it may, although nobody listens there."""
+    try:
+        return await worker.rpc.connect(address, timeout=_REFUSED)
+    except OSError as error:
+        if _refused(error):
+            raise
+    return await worker.rpc.connect(address, timeout=_CONNECT)
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether no process listens where somebody was to be reached, not even a slow one."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__
+    return error is not None

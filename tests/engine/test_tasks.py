@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import cloudpickle
 import pandas as pd
 import pytest
+from distributed.core import ConnectionPool
 
 from dask_verify.core.canonical import decode, decode_records, encode, encode_records
 from dask_verify.core.merkle import BLAKE3, MerkleTree
@@ -488,6 +490,63 @@ def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
     turns = list(collector(side, table).turns())
     assert len(turns) == 3
     assert asked_for == ["tcp://gone", *["tcp://there"] * 3]
+
+
+class Reaching:
+    """What a worker connects with, and how long it was to try."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.tried: list[float] = []
+        self._pool = pool
+
+    async def connect(self, address: str, timeout: float) -> Any:
+        self.tried.append(timeout)
+        return await self._pool.connect(address, timeout=timeout)
+
+
+def in_vain(port: int) -> list[float]:
+    """Try to reach somebody; return for how long, each time."""
+
+    async def reach() -> list[float]:
+        async with await ConnectionPool() as pool:
+            worker: Any = SimpleNamespace(rpc=Reaching(pool))
+            with pytest.raises(OSError, match="Timed out"):
+                await tasks._reached(worker, f"tcp://127.0.0.1:{port}")
+            return list(worker.rpc.tried)
+
+    return asyncio.run(reach())
+
+
+def test_where_nobody_listens_dask_need_not_try_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert in_vain(port) == [0.2]
+
+
+def test_who_cannot_be_reached_at_once_may_be_slow() -> None:
+    """It is tried on for as long as it may take."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
+        port = server.getsockname()[1]
+        # As many as may wait there: nobody else gets through, and nobody is refused.
+        waiting = [socket.socket() for _ in range(2)]
+        for one in waiting:
+            one.connect(("127.0.0.1", port))
+        assert in_vain(port) == [0.2, 2.0]
+        for one in waiting:
+            one.close()
+
+
+def test_who_never_greets_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped accepts connections all the same."""
+    monkeypatch.setattr(tasks, "_CONNECT", 0.3)
+
+    async def ask(port: int) -> None:
+        async with await ConnectionPool() as pool:
+            worker: Any = SimpleNamespace(rpc=pool)
+            await tasks._opened(worker, f"tcp://127.0.0.1:{port}", b"")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
+        asyncio.run(ask(server.getsockname()[1]))
 
 
 def test_evidence_of_many_lies_is_bounded() -> None:
