@@ -76,7 +76,7 @@ def test_a_worker_stops_and_goes_on(cluster, undisturbed, stage, tmp_path):
     jobs.end_well()
 
 
-@STRAIGHT
+@EVERYWHERE
 def test_a_worker_stops_for_good(cluster, undisturbed, stage, tmp_path):
     with told(cluster, "alice", tmp_path, Telling, stage) as started:
         jobs = Jobs(cluster, undisturbed)
