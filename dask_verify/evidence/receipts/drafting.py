@@ -264,6 +264,8 @@ def signed(claim: Claim) -> Signed:
 
 def _dispute(divergence: Divergence) -> Dispute:
     proof = divergence.proof
+    # An auditor may have been asked the same once more, of another commitment.
+    answers = {answer.payload: answer for answer in map(_disputed_answer, proof.answers)}
     return Dispute(
         stage=divergence.stage,
         partition=divergence.partition,
@@ -275,7 +277,7 @@ def _dispute(divergence: Divergence) -> Dispute:
         inputs=proof.inputs,
         accepted=proof.accepted,
         claims=tuple(map(signed, proof.claims)),
-        answers=tuple(map(_disputed_answer, proof.answers)),
+        answers=tuple(answers.values()),
         wrong=proof.wrong,
         liars=proof.liars,
         opening=proof.opening,

@@ -44,6 +44,15 @@ def test_a_receipt_holds_where_the_rate_came_from_a_lie(seed: int) -> None:
     assert cheat.job.audits.basis == 13  # where there are 12
 
 
+@pytest.mark.parametrize("seed", [34734, 34980])
+def test_a_receipt_holds_where_an_auditor_was_asked_the_same_twice(seed: int) -> None:
+    """Of two commitments to one partition, with the same answer."""
+    simulation = simulate(seed)
+    assert held(simulation) == "corrected"
+    given = [divergence.proof.answers for divergence in simulation.job.divergences]
+    assert any(len(set(answers)) < len(answers) for answers in given)
+
+
 def simulate(seed: int) -> Simulation:
     """A job of any mix, with units of a size that its terms name."""
     simulation = scenario(seed, LIKE[seed % len(LIKE)])
