@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _GREETING = 5.0
 _QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
 
+_LOOK = 2.0  #: seconds between looks whether a worker that is asked is still there
 _LARGE = "distributed.admin.large-graph-warning-threshold"
 _CONFIGURING = threading.Lock()
 
@@ -160,7 +163,15 @@ class ClientPool(DomainPool):
         if address not in self._workers(self._known(domain)):
             raise ConnectionError(f"domain {domain!r} has no worker at {address} now")
         request = {"op": "proxy", "worker": address, "msg": {"op": op, **msg}}
-        return self._ask(domain, request, timeout)
+        loop = self._client(domain).loop.asyncio_loop
+        asked = self._connections(domain).ask(request, timeout)
+        asking = asyncio.run_coroutine_threadsafe(asked, loop)
+        while not wait([asking], _LOOK).done:
+            # Or it is lost while it is asked, as spot machines are.
+            if address not in self._workers(domain):
+                asking.cancel()
+                raise ConnectionError(f"domain {domain!r} has lost its worker at {address}")
+        return plain(asking.result(), request)
 
     def broadcast(self, op: str, *, timeout: float = TIMEOUT, **msg: Any) -> dict[str, Any]:
         """Ask all workers of all domains, and return the answers of those who gave one."""

@@ -5,15 +5,18 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client, Event, LocalCluster
 
+from dask_verify.engine import pool as pool_module
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import DataNode, Task, TaskRef
 from dask_verify.engine.plain import is_plain
 from dask_verify.engine.plugin import DomainPlugin
 from dask_verify.engine.pool import (
+    ClientPool,
     DomainPool,
     SeparatePool,
     SharedPool,
@@ -362,6 +365,63 @@ def test_a_lost_domain(kind):
         pool.call(address, "alice", "verify_open")
     pool.cancel([])
     pool.close()
+
+
+class Asking(ClientPool):
+    """A pool of one worker that never answers, and of which it is known how long it is there."""
+
+    def __init__(self, loop, looks):
+        self.left, self.ended = looks, threading.Event()
+        self._loop = loop
+
+    names = ("bob",)
+
+    def workers(self):
+        return {"bob": self._workers("bob")}
+
+    def close(self):
+        pass
+
+    def _workers(self, domain):
+        self.left -= 1
+        return ["tcp://bob"] if self.left >= 0 else []
+
+    def _client(self, domain):
+        return SimpleNamespace(loop=SimpleNamespace(asyncio_loop=self._loop), status="running")
+
+    def _connections(self, domain):
+        return self
+
+    def _placement(self, domain):
+        return {}
+
+    async def ask(self, request, timeout):
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), timeout)
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize(
+    ("looks", "timeout", "error"),
+    [(3, 1000, "lost its worker"), (1, 1000, "lost its worker"), (10**6, 0.1, "^$")],
+)
+def test_a_worker_is_asked_for_as_long_as_it_is_there(monkeypatch, looks, timeout, error):
+    """A scheduler goes on trying to reach one that it has lost."""
+    monkeypatch.setattr(pool_module, "_LOOK", 0.001)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    pool = Asking(loop, looks)
+    try:
+        with pytest.raises(OSError, match=error):
+            pool.call("tcp://bob", "bob", "verify_open", timeout=timeout)
+        assert pool.ended.wait(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+    assert pool.left == -1 or looks > 10
 
 
 @pytest.mark.cluster
