@@ -6,17 +6,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
-
-from distributed import Worker, get_worker
-from distributed.core import send_recv
-from distributed.utils import sync
 
 from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3, MerkleTree
@@ -33,10 +28,10 @@ from dask_verify.core.seal import (
     map_question,
     reduce_question,
 )
-from dask_verify.engine.patience import Patience
+from dask_verify.engine.asking import ask
 from dask_verify.engine.store import Address
 from dask_verify.engine.worker import UnkeptError, VerifyWorker, this_side
-from dask_verify.errors import DecodingError, InputError, ProofError
+from dask_verify.errors import InputError, ProofError
 from dask_verify.execution.compute import (
     Sections,
     map_partition,
@@ -47,15 +42,12 @@ from dask_verify.execution.compute import (
 )
 from dask_verify.execution.work import Work, unship
 from dask_verify.protocol.messages import MAP, READ, REDUCE
-from dask_verify.protocol.serving import Reply, questions
+from dask_verify.protocol.serving import Reply
 
 COMMITTED, FAILED, MISSING, AUDITED = "committed", "failed", "missing", "audited"
 UNKEPT = "unkept"
 _TEXT = 20_000  #: characters of a traceback that are sent
 _EVIDENCE = 8  #: wrong openings that a task reports
-_CONNECT = 2.0  #: seconds to reach a holder; Dask would go on trying one that is gone for 30
-_REFUSED = 0.2  #: seconds of trying after which one where nobody listens is gone
-_REPLY = 5.0  #: seconds that a reply may take which was asked for in time
 Answered = tuple[Any, ...]  #: what is encoded as the answer, with the CPU time that it took
 Sealed = tuple[SealedPartition, Sequence[bytes]]  #: with evidence of wrong openings met on the way
 
@@ -413,7 +405,7 @@ class _Collector:
             if rank < len(near) and near[rank][1] not in self._unheard:
                 by_holder.setdefault(tuple(near[rank]), []).append(i)
         for (domain, address), partitions in by_holder.items():
-            replies = _ask(address, [self.request(i, domain) for i in partitions])
+            replies = ask(address, [self.request(i, domain) for i in partitions])
             if not any(opening is not None for reply in replies for opening in reply.believed):
                 # Waiting for it once is enough: there may be many more buckets to ask for.
                 self._unheard.add(address)
@@ -426,59 +418,3 @@ class _Collector:
                 self._sections[opening.partition] = opening.leaves
         if reply.wrong is not None and len(self.evidence) < _EVIDENCE:
             self.evidence.append(reply.evidence(reply.wrong))
-
-
-def _ask(address: str, requests: list[Opening]) -> list[Reply]:
-    """Ask one holder for sections, in as many replies as it takes."""
-    worker = get_worker()
-
-    async def ask() -> list[Reply]:
-        replies: list[Reply] = []
-        waiting, patience = requests, Patience()
-        while waiting and not patience.over:
-            asking = _opened(worker, address, questions(waiting))
-            try:
-                wire = await asyncio.wait_for(asking, patience.left + _REPLY)
-                reply = Reply.from_bytes(wire, waiting)
-            except (TimeoutError, DecodingError):
-                break
-            replies.append(reply)
-            if not any(reply.believed):
-                break
-            patience.moved += reply.moved
-            waiting = waiting[len(reply.openings) :]
-        return replies
-
-    try:
-        return list(sync(worker.loop, ask))
-    except Exception:
-        # Whatever a holder does, an exception of its own making included, it does not serve; that
-        # must not look like a failure of the user's function here.
-        return []
-
-
-async def _opened(worker: Worker, address: str, request: bytes) -> bytes:
-    # Dask sets no limit to the greeting, which a process that was stopped never answers.
-    comm = await asyncio.wait_for(_reached(worker, address), _CONNECT)
-    try:
-        answer = await send_recv(comm, op="verify_open", request=request)
-    finally:
-        worker.rpc.reuse(address, comm)
-    return answer if isinstance(answer, bytes) else b""
-
-
-async def _reached(worker: Worker, address: str) -> Any:
-    """Connect to a holder; Dask tries on for as long as it may, although nobody listens there."""
-    try:
-        return await worker.rpc.connect(address, timeout=_REFUSED)
-    except OSError as error:
-        if _refused(error):
-            raise
-    return await worker.rpc.connect(address, timeout=_CONNECT)
-
-
-def _refused(error: BaseException | None) -> bool:
-    """Whether no process listens where somebody was to be reached, not even a slow one."""
-    while error is not None and not isinstance(error, ConnectionRefusedError):
-        error = error.__cause__
-    return error is not None

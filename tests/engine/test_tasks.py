@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import cloudpickle
 import pandas as pd
 import pytest
-from distributed.core import ConnectionPool
+from holding import SECTIONS, Holder, lie
 
 from dask_verify.core.canonical import decode, decode_records, encode, encode_records
 from dask_verify.core.merkle import BLAKE3, MerkleTree
@@ -29,7 +27,7 @@ from dask_verify.core.seal import (
     reduce_question,
 )
 from dask_verify.core.seal import asked as opening_asked
-from dask_verify.engine import patience, tasks
+from dask_verify.engine import tasks
 from dask_verify.engine.store import Address
 from dask_verify.engine.tasks import (
     AUDITED,
@@ -49,7 +47,7 @@ from dask_verify.execution.work import Work, ship
 from dask_verify.protocol.domain import Domain, Identity
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.quorum import admit
-from dask_verify.protocol.serving import Reply, answers, requested, unwrap
+from dask_verify.protocol.serving import Reply, answers, unwrap
 from dask_verify.testing import Echo, ForgeRoot, Frame, ReadOther, Saboteur, Tamper
 
 FUNCTIONS = b"not even a pickle"
@@ -414,61 +412,6 @@ def test_the_commitment_does_not_depend_on_the_memory(
     assert asked_for == (by_bucket if how == "fetched" else [])
 
 
-# --- asking other workers ------------------------------------------------------------------
-
-
-class Holder:
-    """A worker that is asked for sections, and takes its time."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, serve: Any) -> None:
-        self.asked, self._now, self._seconds, self._serve = 0, 0.0, seconds, serve
-        monkeypatch.setattr(tasks, "get_worker", lambda: SimpleNamespace(loop=None))
-        monkeypatch.setattr(tasks, "sync", lambda loop, function: asyncio.run(function()))
-        monkeypatch.setattr(tasks, "_opened", self._opened)
-        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: self._now))
-
-    async def _opened(self, worker: Any, address: str, request: bytes) -> bytes:
-        self.asked += 1
-        self._now += self._seconds
-        return answers(self._serve(requested(request, 100)), ALICE)
-
-
-SERVED = SealedPartition(4, 2, 8, (8,), tuple(b"cell %d" % i for i in range(8)))
-SECTIONS = [
-    opening_asked(SERVED.commit(b"job", "map", 0, "alice", b"in"), OUTPUT, i, i + 1, "alice")
-    for i in range(8)
-]
-
-
-def lie(request: Opening) -> Opening:
-    return replace(SERVED.open(request), leaves=(bytes(1000),))
-
-
-def test_who_serves_a_little_at_a_time_is_asked_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = Holder(monkeypatch, 0, lambda requests: [SERVED.open(requests[0])])
-    replies = tasks._ask("tcp://there", SECTIONS)
-    leaves = tuple(o.leaves[0] for reply in replies for o in reply.believed if o is not None)
-    assert leaves == SERVED.leaves
-    assert holder.asked == len(SECTIONS)
-
-
-@pytest.mark.parametrize("serve", [lambda requests: [None], lambda requests: [lie(requests[0])]])
-def test_who_serves_nothing_right_is_asked_once(
-    monkeypatch: pytest.MonkeyPatch, serve: Any
-) -> None:
-    holder = Holder(monkeypatch, 0, serve)
-    tasks._ask("tcp://there", SECTIONS)
-    assert holder.asked == 1
-
-
-def test_lies_are_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "RATE", 10)
-    serve = lambda requests: [SERVED.open(requests[0]), lie(requests[1])]  # noqa: E731
-    holder = Holder(monkeypatch, patience.SECONDS * 0.7, serve)
-    tasks._ask("tcp://there", SECTIONS)
-    assert holder.asked == 2
-
-
 def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
     alice: Sabotage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,67 +429,10 @@ def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
         found = [sealed.open(o) for o in requests] if address == "tcp://there" else []
         return [SimpleNamespace(believed=found, wrong=None)] if found else []
 
-    monkeypatch.setattr(tasks, "_ask", ask)
+    monkeypatch.setattr(tasks, "ask", ask)
     turns = list(collector(side, table).turns())
     assert len(turns) == 3
     assert asked_for == ["tcp://gone", *["tcp://there"] * 3]
-
-
-class Reaching:
-    """What a worker connects with, and how long it was to try."""
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        self.tried: list[float] = []
-        self._pool = pool
-
-    async def connect(self, address: str, timeout: float) -> Any:
-        self.tried.append(timeout)
-        return await self._pool.connect(address, timeout=timeout)
-
-
-def in_vain(port: int) -> list[float]:
-    """Try to reach somebody; return for how long, each time."""
-
-    async def reach() -> list[float]:
-        async with await ConnectionPool() as pool:
-            worker: Any = SimpleNamespace(rpc=Reaching(pool))
-            with pytest.raises(OSError, match="Timed out"):
-                await tasks._reached(worker, f"tcp://127.0.0.1:{port}")
-            return list(worker.rpc.tried)
-
-    return asyncio.run(reach())
-
-
-def test_where_nobody_listens_dask_need_not_try_for_long() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert in_vain(port) == [0.2]
-
-
-def test_who_cannot_be_reached_at_once_may_be_slow() -> None:
-    """It is tried on for as long as it may take."""
-    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
-        port = server.getsockname()[1]
-        # As many as may wait there: nobody else gets through, and nobody is refused.
-        waiting = [socket.socket() for _ in range(2)]
-        for one in waiting:
-            one.connect(("127.0.0.1", port))
-        assert in_vain(port) == [0.2, 2.0]
-        for one in waiting:
-            one.close()
-
-
-def test_who_never_greets_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that was stopped accepts connections all the same."""
-    monkeypatch.setattr(tasks, "_CONNECT", 0.3)
-
-    async def ask(port: int) -> None:
-        async with await ConnectionPool() as pool:
-            worker: Any = SimpleNamespace(rpc=pool)
-            await tasks._opened(worker, f"tcp://127.0.0.1:{port}", b"")
-
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
-        asyncio.run(ask(server.getsockname()[1]))
 
 
 def test_evidence_of_many_lies_is_bounded() -> None:

@@ -1,0 +1,115 @@
+"""Holders that serve a little at a time, nothing, lies, or do not answer at all."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from distributed.core import ConnectionPool
+from holding import SECTIONS, SERVED, Holder, lie
+
+from dask_verify.core.seal import Opening
+from dask_verify.engine import asking, patience
+
+
+def test_who_serves_a_little_at_a_time_is_asked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = Holder(monkeypatch, 0, lambda requests: [SERVED.open(requests[0])])
+    replies = asking.ask("tcp://there", SECTIONS)
+    leaves = tuple(o.leaves[0] for reply in replies for o in reply.believed if o is not None)
+    assert leaves == SERVED.leaves
+    assert holder.asked == len(SECTIONS)
+
+
+@pytest.mark.parametrize("serve", [lambda requests: [None], lambda requests: [lie(requests[0])]])
+def test_who_serves_nothing_right_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, serve: Any
+) -> None:
+    holder = Holder(monkeypatch, 0, serve)
+    asking.ask("tcp://there", SECTIONS)
+    assert holder.asked == 1
+
+
+def test_lies_are_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "RATE", 10)
+    serve = lambda requests: [SERVED.open(requests[0]), lie(requests[1])]  # noqa: E731
+    holder = Holder(monkeypatch, patience.SECONDS * 0.7, serve)
+    asking.ask("tcp://there", SECTIONS)
+    assert holder.asked == 2
+
+
+@pytest.mark.parametrize("error", [ConnectionError("gone"), KeyError("of its own making")])
+def test_what_was_sent_before_a_failure_counts(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Or a holder could take back what it has signed."""
+    served = iter([lambda requests: [SERVED.open(requests[0]), lie(requests[1])]])
+
+    def serve(requests: list[Opening]) -> list[Opening | None]:
+        for how in served:
+            return list(how(requests))
+        raise error
+
+    holder = Holder(monkeypatch, 0, serve)
+    (reply,) = asking.ask("tcp://there", SECTIONS)
+    assert holder.asked == 2
+    assert reply.wrong == 1
+
+
+class Reaching:
+    """What a worker connects with, and how long it was to try."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.tried: list[float] = []
+        self._pool = pool
+
+    async def connect(self, address: str, timeout: float) -> Any:
+        self.tried.append(timeout)
+        return await self._pool.connect(address, timeout=timeout)
+
+
+def in_vain(port: int) -> list[float]:
+    """Try to reach somebody; return for how long, each time."""
+
+    async def reach() -> list[float]:
+        async with await ConnectionPool() as pool:
+            worker: Any = SimpleNamespace(rpc=Reaching(pool))
+            with pytest.raises(OSError, match="Timed out"):
+                await asking._reached(worker, f"tcp://127.0.0.1:{port}")
+            return list(worker.rpc.tried)
+
+    return asyncio.run(reach())
+
+
+def test_where_nobody_listens_dask_need_not_try_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert in_vain(port) == [0.2]
+
+
+def test_who_cannot_be_reached_at_once_may_be_slow() -> None:
+    """It is tried on for as long as it may take."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as server:
+        port = server.getsockname()[1]
+        # As many as may wait there: nobody else gets through, and nobody is refused.
+        waiting = [socket.socket() for _ in range(2)]
+        for one in waiting:
+            one.connect(("127.0.0.1", port))
+        assert in_vain(port) == [0.2, 2.0]
+        for one in waiting:
+            one.close()
+
+
+def test_who_never_greets_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped accepts connections all the same."""
+    monkeypatch.setattr(asking, "_CONNECT", 0.3)
+
+    async def ask(port: int) -> None:
+        async with await ConnectionPool() as pool:
+            worker: Any = SimpleNamespace(rpc=pool)
+            await asking._opened(worker, f"tcp://127.0.0.1:{port}", b"")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
+        asyncio.run(ask(server.getsockname()[1]))
