@@ -25,6 +25,8 @@ from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Committed, Fai
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
+_IN_VAIN = 2  #: tasks that a domain does not take after which no more of a batch are tried
+
 
 class Carrier:
     """Tasks of one job, on their way.
@@ -93,26 +95,34 @@ class Carrier:
             self._driver.beside(self._launch_reduces, (domain, flights))
 
     def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
+        """Launch tasks together; if that fails, one by one.
+
+        Whatever is wrong with one of them, the others need not wait, nor count as late. But each
+        try may have to wait for a worker that takes no data any more.
+        """
         domain, flights = launch
-        wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
-        submit = partial(self._launcher.reduces, domain, wanted)
-        if len(flights) == 1:
-            try:
-                self._tracked(flights, submit)
-            except UnservedError as error:
-                self._put(partial(self._park, error, wanted[0][0]))
-            return
         try:
-            futures = submit()
+            self._follow(flights, self._reduces(domain, flights))
         except Exception:
-            # Whatever is wrong with one of them, the others need not wait, nor count as late.
+            in_vain = 0
             for flight in flights:
-                if isinstance(flight.run, Run) and self._wanted(flight.run):
-                    self._launch_reduces((domain, [flight]))
-                else:  # others do it: each try may have to wait for workers that do not answer
-                    self._put(self._unanswered(flight.run, "given to others"))
-        else:
-            self._follow(flights, futures)
+                if in_vain < _IN_VAIN:
+                    in_vain += self._launch_reduce(domain, flight)
+                else:
+                    self._put(self._unanswered(flight.run, "those before it were not taken"))
+
+    def _launch_reduce(self, domain: str, flight: Flight) -> bool:
+        """Launch one task; whether its domain did not take it."""
+        try:
+            return not self._tracked([flight], lambda: self._reduces(domain, [flight]))
+        except UnservedError as error:
+            if isinstance(flight.run, Run):
+                self._put(partial(self._park, error, flight.run))
+            return False
+
+    def _reduces(self, domain: str, flights: list[Flight]) -> list[Future]:
+        wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
+        return self._launcher.reduces(domain, wanted)
 
     def _park(self, error: UnservedError, run: Run) -> None:
         """Start a task once more when it can be, with sections that the coordinator reads itself.
@@ -123,8 +133,8 @@ class Carrier:
             again = partial(self.dispatcher.add, run, relay=True)
             self._waiting.until_served(error, again)
 
-    def _tracked(self, flights: list[Flight], launch: Callable[[], list[Future]]) -> None:
-        """Launch; tasks that cannot even be submitted are unanswered."""
+    def _tracked(self, flights: list[Flight], launch: Callable[[], list[Future]]) -> bool:
+        """Launch; tasks that cannot even be submitted are unanswered. False if they cannot."""
         try:
             futures = launch()
         except UnservedError:
@@ -133,8 +143,9 @@ class Carrier:
             # The domain's cluster may be gone; that is this domain's silence, not our crash.
             for flight in flights:
                 self._put(self._unanswered(flight.run, repr(error)))
-        else:
-            self._follow(flights, futures)
+            return False
+        self._follow(flights, futures)
+        return True
 
     def _follow(self, flights: list[Flight], futures: list[Future]) -> None:
         """Wait for the results of what was launched."""

@@ -767,11 +767,12 @@ async def _spawning(seed: str | None) -> AsyncIterator[str | None]:
     try:
         yield seed
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.environ.pop("PYTHONHASHSEED", None)
         if before is not None:
             os.environ["PYTHONHASHSEED"] = before
         _SPAWN.release()
+        # Last: it raises, where a Ctrl-C has waited for it.
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class RawConnections:

@@ -289,9 +289,9 @@ class Dispatcher:
             limit, idle = limits[run.task.stage], now - self._landings[run.domain][-1]
             flown = now - flight.started
             if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
-                late[run] = f"not answered within {flown:.3g} s"
+                late[run] = f"not answered within {_seconds(flown)}"
             elif absent := self._deserted(run.domain, min(flown, idle)):
-                late[run] = f"not answered, and without a worker for {absent:.3g} s"
+                late[run] = f"not answered, and without a worker for {_seconds(absent)}"
         return late
 
     def _deserted(self, domain: str, waited: float) -> float:
@@ -319,6 +319,10 @@ class Dispatcher:
         late = [f for f in self._given_up if unwanted(f.run)]
         self._given_up = [f for f in self._given_up if not unwanted(f.run)]
         return late + [self.flying.pop(run) for run in list(self.flying) if unwanted(run)]
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _first_moment() -> deque[float]:

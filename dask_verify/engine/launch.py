@@ -406,5 +406,6 @@ class Launcher:
         # Whole sections pass through here: those of one reduce partition at a time are enough.
         with self._relaying:
             data = _packed(self._driver.reader.sections(wanted, "relayed"))
-            pool, patience = self._driver.pool, self._driver.reader.pace.answer(len(data))
+            # To the scheduler, and from there to the worker.
+            pool, patience = self._driver.pool, self._driver.reader.pace.answer(2 * len(data))
             return pool.scatter(domain, data, timeout=patience)

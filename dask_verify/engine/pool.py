@@ -12,7 +12,7 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
 _QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
-
 _LOOK = 2.0  #: seconds between looks whether a worker that is asked is still there
+_GLANCE = 1.0  #: seconds for each of these
 _LARGE = "distributed.admin.large-graph-warning-threshold"
 _CONFIGURING = threading.Lock()
 
@@ -49,6 +49,10 @@ class ClientPool(DomainPool):
     @abstractmethod
     def _workers(self, domain: str) -> list[str]:
         """Return the addresses of one domain's workers at this moment."""
+
+    @abstractmethod
+    def _listed(self, domain: str, timeout: float) -> list[str]:
+        """Return those that its scheduler names; it raises OSError if that does not answer."""
 
     @abstractmethod
     def _client(self, domain: str) -> Client:
@@ -145,7 +149,13 @@ class ClientPool(DomainPool):
         client, how = self._client(domain), {"workers": workers, "hash": False}
         # Dask sets no limit: a scheduler that never answers would hold the caller forever.
         scatter = partial(client.scatter, {key: data}, asynchronous=True, **how)
-        placed = client.sync(scatter, callback_timeout=timeout)
+        try:
+            placed = client.sync(scatter, callback_timeout=timeout)
+        except TimeoutError:
+            # It may still arrive, and would be there for as long as the client is.
+            late = Future(key, client)
+            late.add_done_callback(Future.release)
+            raise
         future: Future[Any] = placed[key]
         return future
 
@@ -166,12 +176,24 @@ class ClientPool(DomainPool):
         loop = self._client(domain).loop.asyncio_loop
         asked = self._connections(domain).ask(request, timeout)
         asking = asyncio.run_coroutine_threadsafe(asked, loop)
+        # Or loses while it is asked, as spot machines are lost.
         while not wait([asking], _LOOK).done:
-            # Or it is lost while it is asked, as spot machines are.
-            if address not in self._workers(domain):
-                asking.cancel()
+            if self._lost(domain, address) and asking.cancel():
                 raise ConnectionError(f"domain {domain!r} has lost its worker at {address}")
-        return plain(asking.result(), request)
+        try:
+            return plain(asking.result(), request)
+        except CancelledError:
+            raise ConnectionError(f"the client of domain {domain!r} is closed") from None
+
+    def _lost(self, domain: str, address: str) -> bool:
+        """Whether a scheduler says that it has no such worker; what it does not say proves nothing.
+
+        It does not count as its silence either: it may be as busy as the worker.
+        """
+        try:
+            return address not in self._listed(domain, _GLANCE)
+        except OSError:
+            return False
 
     def broadcast(self, op: str, *, timeout: float = TIMEOUT, **msg: Any) -> dict[str, Any]:
         """Ask all workers of all domains, and return the answers of those who gave one."""
@@ -243,8 +265,7 @@ class SharedPool(ClientPool):
 
     def workers(self) -> dict[str, list[str]]:
         """Return the addresses of every domain's workers at this moment."""
-        found = self._ask(self._names[0], {"op": "verify_domains"}, TIMEOUT) or {}
-        return {name: list(found.get(name, ())) for name in self._names}
+        return self._named(TIMEOUT)
 
     def publish(self, notice: Mapping[str, Any], timeout: float) -> None:
         """Tell the scheduler, for its dashboard, how a job is.
@@ -272,6 +293,13 @@ class SharedPool(ClientPool):
 
     def _workers(self, domain: str) -> list[str]:
         return self.workers()[domain]
+
+    def _listed(self, domain: str, timeout: float) -> list[str]:
+        return self._named(timeout)[domain]
+
+    def _named(self, timeout: float) -> dict[str, list[str]]:
+        found = self._ask(self._names[0], {"op": "verify_domains"}, timeout) or {}
+        return {name: list(found.get(name, ())) for name in self._names}
 
     def _placement(self, domain: str) -> dict[str, Any]:
         # Without the plugin's permission the task waits for an address that does not exist.
@@ -351,12 +379,16 @@ class SeparatePool(ClientPool):
             return []
         began = time.monotonic()
         try:
-            found = self._ask(domain, {"op": "ncores"}, _GREETING)
+            found = self._listed(domain, _GREETING)
         except OSError:
             if time.monotonic() - began > _QUICK:
                 self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
             return []
         self._silent.pop(domain, None)
+        return found
+
+    def _listed(self, domain: str, timeout: float) -> list[str]:
+        found = self._ask(domain, {"op": "ncores"}, timeout)
         return sorted(a for a in found if isinstance(a, str)) if type(found) is dict else []
 
     def _check_distinct(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dask
 import dask.bag as db
 import pytest
 from distributed.protocol import to_serialize
@@ -65,9 +66,9 @@ def test_a_scheduler_that_never_takes_data(
     separate_cluster: LocalDomainCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handlers = separate_cluster._clusters["bob"].scheduler.handlers
-    monkeypatch.setattr(pool, "TIMEOUT", 2.0)
     monkeypatch.setitem(handlers, "scatter", never)
-    assert run(separate_cluster) is Standing.SUSPECTED
+    with dask.config.set({"verify.deadline-floor": 6.0}):
+        assert run(separate_cluster) is Standing.SUSPECTED
 
 
 class Evil:

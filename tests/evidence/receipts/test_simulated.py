@@ -53,6 +53,15 @@ def test_a_receipt_holds_where_an_auditor_was_asked_the_same_twice(seed: int) ->
     assert any(len(set(answers)) < len(answers) for answers in given)
 
 
+@pytest.mark.parametrize("seed", [1384, 2277])
+def test_a_receipt_holds_where_somebody_served_wrong_what_comes_out_differently_each_time(
+    seed: int,
+) -> None:
+    simulation = simulate(seed)
+    assert "serves_wrong" in simulation.behaviours.values()
+    assert held(simulation) == "corrected"
+
+
 def simulate(seed: int) -> Simulation:
     """A job of any mix, with units of a size that its terms name."""
     simulation = scenario(seed, LIKE[seed % len(LIKE)])
