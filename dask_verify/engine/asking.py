@@ -1,13 +1,17 @@
 """Asking the holder of sealed partitions for openings, from one worker to another.
 
-* Nobody is waited for long who is gone, or does not greet: others may have the same.
+* Nobody is waited for long who is gone or silent, nor twice: others may have the same.
 * What a holder has sent before it fails counts, above all what it has signed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from distributed import Worker, get_worker
@@ -19,51 +23,119 @@ from dask_verify.core.seal import Opening
 from dask_verify.engine.patience import Patience
 from dask_verify.protocol.serving import Reply, questions
 
-_CONNECT = 2.0  #: seconds for a connection and a greeting; Dask sets no limit to the latter
+_CONNECT = 2.0  #: seconds for a connection; Dask would go on trying one that is gone for 30
 _AT_FIRST = 0.2  #: seconds after which to look whether anybody listens there at all
-_REPLY = 5.0  #: seconds that a reply may take which was asked for in time
+_LAST = 4  #: part of the time that a reply has at least
+_GRUDGE = 60.0  #: seconds for which nobody is asked who has kept us waiting for nothing
+
+Holder = tuple[str, str]  #: a domain, and the address of one of its workers
+
+_log = logging.getLogger("distributed.dask_verify")
 
 
-def ask(address: str, requests: list[Opening]) -> list[Reply]:
-    """Ask one holder for openings, in as many replies as it takes.
+@dataclass
+class Silent:
+    """Addresses that have kept somebody waiting for nothing, and are left alone for a while.
+
+    Others may have what they hold, and else it is passed on by the coordinator.
+
+    Examples
+    --------
+    >>> silent = Silent()
+    >>> silent.note("tcp://10.0.0.7:4000")
+    >>> "tcp://10.0.0.7:4000" in silent, "tcp://10.0.0.8:4000" in silent
+    (True, False)
+    """
+
+    _until: dict[str, float] = field(default_factory=dict)
+
+    def note(self, address: str) -> None:
+        """Leave an address alone from now on.
+
+        Parameters
+        ----------
+        address : str
+            The address.
+        """
+        now = time.monotonic()
+        self._until = {a: end for a, end in self._until.items() if end > now}
+        self._until[address] = now + _GRUDGE
+
+    def __contains__(self, address: str) -> bool:
+        return self._until.get(address, 0) > time.monotonic()
+
+
+def ask(
+    wanted: Mapping[Holder, Sequence[Opening]], seconds: float, silent: Silent
+) -> dict[Holder, list[Reply]]:
+    """Ask some holders for openings at the same time, each in as many replies as it takes.
 
     Parameters
     ----------
-    address : str
-        Of the worker that is said to hold them.
-    requests : list of Opening
-        Each without leaves.
+    wanted : mapping of (str, str) to sequence of Opening
+        By domain and address of the worker that is said to hold them; each without leaves.
+    seconds : float
+        For each holder, and one more for each MiB that has arrived from it.
+    silent : Silent
+        Who is not asked now; whoever does not answer in time is added.
 
     Returns
     -------
-    list of Reply
-        All that came before it did not answer, or not as it should; its openings are looked at,
-        and say themselves which are believed.
+    dict of (str, str) to list of Reply
+        All that came before a holder did not answer, or not as it should; its openings are looked
+        at, and say themselves which are believed.
     """
     worker = get_worker()
-    replies: list[Reply] = []
-
-    async def asking() -> None:
-        waiting, patience = requests, Patience()
-        while waiting and not patience.over:
-            opened = _opened(worker, address, questions(waiting))
-            wire = await asyncio.wait_for(opened, patience.left + _REPLY)
-            reply = Reply.from_bytes(wire, waiting)
-            replies.append(reply)
-            if not any(reply.believed):
-                break
-            patience.moved += reply.moved
-            waiting = waiting[len(reply.openings) :]
-
-    # Whatever a holder does, an exception of its own making included, it does not serve; that must
-    # not look like a failure of the user's function here.
-    with suppress(Exception):
-        sync(worker.loop, asking)
+    replies: dict[Holder, list[Reply]] = sync(
+        worker.loop, partial(_asked, worker, wanted, seconds, silent)
+    )
     return replies
 
 
+async def _asked(
+    worker: Worker,
+    wanted: Mapping[Holder, Sequence[Opening]],
+    seconds: float,
+    silent: Silent,
+) -> dict[Holder, list[Reply]]:
+    replies: dict[Holder, list[Reply]] = {holder: [] for holder in wanted}
+
+    async def one(holder: Holder) -> None:
+        try:
+            await _ask(worker, holder[1], wanted[holder], seconds, replies[holder])
+        except TimeoutError:
+            silent.note(holder[1])
+        except Exception:
+            # Whatever a holder does, an exception of its own making included, it does not serve;
+            # that must not look like a failure of the user's function here.
+            _log.debug("%s does not serve", holder, exc_info=True)
+
+    await asyncio.gather(*(one(holder) for holder in wanted if holder[1] not in silent))
+    return replies
+
+
+async def _ask(
+    worker: Worker,
+    address: str,
+    requests: Sequence[Opening],
+    seconds: float,
+    replies: list[Reply],
+) -> None:
+    waiting, patience = requests, Patience(seconds)
+    while waiting and not patience.over:
+        # What is asked for in time has some time to come.
+        left = max(patience.left, seconds / _LAST)
+        wire = await asyncio.wait_for(_opened(worker, address, questions(waiting)), left)
+        reply = Reply.from_bytes(wire, waiting)
+        replies.append(reply)
+        if not any(reply.believed):
+            break
+        patience.moved += reply.moved
+        waiting = waiting[len(reply.openings) :]
+
+
 async def _opened(worker: Worker, address: str, request: bytes) -> bytes:
-    comm = await asyncio.wait_for(_reached(worker, address), _CONNECT)
+    comm = await _reached(worker, address)
     try:
         answer = await send_recv(comm, op="verify_open", request=request)
     finally:
@@ -79,7 +151,10 @@ async def _reached(worker: Worker, address: str) -> Any:
         # What Dask raises tells only how its last attempt ended, mostly for want of time.
         if await _nobody_listens(address):
             raise
-    return await worker.rpc.connect(address, timeout=_CONNECT)
+    try:
+        return await worker.rpc.connect(address, timeout=_CONNECT)
+    except OSError as error:
+        raise TimeoutError(f"nobody can be reached at {address}") from error
 
 
 async def _nobody_listens(address: str) -> bool:

@@ -95,6 +95,23 @@ class Pace:
         least = self.soon if others else self.floor
         return least if self.deadline is None else min(least, self.deadline)
 
+    def holder(self, holders: int) -> float:
+        """Return the seconds that a task waits for each of those who have what it reads.
+
+        It asks one after the other, and must not be late itself where all are silent but the last.
+
+        Parameters
+        ----------
+        holders : int
+            Of how many it may have to ask, of one partition.
+
+        Returns
+        -------
+        float
+        """
+        least = self.floor if self.deadline is None else min(self.floor, self.deadline)
+        return least / max(_SOON, holders + 1)
+
     def answer(self, nbytes: int) -> float:
         """Return the seconds that a worker has to answer a question with some bytes.
 

@@ -305,26 +305,26 @@ class SectionsMissingError(Exception):
 
 
 @lru_cache(maxsize=4)
-def _table(data: bytes) -> tuple[bool, list[Commitment], list[Any]]:
+def _table(data: bytes) -> tuple[bool, float, list[Commitment], list[Any]]:
     """Decode the table of accepted maps, once for all reduce partitions of a worker."""
-    trusted, rows = decode_plain(data)
+    trusted, seconds, rows = decode_plain(data)
     accepted = [Commitment.from_bytes(commitment) for commitment, _ in rows]
-    return trusted, accepted, [holders for _, holders in rows]
+    return trusted, seconds, accepted, [holders for _, holders in rows]
 
 
 class _Collector:
     """Collects the sections of one reduce partition, from near to far, checking each.
 
-    ``table`` says whether committed counts may be trusted, and has, for each map partition, the
-    accepted commitment and its holders as ``((domain, address), ...)``; ``relayed`` has openings
-    that the coordinator passed on.
+    ``table`` says whether committed counts may be trusted and how many seconds each holder has, and
+    has, for each map partition, the accepted commitment and its holders as ``((domain, address),
+    ...)``; ``relayed`` has openings that the coordinator passed on.
     """
 
     def __init__(
         self, side: VerifyWorker, order: Order, work: Work, table: bytes, relayed: Any
     ) -> None:
         self._side = side
-        self._trusted, self._accepted, self._holders = _table(table)
+        self._trusted, self._seconds, self._accepted, self._holders = _table(table)
         self._partition = order.partition
         self._work = work
         self._buckets = range(work.run)  #: those that are collected now
@@ -404,10 +404,11 @@ class _Collector:
             near = sorted(self._holders[i], key=lambda h: h[0] != self._side.domain)
             if rank < len(near) and near[rank][1] not in self._unheard:
                 by_holder.setdefault(tuple(near[rank]), []).append(i)
-        for (domain, address), partitions in by_holder.items():
-            replies = ask(address, [self.request(i, domain) for i in partitions])
+        requests = {h: [self.request(i, h[0]) for i in by_holder[h]] for h in by_holder}
+        heard = ask(requests, self._seconds, self._side.silent) if requests else {}
+        for (_, address), replies in heard.items():
             if not any(opening is not None for reply in replies for opening in reply.believed):
-                # Waiting for it once is enough: there may be many more buckets to ask for.
+                # Asking it once is enough: there may be many more buckets to ask for.
                 self._unheard.add(address)
             for reply in replies:
                 self._check(reply)

@@ -24,6 +24,7 @@ from distributed.worker import Worker
 from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
+from dask_verify.engine.asking import Silent
 from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError, VerifyError
@@ -95,6 +96,8 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         #: Bytes of sections that each thread may collect at a time: as much as is stored, in all.
         self.memory = memory // worker.state.nthreads
         self.closed: set[bytes] = set()
+        #: Whom reduces leave alone for a while.
+        self.silent = Silent()
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open
         worker.handlers["verify_nodes"] = self.nodes

@@ -13,11 +13,19 @@ from holding import SECTIONS, SERVED, Holder, lie
 
 from dask_verify.core.seal import Opening
 from dask_verify.engine import asking, patience
+from dask_verify.engine.asking import Silent
+from dask_verify.protocol.serving import Reply
+
+THERE = ("alice", "tcp://there")
+
+
+def ask(silent: Silent | None = None) -> list[Reply]:
+    return asking.ask({THERE: SECTIONS}, 10.0, Silent() if silent is None else silent)[THERE]
 
 
 def test_who_serves_a_little_at_a_time_is_asked_on(monkeypatch: pytest.MonkeyPatch) -> None:
     holder = Holder(monkeypatch, 0, lambda requests: [SERVED.open(requests[0])])
-    replies = asking.ask("tcp://there", SECTIONS)
+    replies = ask()
     leaves = tuple(o.leaves[0] for reply in replies for o in reply.believed if o is not None)
     assert leaves == SERVED.leaves
     assert holder.asked == len(SECTIONS)
@@ -28,15 +36,15 @@ def test_who_serves_nothing_right_is_asked_once(
     monkeypatch: pytest.MonkeyPatch, serve: Any
 ) -> None:
     holder = Holder(monkeypatch, 0, serve)
-    asking.ask("tcp://there", SECTIONS)
+    ask()
     assert holder.asked == 1
 
 
 def test_lies_are_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "RATE", 10)
     serve = lambda requests: [SERVED.open(requests[0]), lie(requests[1])]  # noqa: E731
-    holder = Holder(monkeypatch, patience.SECONDS * 0.7, serve)
-    asking.ask("tcp://there", SECTIONS)
+    holder = Holder(monkeypatch, 7, serve)
+    ask()
     assert holder.asked == 2
 
 
@@ -53,7 +61,7 @@ def test_what_was_sent_before_a_failure_counts(
         raise error
 
     holder = Holder(monkeypatch, 0, serve)
-    (reply,) = asking.ask("tcp://there", SECTIONS)
+    (reply,) = ask()
     assert holder.asked == 2
     assert reply.wrong == 1
 
@@ -102,14 +110,56 @@ def test_who_cannot_be_reached_at_once_may_be_slow() -> None:
             one.close()
 
 
-def test_who_never_greets_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_never_greets_is_waited_for_once() -> None:
     """A process that was stopped accepts connections all the same."""
-    monkeypatch.setattr(asking, "_CONNECT", 0.3)
+    silent, worker = Silent(), SimpleNamespace(loop=None, rpc=None)
+    asked = 0
 
-    async def ask(port: int) -> None:
+    async def one(address: str) -> list[Reply]:
+        nonlocal asked
         async with await ConnectionPool() as pool:
-            worker: Any = SimpleNamespace(rpc=pool)
-            await asking._opened(worker, f"tcp://127.0.0.1:{port}", b"")
+            rpc = Reaching(pool)
+            worker.rpc = rpc
+            replies: Any = await asking._asked(worker, {("bob", address): SECTIONS}, 0.3, silent)
+            asked += len(rpc.tried)
+            return list(replies[("bob", address)])
 
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
-        asyncio.run(ask(server.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        assert asyncio.run(one(address)) == asyncio.run(one(address)) == []
+    assert asked == 1
+    assert address in silent
+
+
+def test_who_is_silent_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holders are asked at the same time."""
+    holder = Holder(monkeypatch, 0, lambda requests: [SERVED.open(o) for o in requests])
+    served = asyncio.Event()
+
+    async def opened(worker: Any, address: str, request: bytes) -> bytes:
+        if address == "tcp://silent":
+            await served.wait()  # it comes to an end only if others go on meanwhile
+            raise TimeoutError
+        served.set()
+        return await holder._opened(worker, address, request)
+
+    monkeypatch.setattr(asking, "_opened", opened)
+    silent = Silent()
+    wanted = {("bob", "tcp://silent"): SECTIONS, THERE: SECTIONS}
+    replies = asking.ask(wanted, 10.0, silent)
+    assert [len(replies[who]) for who in wanted] == [0, 1]
+    assert "tcp://silent" in silent
+    assert "tcp://there" not in silent
+
+
+def test_nobody_is_left_alone_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: now))
+    silent = Silent()
+    silent.note("tcp://a")
+    now = 59.0
+    assert "tcp://a" in silent
+    now = 60.0
+    assert "tcp://a" not in silent
+    silent.note("tcp://b")
+    assert list(silent._until) == ["tcp://b"]

@@ -57,12 +57,14 @@ def holders(connected: bool, domain: str, replicas: int = 2) -> Any:
     driver: Any = SimpleNamespace(
         plan=plan(replicas),
         pool=SimpleNamespace(connected=connected, workers=lambda: WORKERS),
-        reader=SimpleNamespace(where=lambda task: iter(CLAIMED)),
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED), pace=Pace(None, floor=30)),
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None
-    trusted, rows = decode(started(Launcher(driver, nothing, nothing))._table(domain, b"in"))
-    assert trusted is (replicas > 1)
+    trusted, seconds, rows = decode(
+        started(Launcher(driver, nothing, nothing))._table(domain, b"in")
+    )
+    assert (trusted, seconds) == (replicas > 1, 10.0)
     ((commitment, found),) = rows
     assert Commitment.from_bytes(commitment) == ACCEPTED
     return found
@@ -290,7 +292,7 @@ def test_a_reduce_audit_overtakes_too(audit: bool) -> None:
         plan=plan(),
         pool=pool,
         work=WORK,
-        reader=SimpleNamespace(where=lambda task: iter(CLAIMED)),
+        reader=SimpleNamespace(where=lambda task: iter(CLAIMED), pace=Pace(None, floor=30)),
         state=SimpleNamespace(accepted=lambda task: ACCEPTED),
     )
     nothing: Any = None

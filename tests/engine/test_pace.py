@@ -62,3 +62,14 @@ def test_an_answer_may_take_as_long_as_a_task_that_is_in_its_way(
     took: tuple[float, ...], nbytes: int, seconds: float
 ) -> None:
     assert known(*took).answer(nbytes) == seconds
+
+
+@pytest.mark.parametrize(
+    ("deadline", "holders", "seconds"), [(None, 1, 10), (None, 5, 5), (12.0, 2, 4), (900.0, 2, 10)]
+)
+def test_a_task_may_ask_all_holders_and_not_be_late_itself(
+    deadline: float | None, holders: int, seconds: float
+) -> None:
+    pace = known(deadline=deadline)
+    assert pace.holder(holders) == seconds
+    assert holders * seconds < min(pace.limit(MAP), 30)

@@ -28,6 +28,7 @@ from dask_verify.core.seal import (
 )
 from dask_verify.core.seal import asked as opening_asked
 from dask_verify.engine import tasks
+from dask_verify.engine.asking import Silent
 from dask_verify.engine.store import Address
 from dask_verify.engine.tasks import (
     AUDITED,
@@ -51,7 +52,7 @@ from dask_verify.protocol.serving import Reply, answers, unwrap
 from dask_verify.testing import Echo, ForgeRoot, Frame, ReadOther, Saboteur, Tamper
 
 FUNCTIONS = b"not even a pickle"
-TABLE = encode((True, ()))
+TABLE = encode((True, 10.0, ()))
 ORDER = Order(b"job", b"inputs", digest("functions", FUNCTIONS), "alice", 0, digest("table", TABLE))
 
 
@@ -84,7 +85,7 @@ def test_an_order_for_another_domain_is_refused(unshipped: list[bytes]) -> None:
 
 
 def test_another_table_than_ordered_is_refused(unshipped: list[bytes]) -> None:
-    other: Any = encode((True, ((b"commitment", ()),)))
+    other: Any = encode((True, 10.0, ((b"commitment", ()),)))
     answer = run_reduce(ORDER.to_bytes(), FUNCTIONS, other, encode(()))
     assert "table of accepted maps: expected" in failure(answer)
 
@@ -314,7 +315,7 @@ def kept(
     sealed = replace(compute.map_partition(BAG, 0, RECORDS), counts=counts)
     commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
     side.store[Address(b"job", "map", 0)] = sealed
-    table = encode((trusted, ((commitment.to_bytes(), ()),)))
+    table = encode((trusted, 10.0, ((commitment.to_bytes(), ()),)))
     return table, [sealed.leaves[slice(*BAG.bounds(sealed.units)[0])]]
 
 
@@ -393,7 +394,7 @@ def test_the_commitment_does_not_depend_on_the_memory(
         relayed = (sealed.open(ask).to_bytes(),)
     if how == "fetched":
         commitment = sealed.commit(b"job", "map", 0, "alice", b"inputs")
-        table = encode((True, ((commitment.to_bytes(), (("alice", "tcp://there"),)),)))
+        table = encode((True, 10.0, ((commitment.to_bytes(), (("alice", "tcp://there"),)),)))
 
     def serve(requests: list[Opening]) -> list[Opening | None]:
         asked_for.append([(o.start, o.stop) for o in requests])
@@ -421,13 +422,15 @@ def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
     sealed = replace(compute.map_partition(BAG, 0, RECORDS), counts=(9, 9))
     commitment = sealed.commit(b"job", "map", 0, "bob", b"inputs")
     holders = (("bob", "tcp://gone"), ("carol", "tcp://there"))
-    table = encode((True, ((commitment.to_bytes(), holders),)))
+    table = encode((True, 10.0, ((commitment.to_bytes(), holders),)))
     asked_for: list[str] = []
 
-    def ask(address: str, requests: list[Opening]) -> list[Any]:
-        asked_for.append(address)
-        found = [sealed.open(o) for o in requests] if address == "tcp://there" else []
-        return [SimpleNamespace(believed=found, wrong=None)] if found else []
+    def ask(wanted: Any, seconds: float, silent: Silent) -> Any:
+        ((holder, requests),) = wanted.items()
+        asked_for.append(holder[1])
+        assert (seconds, silent) == (10.0, side.silent)
+        found = [sealed.open(o) for o in requests] if holder[1] == "tcp://there" else []
+        return {holder: [SimpleNamespace(believed=found, wrong=None)] if found else []}
 
     monkeypatch.setattr(tasks, "ask", ask)
     turns = list(collector(side, table).turns())
