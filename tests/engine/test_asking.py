@@ -84,7 +84,7 @@ def in_vain(port: int) -> list[float]:
     async def reach() -> list[float]:
         async with await ConnectionPool() as pool:
             worker: Any = SimpleNamespace(rpc=Reaching(pool))
-            with pytest.raises(OSError, match="Timed out|nobody can be reached"):
+            with pytest.raises(OSError, match=r"Timed out|nobody can be reached"):
                 await asking._reached(worker, f"tcp://127.0.0.1:{port}")
             return list(worker.rpc.tried)
 
