@@ -79,7 +79,7 @@ class Carrier:
                 if flight is not None:
                     self._driver.apply(self._driver.auditor.landed(flight, answer))
             elif not isinstance(answer, BaseException):
-                self._answered(run, answer, flight is not None and flight.relay)
+                self._answered(run, answer, flight)
             elif flight is not None:
                 self._driver.apply(answers.failed(run, answer, future))
 
@@ -177,14 +177,16 @@ class Carrier:
             self._driver.auditor.submit(run, flight.question)
         return True
 
-    def _answered(self, run: Run, answer: object, relayed: bool) -> None:
+    def _answered(self, run: Run, answer: object, flight: Flight | None) -> None:
         self._driver.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
         try:
             reply = answers.read(answer)
         except DecodingError as error:
             self._driver.apply(answers.late(run, f"garbage: {error}"))
             return
-        self._replied(run, reply, relayed)
+        self._replied(run, reply, flight is not None and flight.relay)
+        if flight is not None and reply.wires:
+            self.dispatcher.done(flight)
         # What a task's executor says that others served is looked at; it may be lying.
         for item in reply.evidence if run.task.stage == REDUCE else ():
             self._driver.beside(self._driver.arbiter.examine, (run.task.partition, item))

@@ -87,6 +87,7 @@ class Dispatcher:
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
     _landings: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_first_moment))
+    _heard: dict[str, float] = field(default_factory=dict)
     _cut: dict[Errand, int] = field(default_factory=lambda: defaultdict(int))
     _in_vain: dict[Errand, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -206,14 +207,14 @@ class Dispatcher:
         -------
         Flight
         """
-        flight = Flight(challenge, False, time.monotonic(), question=question)
+        queued = sum(run.domain == challenge.domain for run in self.flying)
+        ahead = queued // self._attendance.size(challenge.domain)
+        flight = Flight(challenge, False, time.monotonic(), question=question, ahead=ahead)
         self.flying[challenge] = flight
         return flight
 
     def landed(self, run: Errand) -> Flight | None:
         """Take a task out of flight; None if it was given up before.
-
-        What came of it may have taken long to fetch: that says nothing of how long tasks take.
 
         Parameters
         ----------
@@ -225,10 +226,26 @@ class Dispatcher:
         Flight or None
         """
         flight = self.flying.pop(run, None)
-        if flight is not None and isinstance(run, Run) and flight.started < float("inf"):
-            self.pace.note(run.task.stage, max(0.0, self.taken_at - flight.started))
-            self._landings[run.domain].append(time.monotonic())
+        if flight is not None and flight.started < float("inf"):
+            self._heard[run.domain] = time.monotonic()
+            if isinstance(run, Run):
+                self._landings[run.domain].append(self._heard[run.domain])
         return flight
+
+    def done(self, flight: Flight) -> None:
+        """Learn from a task that was done how long one may take; from no other.
+
+        Who fails at once, or answers garbage, must not make others look late. And what came of it
+        may have taken long to fetch: that says nothing of how long tasks take.
+
+        Parameters
+        ----------
+        flight : Flight
+            The task, out of flight.
+        """
+        if flight.started < float("inf"):
+            seconds = max(0.0, self.taken_at - flight.started)
+            self.pace.note(flight.run.task.stage, flight.run.domain, seconds)
 
     def cut_off(self, run: Errand) -> bool:
         """Take a task out of flight whose connection broke; whether to submit it once more.
@@ -286,8 +303,8 @@ class Dispatcher:
         limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in self.flying}}
         late = {}
         for run, flight in self.flying.items():
-            limit, idle = limits[run.task.stage], now - self._landings[run.domain][-1]
-            flown = now - flight.started
+            limit, flown = limits[run.task.stage], now - flight.started
+            idle = now - self._heard.get(run.domain, flight.started)
             if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
                 late[run] = f"not answered within {_seconds(flown)}"
             elif absent := self._deserted(run.domain, min(flown, idle)):

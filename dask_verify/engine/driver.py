@@ -114,7 +114,8 @@ class Driver:
         self.local = Store(self._folder.name, _LOCAL_MEMORY)
         self._events = Inbox(lambda: self._thread.is_alive())
         self.look, self.catch_up = self._events.look, self._events.catch_up
-        pace = Pace(plan.policy.deadline, floor)
+        faults = min(plan.policy.faults, len(plan.domains) - 1)
+        pace = Pace(plan.policy.deadline, floor, faults)
         self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
         self.reader = Reader(
             domains={d.name: d for d in plan.domains},

@@ -260,9 +260,12 @@ class Launcher:
     def _tell(self, told: tuple[str, str, list[int]]) -> None:
         domain, address, partitions = told
         what: dict[str, Any] = {"job": self._job, "stage": MAP, "partitions": partitions}
-        with suppress(OSError):  # a worker that is gone holds nothing
-            self._driver.pool.call(address, domain, "verify_release", **what)
-        self._telling.discard((domain, address))
+        seconds = self._driver.reader.pace.soon
+        # A worker that is gone holds nothing; one that does not listen is told nothing any more,
+        # or it would keep a thread waiting again and again.
+        with suppress(OSError):
+            self._driver.pool.call(address, domain, "verify_release", timeout=seconds, **what)
+            self._telling.discard((domain, address))
 
     def close(self) -> None:
         """Release what is held on the workers."""

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 
 _SLACK = 10  #: times what tasks took by the median after which one is late
 _UNKNOWN = 120  #: times the floor that a task is given when none has told how long they take
+_FEW = 3  #: times the floor that a task is given while only so few have done one as may be faulty
 _SOON = 3  #: what needs no computing is given one in so many parts of the floor
-_REMEMBERED = 500  #: durations of each stage, the latest
+_REMEMBERED = 500  #: durations of each stage and domain, the latest
 _RATE = 1 << 20  #: bytes of an answer that bring a second more
+
+Took = dict[str, dict[str, deque[float]]]  #: by stage and domain
 
 
 @dataclass
@@ -27,32 +30,40 @@ class Pace:
         Seconds a task may take, as the policy says; None: derived from what others took.
     floor : float
         Least seconds where it is derived.
+    faults : int, optional
+        How many domains may be faulty: so many may claim to be as fast as they like.
 
     Examples
     --------
     >>> pace = Pace(None, floor=30)
     >>> pace.limit("map"), pace.absence(others=True)
     (3600, 10.0)
-    >>> pace.note("map", 7.0)
+    >>> pace.note("map", "alice", 0.1)
+    >>> pace.limit("map")
+    90
+    >>> pace.note("map", "bob", 7.0)
     >>> pace.limit("map"), pace.limit("reduce")
-    (70.0, 70.0)
+    (70.0, 71.0)
     """
 
     deadline: float | None
     floor: float
-    _took: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(_recent))
+    faults: int = 1
+    _took: Took = field(default_factory=lambda: defaultdict(lambda: defaultdict(_recent)))
 
-    def note(self, stage: str, seconds: float) -> None:
-        """Note how long a task took, its wait behind others of its domain included.
+    def note(self, stage: str, domain: str, seconds: float) -> None:
+        """Note how long a task took that was done, its wait behind others of its domain included.
 
         Parameters
         ----------
         stage : str
             Name of the stage.
+        domain : str
+            Who has done it.
         seconds : float
             How long it took.
         """
-        self._took[stage].append(seconds)
+        self._took[stage][domain].append(seconds)
 
     def limit(self, stage: str) -> float:
         """Return the seconds after which a task of a stage is late.
@@ -68,9 +79,14 @@ class Pace:
         """
         if self.deadline is not None:
             return self.deadline
-        took = list(self._took.get(stage, ()))
-        slack = _SLACK * statistics.median(took) if took else self._first()
-        return max(self.floor, slack)
+        medians = sorted(statistics.median(took) for took in self._by_domain(stage))
+        if not medians:
+            return max(self.floor, self._first())
+        if len(medians) <= self.faults:
+            # Perhaps none of them has computed anything.
+            return max(_FEW * self.floor, _SLACK * medians[-1])
+        # One of those that are at least as fast as this is not faulty.
+        return max(self.floor, _SLACK * medians[self.faults])
 
     @property
     def soon(self) -> float:
@@ -155,8 +171,12 @@ class Pace:
         return min(_SLACK * sum(known), max(unknown, _SLACK * statistics.median(known)))
 
     def _known(self) -> list[float]:
-        """Return what tasks of any stage took; other threads ask too, so it is copied at once."""
-        return [seconds for took in list(self._took.values()) for seconds in list(took)]
+        """Return what tasks of any stage took."""
+        return [s for stage in list(self._took) for took in self._by_domain(stage) for s in took]
+
+    def _by_domain(self, stage: str) -> list[list[float]]:
+        """Return what tasks of a stage took; other threads ask too, so it is copied at once."""
+        return [list(took) for took in list(self._took.get(stage, {}).values())]
 
 
 def _recent() -> deque[float]:

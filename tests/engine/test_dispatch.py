@@ -15,8 +15,8 @@ from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.dispatch import _TOGETHER, Dispatcher, Flight
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import UnservedError
-from dask_verify.engine.tasks import COMMITTED
-from dask_verify.protocol.messages import MAP, REDUCE, Run, Task
+from dask_verify.engine.tasks import COMMITTED, FAILED
+from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, Task
 
 
 class Started:
@@ -25,7 +25,7 @@ class Started:
     def __init__(self, window: int = 2) -> None:
         self.batches: list[list[Run]] = []
         pool: Any = SimpleNamespace(workers=lambda: {"a": ["tcp://a"], "b": ["tcp://b"]})
-        self.of = Dispatcher(pool, window, Pace(None, 60.0), self._launch, lambda run: True)
+        self.of = Dispatcher(pool, window, Pace(None, 60.0, 0), self._launch, lambda run: True)
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         for flight in flights:
@@ -36,6 +36,12 @@ class Started:
         """Return what is late now that everything that has arrived is taken."""
         self.of.taken_at = dispatch.time.monotonic()
         return list(self.of.overdue())
+
+    def finish(self, run: Run) -> None:
+        """Let a task land, and be done."""
+        flight = self.of.landed(run)
+        assert flight is not None
+        self.of.done(flight)
 
     def pump(self) -> list[list[Run]]:
         self.batches.clear()
@@ -141,10 +147,29 @@ def test_what_never_started_says_nothing_of_how_long_tasks_take() -> None:
         started.of.add(run(REDUCE, i))
     started.pump()
     started.of.flying[run(REDUCE, 0)].started = float("inf")
-    assert started.of.landed(run(REDUCE, 0)) is not None
+    started.finish(run(REDUCE, 0))
     assert not started.of.pace._took[REDUCE]
-    assert started.of.landed(run(REDUCE, 1)) is not None
-    assert len(started.of.pace._took[REDUCE]) == 1
+    started.finish(run(REDUCE, 1))
+    assert len(started.of.pace._took[REDUCE]["a"]) == 1
+
+
+@pytest.mark.parametrize(("wires", "noted"), [((b"wire",), True), ((), False)])
+def test_only_a_task_that_was_done_says_how_long_one_takes(
+    wires: tuple[bytes, ...], noted: bool
+) -> None:
+    """Who lacks a module fails at once, and others must not look late by that."""
+    started = Started()
+    started.of.add(run(MAP, 0))
+    started.pump()
+    flight = started.of.landed(run(MAP, 0))
+    carrier: Any = object.__new__(Carrier)
+    carrier.dispatcher = started.of
+    carrier._replied = lambda *reply: None
+    carrier._driver = SimpleNamespace(reader=SimpleNamespace(moved=Counter()), apply=print)
+    carrier._answered(run(MAP, 0), encode((COMMITTED, "tcp://a", wires, (), 0)), flight)
+    carrier._answered(run(MAP, 0), encode((FAILED, "no module")), flight)
+    carrier._answered(run(MAP, 0), b"garbage", flight)
+    assert bool(started.of.pace._took[MAP]) is noted
 
 
 @pytest.mark.parametrize("error", [UnservedError(Task(MAP, 7)), ValueError("whatever")])
@@ -203,7 +228,7 @@ def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
     )
     carrier._replied = lambda *reply: None
     carrier._answered(
-        run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"), 0)), False
+        run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"), 0)), None
     )
     assert [evidence for _, evidence in seen] == [b"one", b"two"][:looks]
 
@@ -237,8 +262,29 @@ def test_waiting_behind_own_work_that_gets_done_makes_nothing_late(
     for i in range(60):
         clock.now += 5.0
         assert started.overdue() == []
-        started.of.landed(run(MAP, i))
+        started.finish(run(MAP, i))
     assert clock.now > 4 * 60.0
+
+
+def challenge(partition: int) -> Challenge:
+    return Challenge(Task(MAP, partition), b"in", b"digest", "units", (0,), holder="b", domain="a")
+
+
+def test_challenges_wait_behind_each_other(clock: Clock) -> None:
+    """All are put at once, and an auditor that works through them is not late."""
+    started = Started()
+    started.of.pace.deadline = 60.0
+    question: Any = None
+    for i in range(60):
+        started.of.challenge(challenge(i), question)
+    for i in range(60):
+        clock.now += 5.0
+        assert started.overdue() == []
+        started.of.landed(challenge(i))
+    started.of.challenge(challenge(60), question)
+    started.of.challenge(challenge(61), question)
+    clock.now += 121.0
+    assert [late.task.partition for late in started.overdue()] == [60, 61]
 
 
 def test_who_does_nothing_any_more_is_late(clock: Clock) -> None:
@@ -248,7 +294,7 @@ def test_who_does_nothing_any_more_is_late(clock: Clock) -> None:
         started.of.add(run(MAP, i, domain="b"))
     started.pump()
     clock.now = 1.0
-    started.of.landed(run(MAP, 0))
+    started.finish(run(MAP, 0))
     clock.now = 60.5
     assert {late.domain for late in started.overdue()} == {"b"}
     clock.now = 61.5
@@ -264,7 +310,7 @@ def test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is(clock: Clo
     for i in range(40):
         if i != 2:  # two were ahead of it
             clock.now += 10.0
-            started.of.landed(run(MAP, i))
+            started.finish(run(MAP, i))
             started.pump()
         late = [r.task.partition for r in started.overdue()]
         assert late == ([2] if clock.now > 3 * 60.0 else [])
@@ -279,7 +325,7 @@ def test_the_window_follows_the_latest_tasks(clock: Clock) -> None:
     wide = 0
     for i in range(100):
         clock.now += 0.01 if i < 64 else 5.0
-        started.of.landed(run(MAP, i))
+        started.finish(run(MAP, i))
         started.pump()
         wide = max(wide, started.of._window("a"))
     assert wide > 60
@@ -403,5 +449,5 @@ def test_a_slow_fetch_does_not_count_as_a_slow_task(clock: Clock) -> None:
     events.put(print)
     started.of.next_of(events)
     clock.now = 21.0
-    started.of.landed(run(MAP, 0))
-    assert list(started.of.pace._took[MAP]) == [1.0]
+    started.finish(run(MAP, 0))
+    assert list(started.of.pace._took[MAP]["a"]) == [1.0]

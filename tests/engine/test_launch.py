@@ -112,7 +112,7 @@ def test_relaying_takes_the_bytes_of_one_partition_and_no_longer_than_an_answer_
     seen: list[bool] = []
 
     pace = Pace(None, floor=6)
-    pace.note(MAP, 1)
+    pace.note(MAP, "bob", 1)
 
     def scatter(domain: str, blob: bytes, *, timeout: float) -> str:
         seen.append(launching._relaying.locked())
@@ -371,7 +371,7 @@ def test_only_those_who_hold_a_partition_when_it_is_settled_drop_its_inputs() ->
     driver: Any = SimpleNamespace(
         plan=plan(),
         work=WORK,
-        reader=SimpleNamespace(where=lambda task: holders[task.partition]),
+        reader=SimpleNamespace(where=lambda task: holders[task.partition], pace=Pace(None, 30)),
         pool=SimpleNamespace(
             call=lambda address, domain, op, **what: told.append((domain, op, what["partitions"]))
         ),
@@ -389,21 +389,30 @@ def test_only_those_who_hold_a_partition_when_it_is_settled_drop_its_inputs() ->
     assert told == [("bob", "verify_release", [1, 2]), ("eve", "verify_release", [2])]
 
 
-def test_a_worker_that_is_gone_need_not_hear_what_it_may_drop() -> None:
-    def gone(*what: Any, **more: Any) -> None:
-        raise ConnectionError("gone")
+def test_a_worker_that_does_not_hear_what_it_may_drop_is_told_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is gone, and holds nothing; or it would keep a thread waiting again and again."""
+    monkeypatch.setattr(launch, "_FLUSH", -1.0)
+    told: list[float] = []
+
+    def silent(*what: Any, timeout: float, **more: Any) -> None:
+        told.append(timeout)
+        raise TimeoutError
 
     driver: Any = SimpleNamespace(
         plan=plan(),
         work=WORK,
-        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")]),
-        pool=SimpleNamespace(call=gone),
+        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")], pace=Pace(None, 30)),
+        pool=SimpleNamespace(call=silent),
         beside=lambda function, argument: function(argument),
     )
     nothing: Any = None
     launching = Launcher(driver, nothing, nothing)
-    launching.release(Task(MAP, 1))
-    launching.flush()
+    for partition in range(3):
+        launching.release(Task(MAP, partition))
+        launching.flush()
+    assert told == [10.0]
 
 
 def test_who_does_not_answer_is_told_one_thing_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +422,7 @@ def test_who_does_not_answer_is_told_one_thing_at_a_time(monkeypatch: pytest.Mon
     driver: Any = SimpleNamespace(
         plan=plan(),
         work=WORK,
-        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")]),
+        reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")], pace=Pace(None, 30)),
         pool=SimpleNamespace(call=lambda address, domain, op, **what: told.append(what)),
         beside=lambda function, argument: waiting.append(lambda: function(argument)),
     )

@@ -10,10 +10,10 @@ from dask_verify.engine.pace import Pace
 from dask_verify.protocol.messages import MAP, REDUCE
 
 
-def known(*took: float, stage: str = MAP, deadline: float | None = None) -> Pace:
-    pace = Pace(deadline, 30.0)
+def known(*took: float, stage: str = MAP, deadline: float | None = None, faults: int = 0) -> Pace:
+    pace = Pace(deadline, 30.0, faults)
     for seconds in took:
-        pace.note(stage, seconds)
+        pace.note(stage, "alice", seconds)
     return pace
 
 
@@ -62,6 +62,16 @@ def test_an_answer_may_take_as_long_as_a_task_that_is_in_its_way(
     took: tuple[float, ...], nbytes: int, seconds: float
 ) -> None:
     assert known(*took).answer(nbytes) == seconds
+
+
+def test_those_who_may_be_faulty_do_not_say_how_fast_others_are() -> None:
+    """Who fails or lies at once has computed nothing."""
+    pace = known(*[0.001] * 500, faults=1)
+    assert pace.limit(MAP) == 90  # it may be the only one who answers
+    pace.note(MAP, "bob", 45.0)
+    assert pace.limit(MAP) == 450
+    pace.note(MAP, "carol", 60.0)
+    assert pace.limit(MAP) == 450
 
 
 @pytest.mark.parametrize(
