@@ -59,7 +59,9 @@ class Carrier:
         self._driver, self._launcher, self._waiting = driver, launcher, waiting
         self._recorder, self._put = recorder, put
         window = driver.plan.policy.window
-        self.dispatcher = Dispatcher(driver.pool, window, pace, self._launch, self._wanted)
+        self.dispatcher = Dispatcher(
+            driver.pool, window, pace, self._launch, self._wanted, driver.pool.places
+        )
 
     def landed(self, landings: Sequence[Landing]) -> None:
         """Fetch all answers that are there in one go, then take them one by one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -15,6 +15,7 @@ from dask_verify.engine.attendance import Attendance
 from dask_verify.engine.domainpool import DomainPool, Future
 from dask_verify.engine.examiner import Question
 from dask_verify.engine.pace import Pace
+from dask_verify.engine.traffic import TRAFFIC, Queued
 from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run
 
 Errand = Run | Challenge  #: what is submitted for a domain
@@ -49,6 +50,8 @@ class Flight:
         What an auditor was given.
     ahead : int, optional
         How many tasks each of the domain's workers had before it.
+    behind : float, optional
+        Seconds that other jobs give to what each of these workers had of theirs before it.
     """
 
     run: Errand
@@ -57,9 +60,10 @@ class Flight:
     future: Future | None = None
     question: Question | None = None
     ahead: int = 0
+    behind: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Dispatcher:
     """Decides when a task may start, and when it is late.
 
@@ -74,6 +78,9 @@ class Dispatcher:
         Starts flights of one domain and stage.
     wanted : callable
         Whether a queued task still waits for its domain.
+    places : mapping of str to Hashable, optional
+        What the workers of each domain are called, so that jobs of this process know of each other
+        there.
     flying : dict of Errand to Flight, optional
         What is in flight (made by the dispatcher itself).
     """
@@ -83,6 +90,7 @@ class Dispatcher:
     pace: Pace
     launch: Callable[[str, str, list[Flight]], None]
     wanted: Callable[[Run], bool]
+    places: Mapping[str, Hashable] = field(default_factory=dict)
     flying: dict[Errand, Flight] = field(default_factory=dict)
     _waiting: dict[str, deque[tuple[Run, bool]]] = field(default_factory=lambda: defaultdict(deque))
     _given_up: list[Flight] = field(default_factory=list)
@@ -94,6 +102,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self._attendance = Attendance(self.pool)
         self.taken_at = time.monotonic()
+        TRAFFIC.join(self)
 
     def add(self, run: Run, relay: bool = False) -> None:
         """Queue a task for its domain; audits of maps go first, since the reduces wait for them.
@@ -184,10 +193,10 @@ class Dispatcher:
 
     def _start(self, domain: str, flying: int, taken: Iterable[tuple[Run, bool]]) -> None:
         batches: dict[str, list[Flight]] = defaultdict(list)
-        size = self._attendance.size(domain)
+        size, behind = self._attendance.size(domain), self._behind(domain)
         for ahead, (run, relay) in enumerate(taken, flying):
             # What is read for it is not its own time.
-            flight = Flight(run, relay, float("inf"), ahead=ahead // size)
+            flight = Flight(run, relay, float("inf"), ahead=ahead // size, behind=behind)
             self.flying[run] = flight
             batches[run.task.stage].append(flight)
         for stage, flights in batches.items():
@@ -208,8 +217,9 @@ class Dispatcher:
         Flight
         """
         queued = sum(run.domain == challenge.domain for run in self.flying)
-        ahead = queued // self._attendance.size(challenge.domain)
-        flight = Flight(challenge, False, time.monotonic(), question=question, ahead=ahead)
+        flight = Flight(challenge, False, time.monotonic(), question=question)
+        flight.ahead = queued // self._attendance.size(challenge.domain)
+        flight.behind = self._behind(challenge.domain)
         self.flying[challenge] = flight
         return flight
 
@@ -288,12 +298,34 @@ class Dispatcher:
             self._given_up.append(flight)
         return flight is not None
 
+    def underway(self) -> dict[Hashable, Queued]:
+        """Return what is in flight, by place: other jobs may have to wait behind it.
+
+        Returns
+        -------
+        dict of Hashable to Queued
+        """
+        flying, given = list(self.flying), defaultdict(list)
+        limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in flying}}
+        for run in flying:
+            given[run.domain].append(limits[run.task.stage])
+        found: dict[Hashable, Queued] = {}
+        for name, place in self.places.items():
+            heard = self._heard.get(name, float("-inf"))
+            found[place] = Queued(max(given[name], default=0.0), sum(given[name]), heard)
+        return found
+
+    def _behind(self, domain: str) -> float:
+        """Return the seconds that other jobs give to what each of a domain's workers has to do."""
+        queued = TRAFFIC.beside(self).get(self.places.get(domain), Queued())
+        return queued.together / self._attendance.size(domain)
+
     def overdue(self) -> dict[Errand, str]:
         """Return the tasks that should have been answered by now, and why; they stay in flight.
 
-        Waiting behind other work of its own domain does not make a task late, as long as this work
-        gets done; but nobody may go on with that and leave one task aside. Nor does whatever kept
-        us from taking what has arrived.
+        Waiting behind other work of its own domain, be it another job's, does not make a task late,
+        as long as this work gets done; but nobody may go on with that and leave one task aside. Nor
+        does whatever kept us from taking what has arrived.
 
         Returns
         -------
@@ -301,15 +333,25 @@ class Dispatcher:
         """
         now = self.taken_at
         limits = {stage: self.pace.limit(stage) for stage in {r.task.stage for r in self.flying}}
-        late = {}
+        late: dict[Errand, str] = {}
+        others: Mapping[Hashable, Queued] | None = None
         for run, flight in self.flying.items():
             limit, flown = limits[run.task.stage], now - flight.started
             idle = now - self._heard.get(run.domain, flight.started)
             if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
-                late[run] = f"not answered within {_seconds(flown)}"
+                others = TRAFFIC.beside(self) if others is None else others
+                queued = others.get(self.places.get(run.domain), Queued())
+                if self._aside(flight, limit, queued, min(idle, now - queued.heard)):
+                    late[run] = f"not answered within {_seconds(flown)}"
             elif absent := self._deserted(run.domain, min(flown, idle)):
                 late[run] = f"not answered, and without a worker for {_seconds(absent)}"
         return late
+
+    def _aside(self, flight: Flight, limit: float, queued: Queued, idle: float) -> bool:
+        """Whether a task is late even if what other jobs have queued there is considered."""
+        flown = self.taken_at - flight.started
+        silent = min(flown, idle) > max(limit, queued.longest)
+        return silent or flown > limit * (1 + flight.ahead) + flight.behind
 
     def _deserted(self, domain: str, waited: float) -> float:
         """Return for how long a domain has had no worker, if it is as good as silent; else 0."""

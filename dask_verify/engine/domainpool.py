@@ -11,7 +11,7 @@ What holds for every pool:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,6 +85,11 @@ class DomainPool(ABC):
     @abstractmethod
     def names(self) -> tuple[str, ...]:
         """Names of the domains, in the order in which they were given."""
+
+    @property
+    def places(self) -> Mapping[str, Hashable]:
+        """What the workers of each domain are called, whatever pool they are in."""
+        return {}
 
     @abstractmethod
     def workers(self) -> dict[str, list[str]]:

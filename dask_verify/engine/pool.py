@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from functools import partial
@@ -65,6 +65,11 @@ class ClientPool(DomainPool):
     @abstractmethod
     def _placement(self, domain: str) -> dict[str, Any]:
         """Return the annotations that keep a task in its domain."""
+
+    @property
+    def places(self) -> dict[str, Hashable]:
+        """What the workers of each domain are called, whatever pool they are in."""
+        return {name: (scheduler_address(self._client(name)), name) for name in self.names}
 
     def submit(
         self,

@@ -22,10 +22,11 @@ from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, Task
 class Started:
     """A dispatcher of one worker a domain, and what it has started."""
 
-    def __init__(self, window: int = 2) -> None:
+    def __init__(self, window: int = 2, places: Any = ()) -> None:
         self.batches: list[list[Run]] = []
         pool: Any = SimpleNamespace(workers=lambda: {"a": ["tcp://a"], "b": ["tcp://b"]})
-        self.of = Dispatcher(pool, window, Pace(None, 60.0, 0), self._launch, lambda run: True)
+        pace = Pace(None, 60.0, 0)
+        self.of = Dispatcher(pool, window, pace, self._launch, lambda run: True, dict(places))
 
     def _launch(self, domain: str, stage: str, flights: list[Flight]) -> None:
         for flight in flights:
@@ -299,6 +300,62 @@ def test_who_does_nothing_any_more_is_late(clock: Clock) -> None:
     assert {late.domain for late in started.overdue()} == {"b"}
     clock.now = 61.5
     assert {late.domain for late in started.overdue()} == {"a", "b"}
+
+
+class Two:
+    """Two jobs on the same workers: one whose tasks take long, and one with a short deadline."""
+
+    def __init__(self) -> None:
+        here = {"a": object()}
+        self.long, self.short = Started(4, here), Started(1, here)
+        self.long.of.pace.deadline, self.short.of.pace.deadline = 600.0, 60.0
+        for i in range(4):
+            self.long.of.add(run(MAP, i))
+        self.long.pump()
+        self.short.of.add(run(MAP, 0))
+        self.short.pump()
+
+
+def test_tasks_wait_behind_those_of_another_job_and_are_not_late(clock: Clock) -> None:
+    two = Two()
+    for i in range(4):
+        clock.now += 100.0
+        assert two.short.overdue() == []
+        two.long.finish(run(MAP, i))
+    clock.now += 59.0
+    assert two.short.overdue() == []
+    clock.now += 2.0
+    assert two.short.overdue() == [run(MAP, 0)]  # it has begun, and others have nothing there
+
+
+def test_who_works_for_another_job_may_not_leave_a_task_aside_for_ever(clock: Clock) -> None:
+    two = Two()
+    late = False
+    for i in range(4, 40):
+        two.long.of.add(run(MAP, i))
+        two.long.pump()
+        clock.now += 100.0
+        two.long.finish(run(MAP, i - 4))
+        late = two.short.overdue() == [run(MAP, 0)]
+        assert late == (clock.now > 60.0 + 4 * 600.0)
+    assert late
+
+
+def test_a_domain_that_answers_no_job_is_late_in_all(clock: Clock) -> None:
+    two = Two()
+    clock.now = 599.0
+    assert two.short.overdue() == two.long.overdue() == []
+    clock.now = 601.0
+    assert two.short.overdue() == [run(MAP, 0)]
+    assert len(two.long.overdue()) == 4
+
+
+def test_a_job_that_is_over_holds_up_no_other(clock: Clock) -> None:
+    two = Two()
+    two.long.of.drop(lambda run: True)
+    assert two.short.of._behind("a") == 0
+    clock.now = 61.0
+    assert two.short.overdue() == [run(MAP, 0)]
 
 
 def test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is(clock: Clock) -> None:

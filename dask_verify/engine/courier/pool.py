@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future as Reply
 from concurrent.futures import wait
 from contextlib import suppress
@@ -54,6 +54,7 @@ class CourierPool(DomainPool):
 
     def __init__(self, remotes: Mapping[str, Remote], staffed: bool = True) -> None:
         self._names = names_of(list(remotes))
+        self._places = {name: (to.address, name) for name, to in remotes.items()}
         limits = Limits.configured()
         self._limits = limits
         self._couriers = {name: Courier(name, to, limits) for name, to in remotes.items()}
@@ -71,6 +72,11 @@ class CourierPool(DomainPool):
     def names(self) -> tuple[str, ...]:
         """Names of the domains, in the order in which they were given."""
         return self._names
+
+    @property
+    def places(self) -> dict[str, Hashable]:
+        """What the workers of each domain are called, whatever pool they are in."""
+        return dict(self._places)
 
     def workers(self) -> dict[str, list[str]]:
         """Return the addresses of every domain's workers, as each said last.
