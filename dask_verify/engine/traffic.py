@@ -32,7 +32,12 @@ class Job(Protocol):
     """Somebody who has tasks under way."""
 
     def underway(self) -> Mapping[Hashable, Queued]:
-        """Return what is under way, by place; called from any thread."""
+        """Return what is under way, by place; called from any thread.
+
+        Returns
+        -------
+        mapping of Hashable to Queued
+        """
 
 
 class Traffic:

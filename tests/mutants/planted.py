@@ -835,11 +835,32 @@ MUTANTS = [
     Mutant(
         "8 a task that is left aside is never late",
         "engine/dispatch.py",
-        " or flown > limit * (1 + flight.ahead) or",
-        " or",
+        "return silent or flown > limit * (1 + flight.ahead) + flight.behind",
+        "return silent",
         (
             "engine/test_dispatch.py::test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is",
         ),
+    ),
+    Mutant(
+        "8 tasks that wait behind those of another job are late",
+        "engine/dispatch.py",
+        "max(limit, queued.longest)",
+        "limit",
+        ("engine/test_dispatch.py::test_tasks_wait_behind_those_of_another_job_and_are_not_late",),
+    ),
+    Mutant(
+        "2 who answers at once makes others look late",
+        "engine/pace.py",
+        "medians[self.faults]",
+        "medians[0]",
+        ("engine/test_pace.py::test_those_who_may_be_faulty_do_not_say_how_fast_others_are",),
+    ),
+    Mutant(
+        "8 a holder that is silent is waited for again and again",
+        "engine/asking.py",
+        "silent.note(holder[1])",
+        "pass",
+        ("engine/test_asking.py::test_who_never_greets_is_waited_for_once",),
     ),
     Mutant(
         "2 a file that was written anew has not changed",
