@@ -338,20 +338,23 @@ class Dispatcher:
         for run, flight in self.flying.items():
             limit, flown = limits[run.task.stage], now - flight.started
             idle = now - self._heard.get(run.domain, flight.started)
-            if min(flown, idle) > limit or flown > limit * (1 + flight.ahead):
-                others = TRAFFIC.beside(self) if others is None else others
-                queued = others.get(self.places.get(run.domain), Queued())
-                if self._aside(flight, limit, queued, min(idle, now - queued.heard)):
-                    late[run] = f"not answered within {_seconds(flown)}"
+            if flown > limit and others is None:
+                others = TRAFFIC.beside(self)
+            queued = (others or {}).get(self.places.get(run.domain), Queued())
+            if self._silent(flight, limit, idle, queued) or self._left_aside(flight, limit):
+                late[run] = f"not answered within {_seconds(flown)}"
             elif absent := self._deserted(run.domain, min(flown, idle)):
                 late[run] = f"not answered, and without a worker for {_seconds(absent)}"
         return late
 
-    def _aside(self, flight: Flight, limit: float, queued: Queued, idle: float) -> bool:
-        """Whether a task is late even if what other jobs have queued there is considered."""
-        flown = self.taken_at - flight.started
-        silent = min(flown, idle) > max(limit, queued.longest)
-        return silent or flown > limit * (1 + flight.ahead) + flight.behind
+    def _silent(self, flight: Flight, limit: float, idle: float, queued: Queued) -> bool:
+        """Whether nothing has come from a domain for longer than one of its tasks may take."""
+        waited = min(self.taken_at - flight.started, idle, self.taken_at - queued.heard)
+        return waited > max(limit, queued.longest)
+
+    def _left_aside(self, flight: Flight, limit: float) -> bool:
+        """Whether a domain had more time than for all that it was given before a task."""
+        return self.taken_at - flight.started > limit * (1 + flight.ahead) + flight.behind
 
     def _deserted(self, domain: str, waited: float) -> float:
         """Return for how long a domain has had no worker, if it is as good as silent; else 0."""

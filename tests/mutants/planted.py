@@ -826,8 +826,8 @@ MUTANTS = [
     Mutant(
         "2 waiting behind other work makes a task late",
         "engine/dispatch.py",
-        "if min(flown, idle) > limit or",
-        "if max(flown, idle) > limit or",
+        "min(self.taken_at - flight.started, idle, self.taken_at - queued.heard)",
+        "self.taken_at - flight.started",
         (
             "engine/test_dispatch.py::test_waiting_behind_own_work_that_gets_done_makes_nothing_late",
         ),
@@ -835,8 +835,8 @@ MUTANTS = [
     Mutant(
         "8 a task that is left aside is never late",
         "engine/dispatch.py",
-        "return silent or flown > limit * (1 + flight.ahead) + flight.behind",
-        "return silent",
+        "return self.taken_at - flight.started > limit * (1 + flight.ahead) + flight.behind",
+        "return False",
         (
             "engine/test_dispatch.py::test_a_task_that_is_left_aside_is_late_however_busy_its_domain_is",
         ),
