@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dask_verify.engine import answers
@@ -60,7 +61,7 @@ class Auditor:
     post: Callable[[Event], None]
     later: Callable[[Action], None]
     when_served: Callable[[UnservedError, Action], None]
-    beside: Callable[[Callable[[Any], None], Any], None]
+    beside: Callable[..., None]
     landing: Callable[[Landing], None]
     spent: Counter[str]
 
@@ -75,7 +76,8 @@ class Auditor:
         try:
             question = self.examiner.question(challenge)
         except UnservedError as error:
-            self.when_served(error, lambda: self.beside(self.challenge, challenge))
+            again = partial(self.beside, self.challenge, challenge, challenge.holder)
+            self.when_served(error, again)
             return
         except GoneError:
             return  # a stage was started again; what counts now is challenged by itself

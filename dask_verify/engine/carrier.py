@@ -94,7 +94,7 @@ class Carrier:
             runs = [f.run for f in flights if isinstance(f.run, Run)]
             self._tracked(flights, lambda: self._launcher.maps(domain, runs))
         else:
-            self._driver.beside(self._launch_reduces, (domain, flights))
+            self._driver.beside(self._launch_reduces, (domain, flights), domain)
 
     def _launch_reduces(self, launch: tuple[str, list[Flight]]) -> None:
         """Launch tasks together; if that fails, one by one.

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from dask_verify.engine import answers
 from dask_verify.engine.arbiter import Arbiter
 from dask_verify.engine.auditing import Auditor
+from dask_verify.engine.beside import Beside
 from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.dashboard.publisher import Publisher
 from dask_verify.engine.dashboard.summary import RUNNING, Teller
@@ -61,7 +61,6 @@ from dask_verify.protocol.messages import (
 from dask_verify.protocol.terms import Terms
 
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
-_BESIDE = 4  #: blocking operations at the same time
 _TOLD = 5.0  #: seconds that a scheduler has to take a notice
 
 
@@ -116,7 +115,7 @@ class Driver:
         self.look, self.catch_up = self._events.look, self._events.catch_up
         faults = min(plan.policy.faults, len(plan.domains) - 1)
         pace = Pace(plan.policy.deadline, floor, faults)
-        self._executor = ThreadPoolExecutor(_BESIDE, thread_name_prefix="dask-verify")
+        self._beside = Beside(self._look_at)
         self.reader = Reader(
             domains={d.name: d for d in plan.domains},
             pool=pool,
@@ -307,7 +306,7 @@ class Driver:
         elif isinstance(instruction, Arbitrate):
             self.beside(self._settle, instruction)
         elif isinstance(instruction, Challenge):
-            self.beside(self.auditor.challenge, instruction)
+            self.beside(self.auditor.challenge, instruction, instruction.holder)
         elif isinstance(instruction, Recount):
             self.beside(self.auditor.recount, instruction)
         elif isinstance(instruction, StartReduce):
@@ -356,7 +355,7 @@ class Driver:
         flights = self._dispatcher.drop(unwanted)
         self.pool.cancel(f.future for f in flights if f.future is not None)
 
-    def beside(self, function: Callable[[Any], Any], argument: Any) -> None:
+    def beside(self, function: Callable[[Any], Any], argument: Any, about: str = "") -> None:
         """Call a function that blocks, in a thread of its own.
 
         Parameters
@@ -365,9 +364,11 @@ class Driver:
             The function.
         argument : object
             What it gets.
+        about : str, optional
+            The domain that may keep it waiting.
         """
         if not self._closed:
-            self._executor.submit(function, argument).add_done_callback(self._look_at)
+            self._beside.submit(partial(function, argument), about)
 
     def _look_at(self, done: concurrent.futures.Future[Any]) -> None:
         """Let what failed beside the thread fail in it: nobody would wait for an end otherwise."""
@@ -384,7 +385,7 @@ class Driver:
                 # Clients may be gone already; what they held is gone with them.
                 end()
         self._recorder.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._beside.close()
         self._folder.cleanup()
         self.decided.set()
         with self.changed:

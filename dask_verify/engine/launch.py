@@ -255,7 +255,8 @@ class Launcher:
             # One message to each at a time: who does not answer holds up no more than that.
             for holder in [h for h in self._released if h not in self._telling]:
                 self._telling.add(holder)
-                self._driver.beside(self._tell, (*holder, self._released.pop(holder)))
+                told = (*holder, self._released.pop(holder))
+                self._driver.beside(self._tell, told, holder[0])
 
     def _tell(self, told: tuple[str, str, list[int]]) -> None:
         domain, address, partitions = told

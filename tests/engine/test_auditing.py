@@ -89,7 +89,7 @@ class Stage:
             post=self.events.append,
             later=lambda action: action(),
             when_served=lambda task, action: self.waiting.append((task, action)),
-            beside=lambda function, argument: function(argument),
+            beside=lambda function, argument, about="": function(argument),
             landing=self.landings.append,
             spent=Counter(),
         )

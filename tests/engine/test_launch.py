@@ -375,7 +375,7 @@ def test_only_those_who_hold_a_partition_when_it_is_settled_drop_its_inputs() ->
         pool=SimpleNamespace(
             call=lambda address, domain, op, **what: told.append((domain, op, what["partitions"]))
         ),
-        beside=lambda function, argument: function(argument),
+        beside=lambda function, argument, about="": function(argument),
     )
     nothing: Any = None
     launching = Launcher(driver, nothing, nothing)
@@ -405,7 +405,7 @@ def test_a_worker_that_does_not_hear_what_it_may_drop_is_told_no_more(
         work=WORK,
         reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")], pace=Pace(None, 30)),
         pool=SimpleNamespace(call=silent),
-        beside=lambda function, argument: function(argument),
+        beside=lambda function, argument, about="": function(argument),
     )
     nothing: Any = None
     launching = Launcher(driver, nothing, nothing)
@@ -424,7 +424,7 @@ def test_who_does_not_answer_is_told_one_thing_at_a_time(monkeypatch: pytest.Mon
         work=WORK,
         reader=SimpleNamespace(where=lambda task: [("bob", "tcp://bob:1")], pace=Pace(None, 30)),
         pool=SimpleNamespace(call=lambda address, domain, op, **what: told.append(what)),
-        beside=lambda function, argument: waiting.append(lambda: function(argument)),
+        beside=lambda function, argument, about="": waiting.append(lambda: function(argument)),
     )
     nothing: Any = None
     launching = Launcher(driver, nothing, nothing)

@@ -1,0 +1,88 @@
+"""Blocking work beside a job's thread: a few threads, of which no domain ever holds all.
+
+Whoever answers slowly, or not at all, holds up what is about itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+_THREADS = 4
+_SHARE = 2  #: of these, for one domain
+
+Call = Callable[[], Any]
+
+
+class Beside:
+    """Threads for calls that block.
+
+    Parameters
+    ----------
+    done : callable
+        Gets the future of each call that has ended.
+
+    Examples
+    --------
+    >>> from queue import SimpleQueue
+    >>> ended = SimpleQueue()
+    >>> beside = Beside(ended.put)
+    >>> beside.submit(lambda: 7, about="alice")
+    >>> ended.get().result()
+    7
+    >>> beside.close()
+    """
+
+    def __init__(self, done: Callable[[Future[Any]], None]) -> None:
+        self._done = done
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="dask-verify")
+        self._lock = threading.Lock()
+        self._running: Counter[str] = Counter()
+        self._waiting: dict[str, deque[Call]] = defaultdict(deque)
+
+    def submit(self, call: Call, about: str = "") -> None:
+        """Call a function as soon as there is a thread for it.
+
+        Parameters
+        ----------
+        call : callable
+            The function.
+        about : str, optional
+            The domain that may keep it waiting; empty if that is none, or not known.
+        """
+        with self._lock:
+            if about and self._running[about] >= _SHARE:
+                self._waiting[about].append(call)
+                return
+            self._running[about] += 1
+        self._start(call, about)
+
+    def _start(self, call: Call, about: str) -> None:
+        with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+            self._executor.submit(call).add_done_callback(partial(self._ended, about))
+
+    def _ended(self, about: str, future: Future[Any]) -> None:
+        self._done(future)
+        with self._lock:
+            waiting = self._waiting[about]
+            following = waiting.popleft() if waiting else None
+            self._running[about] -= following is None
+        if following is not None:
+            self._start(following, about)
+
+    def close(self, wait: bool = False) -> None:
+        """Start nothing any more.
+
+        Parameters
+        ----------
+        wait : bool, optional
+            Whether to return only when what is running has ended.
+        """
+        with self._lock:
+            self._waiting.clear()
+        self._executor.shutdown(wait=wait, cancel_futures=True)

@@ -1,0 +1,73 @@
+"""Threads beside a job's own: whoever keeps some of them waiting holds up nobody else."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from dask_verify.engine.beside import Beside
+
+
+class Calls:
+    """Calls that wait, and what came of those that ended."""
+
+    def __init__(self) -> None:
+        self.ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self.beside = Beside(self.ended.put)
+        self.began: SimpleQueue[int] = SimpleQueue()
+        self.go_on = threading.Event()
+
+    def wait(self, number: int, about: str) -> None:
+        def call() -> int:
+            self.began.put(number)
+            self.go_on.wait()
+            return number
+
+        self.beside.submit(call, about)
+
+
+@pytest.fixture
+def calls() -> Any:
+    calls = Calls()
+    yield calls
+    calls.go_on.set()
+    calls.beside.close(wait=True)
+
+
+def test_no_domain_holds_all_threads(calls: Calls) -> None:
+    for number in range(9):
+        calls.wait(number, "mallory")
+    calls.beside.submit(lambda: "alice", "alice")
+    calls.beside.submit(lambda: "nobody")
+    assert {calls.ended.get(timeout=60).result() for _ in range(2)} == {"alice", "nobody"}
+    assert {calls.began.get(timeout=60) for _ in range(2)} == {0, 1}
+    assert calls.began.empty()
+    calls.go_on.set()
+    assert {calls.ended.get(timeout=60).result() for _ in range(9)} == set(range(9))
+    assert not any(calls.beside._running.values())
+
+
+def test_what_fails_gives_its_thread_back(calls: Calls) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    for _ in range(5):
+        calls.beside.submit(fail, "bob")
+    calls.beside.submit(lambda: 7, "bob")
+    ended = [calls.ended.get(timeout=60) for _ in range(6)]
+    assert [type(future.exception()) for future in ended].count(ValueError) == 5
+
+
+def test_nothing_is_started_once_it_is_closed(calls: Calls) -> None:
+    for number in range(5):
+        calls.wait(number, "bob")
+    assert {calls.began.get(timeout=60) for _ in range(2)} == {0, 1}
+    calls.beside.close()
+    calls.go_on.set()
+    calls.beside.close(wait=True)
+    calls.wait(9, "alice")
+    assert calls.began.empty()
