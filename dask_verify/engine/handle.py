@@ -172,7 +172,7 @@ class Job:
         Raises
         ------
         TimeoutError
-            If there is no verdict in time; the job goes on.
+            If there is no verdict in time, or not all of the answer was read; the job goes on.
         TaskError
             If the user's functions fail in more domains than may be faulty.
         NondeterministicError, InconclusiveError
@@ -339,7 +339,11 @@ class Job:
 
     def _read(self, end: float | None) -> list[list[bytes]]:
         """Return the verified leaves of every reduce partition."""
-        leaves = [self._leaves(commitment, end) for commitment in self._outputs()]
+        leaves: list[list[bytes]] = []
+        for commitment in self._outputs():
+            if leaves:
+                _check_time(end, commitment)
+            leaves.append(self._leaves(commitment, end))
         # What reading brought to light about a holder belongs into the report from here on.
         self._driver.catch_up(_CATCH_UP)
         return leaves
@@ -374,7 +378,7 @@ class Job:
         driver, task = self._driver, Task(REDUCE, commitment.partition)
         while True:
             try:
-                return driver.reader.leaves(commitment, 0, commitment.size, "results")
+                return self._chunks(commitment, end)
             except UnservedError:
                 left = None if end is None else end - time.monotonic()
                 with driver.changed:
@@ -389,6 +393,15 @@ class Job:
                         " made again; call result() later"
                     ) from None
 
+    def _chunks(self, commitment: Commitment, end: float | None) -> list[bytes]:
+        """Read one partition, as long as there is time."""
+        leaves: list[bytes] = []
+        for chunk in self._driver.reader.chunks(commitment, 0, commitment.size, "results"):
+            leaves += chunk
+            if len(leaves) < commitment.size:
+                _check_time(end, commitment)
+        return leaves
+
     def _ended_early(self) -> JobCancelledError:
         if self._driver.resumable:
             return JobCancelledError(
@@ -402,3 +415,12 @@ class Job:
 
     def _lost(self) -> bool:
         return self._cancelled or bool(self._driver.crash) or self.verdict is Verdict.INCONCLUSIVE
+
+
+def _check_time(end: float | None, commitment: Commitment) -> None:
+    """Refuse to read more of an answer, once the time for it is over."""
+    if end is not None and time.monotonic() >= end:
+        raise TimeoutError(
+            f"expected the whole answer in time, but {REDUCE} partition {commitment.partition} is"
+            " not read yet; call result() again, with a longer timeout"
+        )

@@ -73,7 +73,7 @@ class Launcher:
         self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0
         self._maps: dict[bytes, tuple[Commitment, ...]] = {}
-        self._relaying = Lock()
+        self._relaying: dict[str, Lock] = {}
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
         """Submit map tasks of one domain as one graph, audits as another; return their futures.
@@ -408,8 +408,9 @@ class Launcher:
                 wanted.append((accepted, start, stop))
         if not wanted:
             return None
-        # Whole sections pass through here: those of one reduce partition at a time are enough.
-        with self._relaying:
+        # Whole sections pass through here: those of one reduce partition at a time are enough for
+        # a domain. None waits for another domain, which takes data as slowly as it likes.
+        with self._relaying.setdefault(domain, Lock()):
             data = _packed(self._driver.reader.sections(wanted, "relayed"))
             # To the scheduler, and from there to the worker.
             pool, patience = self._driver.pool, self._driver.reader.pace.answer(2 * len(data))

@@ -13,6 +13,7 @@ from typing import Any
 from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool
+from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.patience import Patience
 from dask_verify.engine.store import Address, Store
@@ -24,7 +25,9 @@ from dask_verify.protocol.serving import Reply, convicts, questions
 Range = tuple[Commitment, int, int]
 
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
-_GRUDGE = 60.0  #: seconds for which a silent worker is not asked again
+_REPLY = 64 << 20  #: bytes after which a worker leaves the rest for the next request
+_LARGEST = 1 << 30  #: bytes that a worker is given time for at the most, whatever it claims to have
+_IN_VAIN = 2  #: workers of a domain that are silent in one call, and then no more of them are asked
 
 
 def _task(of: Commitment | Opening | Columns) -> Task:
@@ -35,6 +38,15 @@ def _size(wanted: Range) -> int:
     """Return about how many bytes a range of leaves has."""
     commitment, start, stop = wanted
     return commitment.nbytes * (stop - start) // max(1, commitment.size)
+
+
+def _expected(ranges: Sequence[Range]) -> int:
+    """Return how many bytes one reply to some requests may have, about.
+
+    The holders say themselves how much they hold: none may buy hours for its silence that way.
+    """
+    sizes = [_size(wanted) for wanted in ranges]
+    return min(sum(sizes), _REPLY + max(sizes), _LARGEST)
 
 
 class UnservedError(VerifyError):
@@ -75,6 +87,14 @@ class ReplacedError(UnservedError):
 
 
 @dataclass
+class _Reading:
+    """What one call learns of the domains that it asks."""
+
+    silent: Counter[str] = field(default_factory=Counter)
+    spared: set[tuple[Range, str]] = field(default_factory=set)
+
+
+@dataclass
 class Reader:
     """Reads what domains committed to.
 
@@ -107,7 +127,7 @@ class Reader:
     pace: Pace
     addresses: dict[str, dict[Task, str]] = field(default_factory=lambda: defaultdict(dict))
     moved: Counter[str] = field(default_factory=Counter)
-    _silent: dict[tuple[str, str], float] = field(default_factory=dict)
+    _grudges: Grudges = field(default_factory=Grudges)
 
     def leaves(self, commitment: Commitment, start: int, stop: int, what: str) -> list[bytes]:
         """Return a range of verified leaves of an accepted partition, from whoever serves it.
@@ -130,15 +150,40 @@ class Reader:
         UnservedError
             If no holder does; each of them is then reported to the protocol.
         """
-        leaves: list[bytes] = []
+        return [leaf for chunk in self.chunks(commitment, start, stop, what) for leaf in chunk]
+
+    def chunks(
+        self, commitment: Commitment, start: int, stop: int, what: str
+    ) -> Iterator[Sequence[bytes]]:
+        """Return what `leaves` does, as it is read: the caller may stop in between.
+
+        Parameters
+        ----------
+        commitment : Commitment
+            The commitment.
+        start, stop : int
+            The range of leaves.
+        what : str
+            What is read: the counter of bytes that it adds to.
+
+        Yields
+        ------
+        sequence of bytes
+            Leaves.
+
+        Raises
+        ------
+        UnservedError
+            As `leaves` does.
+        """
         step = self._step(commitment)
         for low in range(start, stop, step):
-            opening = self._from_any(commitment, low, min(low + step, stop), what)
-            leaves.extend(opening.leaves)
-        return leaves
+            yield self._from_any(commitment, low, min(low + step, stop), what).leaves
 
     def sections(self, ranges: Sequence[Range], what: str) -> list[Opening]:
         """Return verified openings of many accepted partitions, asking each holder once.
+
+        Who has kept us waiting before is asked only for what nobody else serves.
 
         Parameters
         ----------
@@ -157,18 +202,21 @@ class Reader:
             As `leaves` does.
         """
         found: dict[Range, Opening] = {}
-        holders = {wanted: self.holders(_task(wanted[0])) for wanted in ranges}
+        reading = _Reading()
+        holders = {w: self._grudges.order(self.holders(_task(w[0]))) for w in ranges}
         for rank in range(max(map(len, holders.values()), default=0)):
             by_holder: dict[str, list[Range]] = defaultdict(list)
             for wanted, names in holders.items():
                 if wanted not in found and rank < len(names):
                     by_holder[names[rank]].append(wanted)
             for domain, group in by_holder.items():
-                found |= self._many(domain, group, what)
+                found |= self._many(domain, group, what, reading)
         # All that is missing is made again at the same time.
         missing = [wanted for wanted in ranges if wanted not in found]
         for wanted in missing:
-            self._unserved(wanted[0], holders[wanted])
+            self._unserved(
+                wanted[0], [d for d in holders[wanted] if (wanted, d) not in reading.spared]
+            )
         if missing:
             raise UnservedError(_task(missing[0][0]))
         return [found[wanted] for wanted in ranges]
@@ -197,28 +245,48 @@ class Reader:
         column = [(c, bucket * c.units, (bucket + 1) * c.units) for c, _, _ in ranges]
         return tuple(cell for o in self.sections(column, what) for cell in o.leaves)
 
-    def _many(self, domain: str, ranges: Sequence[Range], what: str) -> dict[Range, Opening]:
-        """Ask one holder for many ranges; what it does not serve is simply not there."""
+    def _many(
+        self, domain: str, ranges: Sequence[Range], what: str, reading: _Reading | None = None
+    ) -> dict[Range, Opening]:
+        """Ask one holder for many ranges; what it does not serve is simply not there.
+
+        It says itself where each of them is, and may name many workers that never answer.
+        """
         if domain == COORDINATOR:
             own = {(c, a, b): self._own(asked(c, OUTPUT, a, b, domain)) for c, a, b in ranges}
             return {wanted: opening for wanted, opening in own.items() if opening is not None}
+        reading = reading or _Reading()
         by_address: dict[str | None, list[Range]] = defaultdict(list)
         for wanted in ranges:
             by_address[self._address(_task(wanted[0]), domain)].append(wanted)
         by_address.pop(None, None)
         found: dict[Range, Opening] = {}
         for address, group in by_address.items():
-            waiting, patience = list(group), Patience()
-            while waiting and not patience.over:
-                requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
-                nbytes = sum(map(_size, waiting))
-                openings = self._openings(str(address), requests, what, patience, nbytes)
-                if not any(openings):
-                    break
-                for wanted, opening in zip(waiting, openings, strict=False):
-                    if opening is not None:
-                        found[wanted] = opening
-                waiting = waiting[len(openings) :]
+            if reading.silent[domain] < _IN_VAIN:
+                found |= self._group(domain, str(address), group, what, reading)
+            elif not self._grudges.hopeless(domain):
+                # Two workers may be lost: that is no reason yet to make anew what others hold.
+                reading.spared |= {(wanted, domain) for wanted in group}
+        return found
+
+    def _group(
+        self, domain: str, address: str, ranges: Sequence[Range], what: str, reading: _Reading
+    ) -> dict[Range, Opening]:
+        """Ask one worker for many ranges, until it is done, silent, or no longer worth a wait."""
+        found: dict[Range, Opening] = {}
+        waiting, patience = list(ranges), Patience()
+        while waiting and not patience.over:
+            requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
+            nbytes, began = _expected(waiting), time.monotonic()
+            openings = self._openings(address, requests, what, patience, nbytes)
+            if not any(openings):
+                reading.silent[domain] += self._long(began)
+                break
+            for wanted, opening in zip(waiting, openings, strict=False):
+                if opening is not None:
+                    found[wanted] = opening
+            waiting = waiting[len(openings) :]
+        self._dragged(domain, patience, served=bool(found))
         return found
 
     def open(self, request: Opening, what: str, nbytes: int | None = None) -> Opening | None:
@@ -244,7 +312,7 @@ class Reader:
         address = self._address(_task(request), request.domain)
         if address is None:
             return None
-        openings = self._openings(address, [request], what, nbytes=nbytes)
+        openings = self._openings(address, [request], what, nbytes=nbytes, named=True)
         return openings[0] if openings else None
 
     def openings(self, requests: Sequence[Opening], what: str) -> list[Opening] | None:
@@ -265,7 +333,8 @@ class Reader:
         address = self._address(_task(requests[0]), requests[0].domain)
         patience = Patience()
         while address is not None and len(openings) < len(requests) and not patience.over:
-            found = self._openings(address, requests[len(openings) :], what, patience)
+            rest = requests[len(openings) :]
+            found = self._openings(address, rest, what, patience, named=True)
             if not found or None in found:
                 return None
             openings += [opening for opening in found if opening is not None]
@@ -286,15 +355,14 @@ class Reader:
         Columns or None
         """
         address = self._address(_task(request), request.domain) or ""
-        asking = {"request": request.to_bytes()}
-        reply = self._call(address, request.domain, "verify_columns", asking, 0)
-        if not isinstance(reply, bytes) or not reply:
-            return None
-        self.moved[what] += len(reply)
+        asking, began = {"request": request.to_bytes()}, time.monotonic()
+        reply = self._call(address, request.domain, "verify_columns", asking, 0, named=True)
+        self.moved[what] += len(reply) if isinstance(reply, bytes) else 0
         try:
-            columns = Columns.from_bytes(reply)
+            columns = Columns.from_bytes(reply if isinstance(reply, bytes) else b"")
             columns.verify(request)
         except (DecodingError, ProofError):
+            self._resent(request.domain, address, began, named=True)
             return None
         return columns
 
@@ -319,16 +387,17 @@ class Reader:
             return sealed.tree(request.tree)[0].descendants(level, index, depth)
         asking = encode((request.to_bytes(), level, index, depth))
         address = self._address(_task(request), request.domain) or ""
-        reply = self._call(address, request.domain, "verify_nodes", {"request": asking}, 0)
-        if not isinstance(reply, bytes) or not reply:
-            return None
-        self.moved["hashes"] += len(reply)
+        message, began = {"request": asking}, time.monotonic()
+        reply = self._call(address, request.domain, "verify_nodes", message, 0, named=True)
+        self.moved["hashes"] += len(reply) if isinstance(reply, bytes) else 0
         try:
-            hashes = decode_plain(reply)
+            hashes = decode_plain(reply) if isinstance(reply, bytes) else None
         except DecodingError:
-            return None
-        ok = isinstance(hashes, tuple) and all(isinstance(h, bytes) for h in hashes)
-        return list(hashes) if ok else None
+            hashes = None
+        if isinstance(hashes, tuple) and all(isinstance(h, bytes) for h in hashes):
+            return list(hashes)
+        self._resent(request.domain, address, began, named=True)
+        return None
 
     def where(self, task: Task) -> Iterator[tuple[str, str]]:
         """Return the holders of a task that are workers, with their addresses.
@@ -383,12 +452,12 @@ class Reader:
 
     def _from_any(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
         task = _task(commitment)
-        holders = self.holders(task)
+        holders = self._grudges.order(self.holders(task))
+        wanted = (commitment, start, stop)
         for domain in holders:
-            request = asked(commitment, OUTPUT, start, stop, domain)
-            opening = self.open(request, what, _size((commitment, start, stop)))
-            if opening is not None:
-                return opening
+            found = self._many(domain, [wanted], what)
+            if wanted in found:
+                return found[wanted]
         self._unserved(commitment, holders)
         raise UnservedError(task)
 
@@ -410,13 +479,14 @@ class Reader:
         what: str,
         patience: Patience | None = None,
         nbytes: int | None = None,
+        named: bool = False,
     ) -> list[Opening | None]:
         """Return verified openings of the first of some requests; nothing if it does not answer.
 
         Who has signed for what is not as it was committed to is reported to the protocol.
         """
         asking, began = {"request": questions(requests)}, time.monotonic()
-        wire = self._call(address, requests[0].domain, "verify_open", asking, nbytes)
+        wire = self._call(address, requests[0].domain, "verify_open", asking, nbytes, named)
         try:
             reply = Reply.from_bytes(wire, requests) if isinstance(wire, bytes) else None
         except DecodingError:
@@ -424,7 +494,7 @@ class Reader:
         found = [] if reply is None else list(reply.believed)
         self.moved[what] += len(wire) if isinstance(wire, bytes) else 0
         if not any(found):
-            self._resent(requests[0].domain, address, began)
+            self._resent(requests[0].domain, address, began, named)
         if reply is None:
             return []
         if patience is not None:
@@ -443,26 +513,38 @@ class Reader:
         if domain and (request.root, request.size) in own and convicts(evidence, request, domain):
             self.post(ServedWrong(task, domain.name, evidence))
 
-    def _resent(self, domain: str, address: str, began: float) -> None:
-        """Note who has kept us waiting for long, and for nothing.
+    def _long(self, began: float) -> bool:
+        """Whether more time has passed than what needs no computing takes."""
+        return time.monotonic() - began > self.pace.soon
 
-        A domain may name any address, also that of another domain's worker.
-        """
-        if time.monotonic() - began > self.pace.soon:
-            self._silent[domain, address] = time.monotonic() + _GRUDGE
+    def _resent(self, domain: str, address: str, began: float, named: bool) -> None:
+        """Note who has kept us waiting for long, and for nothing."""
+        if self._long(began):
+            self._grudges.silent(domain, address, began, named)
+
+    def _dragged(self, domain: str, patience: Patience, served: bool) -> None:
+        """Note who served something, but a drop at a time."""
+        if served and patience.over:
+            self._grudges.dragged(domain)
 
     def _call(
-        self, address: str, domain: str, op: str, message: dict[str, Any], nbytes: int | None
+        self,
+        address: str,
+        domain: str,
+        op: str,
+        message: dict[str, Any],
+        nbytes: int | None,
+        named: bool,
     ) -> object:
         """Ask a worker; None if it does not answer in the time for so many bytes, if known."""
         timeout = TIMEOUT if nbytes is None else self.pace.answer(nbytes)
-        began = time.monotonic()
-        if began < self._silent.get((domain, address), 0):
+        if self._grudges.bars(domain, address, named):
             return None  # it has kept us waiting before; others are asked meanwhile
+        began = time.monotonic()
         try:
             return self.pool.call(address, domain, op, timeout=timeout, **message)
         except OSError:
-            self._resent(domain, address, began)
+            self._resent(domain, address, began, named)
             return None  # not served; the caller goes on to the next holder
 
     @staticmethod

@@ -115,13 +115,13 @@ def test_relaying_takes_the_bytes_of_one_partition_and_no_longer_than_an_answer_
     pace.note(MAP, "bob", 1)
 
     def scatter(domain: str, blob: bytes, *, timeout: float) -> str:
-        seen.append(launching._relaying.locked())
+        seen.append(launching._relaying["bob"].locked())
         assert 3 < timeout == pace.answer(2 * len(blob)) < 3.1
         assert (decode(blob), openings) == (wires, [])
         return "blob"
 
     def sections(wanted: Any, why: str) -> Any:
-        seen.append(launching._relaying.locked())
+        seen.append(launching._relaying["bob"].locked())
         return openings
 
     driver: Any = SimpleNamespace(
@@ -135,7 +135,42 @@ def test_relaying_takes_the_bytes_of_one_partition_and_no_longer_than_an_answer_
     launching = started(Launcher(driver, nothing, nothing))
     assert launching._relayed(Run(Task(REDUCE, 0), "bob", b"in"), True) == "blob"
     assert seen == [True, True]
-    assert not launching._relaying.locked()
+    assert not launching._relaying["bob"].locked()
+
+
+def test_who_takes_its_data_slowly_holds_up_nobody_else() -> None:
+    seen: list[Any] = []
+
+    def scatter(domain: str, blob: bytes, *, timeout: float) -> str:
+        seen.append({name: lock.locked() for name, lock in launching._relaying.items()})
+        if domain == "bob" and not launching._relaying["carol"].locked():
+            # One that has not taken it yet: another domain's data go their way meanwhile.
+            relayed("carol")
+        return domain
+
+    def relayed(domain: str) -> Any:
+        return launching._relayed(Run(Task(REDUCE, 0), domain, b"in"), True)
+
+    driver: Any = SimpleNamespace(
+        plan=plan(),
+        work=WORK,
+        pool=SimpleNamespace(connected=False, scatter=scatter),
+        reader=SimpleNamespace(
+            where=lambda task: iter(CLAIMED[:1]),
+            sections=lambda wanted, why: [],
+            pace=Pace(None, floor=30),
+        ),
+        state=SimpleNamespace(accepted=lambda task: ACCEPTED),
+    )
+    nothing: Any = None
+    launching = started(Launcher(driver, nothing, nothing))
+    for name in ("carol", "bob"):
+        assert relayed(name) == name
+    assert seen == [
+        {"carol": True},
+        {"carol": False, "bob": True},
+        {"carol": True, "bob": True},
+    ]
 
 
 @pytest.mark.parametrize("other", [None, replace(ACCEPTED, nbytes=2)])

@@ -20,7 +20,7 @@ from dask_verify.core.seal import (
     asked,
     asked_columns,
 )
-from dask_verify.engine import patience, reader
+from dask_verify.engine import grudges, patience, reader
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Address
@@ -52,11 +52,13 @@ class Pool:
     def __init__(self, clock: Clock, seconds: float = 0, at_once: int = 100) -> None:
         self.clock, self.seconds, self.at_once = clock, seconds, at_once
         self.asked: list[str] = []
+        self.given: list[float] = []
         self.changed = lambda columns: columns
         self.sent: Callable[[bytes], Any] = lambda wire: wire
 
     def call(self, address: str, domain: str, op: str, **message: Any) -> Any:
         self.asked.append(op)
+        self.given.append(message["timeout"])
         self.clock.now += self.seconds
         if op == "verify_columns":
             answer = SEALED.columns(Columns.from_bytes(message["request"]))
@@ -72,6 +74,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(reader, "time", clock)
     monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(grudges, "time", clock)
     return clock
 
 
@@ -126,24 +129,199 @@ def test_what_comes_in_time_is_read_to_the_end(clock: Clock) -> None:
     assert [opening.leaves for opening in openings] == [(b"in %d" % i,) for i in range(3)]
 
 
+def sections(made: Reader) -> list[Opening] | None:
+    """Read something that others might serve as well."""
+    try:
+        return made.sections([(COMMITMENT, 0, 3)], "relayed")
+    except UnservedError:
+        return None
+
+
 def test_who_has_been_silent_is_not_asked_again_for_a_while(clock: Clock) -> None:
     pool = Pool(clock, seconds=_SOON + 1, at_once=0)
     made, _ = reading(pool)
     for _ in range(3):
-        assert made.openings(inputs(), "audits") is None
+        assert sections(made) is None
     assert len(pool.asked) == 1
-    clock.now += reader._GRUDGE
+    clock.now += grudges.FIRST
     pool.at_once, pool.seconds = 100, 0
+    assert sections(made) is not None
+
+
+def test_the_while_doubles_with_each_silence_up_to_an_end(clock: Clock) -> None:
+    pool = Pool(clock, seconds=_SOON + 1, at_once=0)
+    made, _ = reading(pool)
+    for length in (60, 120, 240, 480, 960, 960):
+        pool.asked.clear()
+        assert sections(made) is None
+        clock.now += length - 1
+        assert sections(made) is None
+        assert len(pool.asked) == 1
+        clock.now += 1
+
+
+def named(made: Reader, how: str) -> Any:
+    """Ask bob for what a challenge names him for."""
+    request = asked(COMMITMENT, OUTPUT, 0, 3, "bob")
+    return {
+        "open": lambda: made.open(request, "audits"),
+        "openings": lambda: made.openings(inputs(), "audits"),
+        "columns": lambda: made.columns(asked_columns(COMMITMENT, (1,), "bob"), "audits"),
+        "nodes": lambda: made.nodes(request, 1, 0, 1),
+    }[how]()
+
+
+@pytest.mark.parametrize("how", ["open", "openings", "columns", "nodes"])
+@pytest.mark.parametrize("answer", [None, b"garbage"])
+def test_one_hiccup_leaves_no_challenge_unanswered(
+    clock: Clock, how: str, answer: bytes | None
+) -> None:
+    """Nobody else can answer it, and who is not asked would be suspected of silence."""
+    pool = Mute(clock, answer)
+    made, _ = reading(pool)
+    for _ in range(4):
+        assert named(made, how) is None
+    assert len(pool.asked) == 2
+    clock.now += 2 * grudges.FIRST
+    assert named(made, how) is None
+    assert len(pool.asked) == 3
+
+
+def test_silence_where_others_could_be_asked_leaves_no_challenge_unanswered(clock: Clock) -> None:
+    pool = Pool(clock, seconds=_SOON + 1, at_once=0)
+    made, _ = reading(pool)
+    for _ in range(3):
+        assert sections(made) is None
+        clock.now += grudges.MOST
+    assert sections(made) is None
+    pool.at_once, pool.seconds = 100, 0
+    assert sections(made) is None
     assert made.openings(inputs(), "audits") is not None
+
+
+class Mute(Pool):
+    """Workers of bob's that say nothing, or nothing useful, while those of others answer."""
+
+    def __init__(self, clock: Clock, answer: bytes | None = None) -> None:
+        super().__init__(clock)
+        self.answer, self.addresses = answer, set[tuple[str, str]]()
+        self.bob = _SOON + 1
+
+    def call(self, address: str, domain: str, op: str, **message: Any) -> Any:
+        self.addresses.add((domain, address))
+        if domain != "bob" or self.bob == 0:
+            return super().call(address, domain, op, **message)
+        self.asked.append(op)
+        self.clock.now += self.bob
+        if self.answer is None:
+            raise TimeoutError("no answer")
+        return self.answer
+
+    def taken(self) -> set[tuple[str, str]]:
+        """Return who was asked since the last time."""
+        taken, self.addresses = self.addresses, set()
+        return taken
+
+
+def scattered(
+    clock: Clock, names: tuple[str, ...], number: int = 20
+) -> tuple[Reader, list[Any], Mute, list[reader.Range]]:
+    """A reader of partitions that are each held somewhere else, first of all by bob."""
+    pool = Mute(clock)
+    made, posted = reading(pool)
+    made.holders = lambda task: list(names)
+    for name in names:
+        for i in range(number):
+            made.found_at(Task(MAP, i), name, f"tcp://{name}:{i}")
+    return made, posted, pool, [(replace(COMMITMENT, partition=i), 0, 3) for i in range(number)]
+
+
+def test_two_workers_of_a_domain_are_waited_for_in_vain_and_no_more(clock: Clock) -> None:
+    made, posted, pool, wanted = scattered(clock, ("bob", "carol"))
+    began = clock.now
+    assert len(made.sections(wanted, "relayed")) == len(wanted)
+    assert len([worker for worker in pool.taken() if worker[0] == "bob"]) == 2
+    assert clock.now == began + 2 * pool.bob
+    assert posted == []
+
+
+def test_who_was_silent_is_asked_only_where_nobody_else_serves(clock: Clock) -> None:
+    made, _, pool, wanted = scattered(clock, ("bob", "carol"))
+    made.sections(wanted, "relayed")
+    pool.taken()
+    clock.now += grudges.MOST
+    made.sections(wanted, "relayed")
+    made.leaves(wanted[0][0], 0, 3, "results")
+    assert {domain for domain, _ in pool.taken()} == {"carol"}
+    made.holders = lambda task: ["bob"]
+    pool.bob = 0
+    assert len(made.sections(wanted, "relayed")) == len(wanted)
+    made.holders = lambda task: ["bob", "carol"]
+    pool.taken()
+    made.sections(wanted, "relayed")
+    assert {domain for domain, _ in pool.taken()} == {"carol"}  # no answer makes up for it
+    clock.now += grudges.FORGOTTEN
+    made.sections(wanted, "relayed")
+    assert {domain for domain, _ in pool.taken()} == {"bob"}
+
+
+def test_what_two_lost_workers_do_not_hold_is_not_made_again(clock: Clock) -> None:
+    made, posted, pool, wanted = scattered(clock, ("bob",))
+    with pytest.raises(UnservedError) as caught:
+        made.sections(wanted, "relayed")
+    lost = [Task(MAP, 0), Task(MAP, 1)]
+    assert [event.task for event in posted] == lost
+    assert caught.value.task in lost
+    pool.bob = 0
+    assert len(made.sections(wanted[2:], "relayed")) == len(wanted) - 2
+
+
+def test_a_domain_with_many_silent_workers_is_not_tried_two_by_two(clock: Clock) -> None:
+    made, posted, pool, wanted = scattered(clock, ("bob",))
+    for _ in range(2):
+        with pytest.raises(UnservedError):
+            made.sections(wanted, "relayed")
+    assert len(pool.asked) == 4
+    assert {event.task for event in posted} == {Task(MAP, i) for i in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "mebibytes"), [(6 << 20, 6), (200 << 20, 64 + 100), (2**50, 1024)]
+)
+def test_nobody_is_given_time_for_more_than_one_reply_may_have(
+    clock: Clock, nbytes: int, mebibytes: int
+) -> None:
+    """What a partition has is its holder's own claim."""
+    pool = Pool(clock)
+    made, _ = reading(pool)
+    commitment = replace(COMMITMENT, nbytes=nbytes)
+    made.sections([(commitment, 0, 3), (commitment, 3, 6)], "relayed")
+    assert pool.given == [made.pace.answer(mebibytes << 20)]
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_who_serves_a_drop_at_a_time_is_asked_after_others(clock: Clock, many: bool) -> None:
+    made, posted, pool, wanted = scattered(clock, ("bob", "carol"))
+    pool.bob, pool.seconds = 0, patience.SECONDS + 1
+    read = partial(made.sections, wanted[:1]) if many else partial(made.leaves, wanted[0][0], 0, 3)
+    read("relayed")
+    assert pool.taken() == {("bob", "tcp://bob:0")}
+    read("relayed")
+    assert pool.taken() == {("carol", "tcp://carol:0")}
+    made.holders = lambda task: ["bob"]
+    read("relayed")  # it may be honest, so it is asked as before
+    assert posted == []
 
 
 def test_who_is_silent_at_the_address_of_another_silences_nobody_but_itself(clock: Clock) -> None:
     pool = Pool(clock, seconds=_SOON + 1, at_once=0)
     read, _ = reading(pool)
     read.addresses["carol"][Task(MAP, 0)] = "tcp://bob:1"  # she may say that she is anywhere
-    assert read.openings([replace(inputs()[0], domain="carol")], "audits") is None
+    for _ in range(2):
+        assert read.openings([replace(inputs()[0], domain="carol")], "audits") is None
     pool.at_once, pool.seconds = 100, 0
     assert read.openings(inputs(), "audits") is not None
+    assert read.openings([replace(inputs()[0], domain="carol")], "audits") is None
 
 
 def test_who_refuses_at_once_may_be_asked_again(clock: Clock) -> None:
@@ -241,7 +419,7 @@ def test_who_is_slow_and_serves_nothing_is_not_asked_again_for_a_while(clock: Cl
     pool.sent = lambda honest: answers([None], BOB)
     made, _ = reading(pool)
     for _ in range(3):
-        assert made.open(inputs()[0], "audits") is None
+        assert sections(made) is None
     assert len(pool.asked) == 1
 
 
