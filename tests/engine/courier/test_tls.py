@@ -38,7 +38,7 @@ def address(folder: Path) -> Iterator[str]:
     security = Security(tls_ca_file=ca, require_encryption=True, **own)
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, host="127.0.0.1",
-        protocol="tls", security=security, dashboard_address=None,
+        protocol="tls", security=security, dashboard_address="127.0.0.1:0",
     ) as cluster:  # fmt: skip
         yield cluster.scheduler_address
 
