@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
-_QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
+_QUICK = 1.0  #: seconds that an answer or error may take after which one need not pause
 _LOOK = 2.0  #: seconds between looks whether a worker that is asked is still there
 _GLANCE = 1.0  #: seconds for each of these
 _LARGE = "distributed.admin.large-graph-warning-threshold"
@@ -342,7 +342,7 @@ class SeparatePool(ClientPool):
             name: _checked_client(client, f"the client of domain {name!r}")
             for name, client in clients.items()
         }
-        self._silent: dict[str, tuple[float, float]] = {}
+        self._slow: dict[str, tuple[float, float, list[str]]] = {}
         self._check_distinct()
         self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
         if staffed:
@@ -373,19 +373,20 @@ class SeparatePool(ClientPool):
 
     def _workers(self, domain: str) -> list[str]:
         # A domain whose scheduler is gone, or talks nonsense, has no workers; the others go on,
-        # and wait for it less and less often.
-        until, pause = self._silent.get(domain, (0.0, _GREETING))
+        # and wait for it less and less often: also where it does answer, but late each time.
+        until, pause, known = self._slow.get(domain, (0.0, _GREETING, []))
         if time.monotonic() < until:
-            return []
+            return list(known)
         began = time.monotonic()
         try:
-            found = self._listed(domain, _GREETING)
+            found, answered = self._listed(domain, _GREETING), True
         except OSError:
-            if time.monotonic() - began > _QUICK:
-                self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
-            return []
-        self._silent.pop(domain, None)
-        return found
+            found, answered = [], False
+        if time.monotonic() - began > _QUICK:
+            self._slow[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT), found)
+        elif answered:
+            self._slow.pop(domain, None)
+        return list(found)
 
     def _listed(self, domain: str, timeout: float) -> list[str]:
         found = self._ask(domain, {"op": "ncores"}, timeout)
