@@ -22,11 +22,17 @@ from dask.base import annotate
 from dask.typing import Key
 from distributed import Client, Future
 
-from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address, submission
+from dask_verify.engine.compat import (
+    GraphNode,
+    RawConnections,
+    scheduler_address,
+    submission,
+    waited,
+)
 from dask_verify.engine.courier.pool import CourierPool
 from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool, check_workers, names_of
-from dask_verify.engine.fetching import results
+from dask_verify.engine.fetching import Fetcher
 from dask_verify.engine.plain import plain
 from dask_verify.engine.plugin import ANNOTATION, NOWHERE
 from dask_verify.errors import InputError, one_of
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
 _QUICK = 1.0  #: seconds that an answer or error may take after which one need not pause
+_LOOP = 5.0  #: seconds more than an answer may take, after which the client's event loop has ended
 _LOOK = 2.0  #: seconds between looks whether a worker that is asked is still there
 _GLANCE = 1.0  #: seconds for each of these
 _LARGE = "distributed.admin.large-graph-warning-threshold"
@@ -45,6 +52,9 @@ _CONFIGURING = threading.Lock()
 
 class ClientPool(DomainPool):
     """A pool whose Dask clients live in this process."""
+
+    def __init__(self) -> None:
+        self._fetcher = Fetcher()
 
     @abstractmethod
     def _workers(self, domain: str) -> list[str]:
@@ -110,7 +120,7 @@ class ClientPool(DomainPool):
 
     def results(self, landings: Sequence[tuple[str, Future[Any]]]) -> list[bytes | BaseException]:
         """Return what futures hold that are done: bytes, or why there are none."""
-        return results(landings)
+        return self._fetcher.results(landings)
 
     def scatter(
         self, domain: str, data: bytes, hint: str = "verify-data", *, timeout: float = TIMEOUT
@@ -223,8 +233,8 @@ class ClientPool(DomainPool):
         # One that is just connecting again has lost its own connection, and these may stand.
         if client.status not in ("running", "connecting"):
             raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
-        answer = client.sync(self._connections(domain).ask, request, timeout)
-        return plain(answer, request)
+        ask = self._connections(domain).ask
+        return plain(waited(client, ask, request, timeout, seconds=timeout + _LOOP), request)
 
 
 class SharedPool(ClientPool):
@@ -250,6 +260,7 @@ class SharedPool(ClientPool):
     def __init__(
         self, client: Client, domains: Sequence[Domain | str], staffed: bool = True
     ) -> None:
+        super().__init__()
         self._names = names_of(domains)
         self._only = _checked_client(client, "the client")
         self._raw = RawConnections(client)
@@ -335,6 +346,7 @@ class SeparatePool(ClientPool):
     connected = False
 
     def __init__(self, clients: Mapping[str, Client], staffed: bool = True) -> None:
+        super().__init__()
         if not isinstance(clients, Mapping):
             raise InputError(f"expected a dict of domain name to client, got {clients!r}")
         self._names = names_of(list(clients))
