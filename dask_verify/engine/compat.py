@@ -29,6 +29,11 @@ Tested with dask and distributed 2026.8.0. What is used, and why nothing public 
   of it;
 * ``Scheduler.client_comms`` and the handler of ``register-client``: a client that comes back too
   soon is forgotten with its old connection;
+* ``Client.scheduler``, and its scheduler's ``gather``: all calls of ``Client.gather`` share five
+  places and the future of the next. What one domain keeps takes the places of others; who gives up
+  cancels the future for everybody, and it stays there: every call after that fails;
+* ``distributed.utils.sync``, behind ``Client.sync``: what is cancelled while it is waited for makes
+  it raise UnboundLocalError;
 * ``Scheduler.http_application``, ``distributed.dashboard`` and the list of collectors behind
   ``/metrics``: pages, plain HTTP and metrics of our own beside those of Dask, looking like them.
 """
@@ -43,6 +48,7 @@ import signal
 import threading
 import time
 import uuid
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from multiprocessing import resource_tracker
@@ -72,10 +78,10 @@ from distributed.worker import Worker
 from dask_verify.errors import GateError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from dask.typing import Key
-    from distributed import Client, Scheduler
+    from distributed import Client, Future, Scheduler
 
 __all__ = [
     "TLS",
@@ -105,6 +111,7 @@ __all__ = [
     "convert_legacy_graph",
     "correct_state",
     "error_message",
+    "gathered",
     "inner_graph",
     "is_future",
     "joined",
@@ -120,6 +127,7 @@ __all__ = [
     "submission",
     "tell",
     "unheard",
+    "waited",
     "without_pickles",
 ]
 
@@ -127,6 +135,7 @@ _SPAWN = threading.Lock()
 _CLOSE = 20.0  #: seconds that a worker has to end; of 5, Dask kills it after 4, and gives up
 _CLEARED = 5.0  #: seconds that a client waits for its old connection to be cleared away
 _CONNECT = 10.0  #: seconds to reach a scheduler; Dask would go on trying one that is gone for 30
+_GLANCE = 0.1  #: seconds between looks whether what is fetched has been lost
 _WARY: ContextVar[bool] = ContextVar("without_pickles", default=False)
 
 
@@ -381,6 +390,86 @@ def scheduler_address(client: Client) -> str:
     """
     scheduler: Any = client.scheduler
     return str(scheduler.address)
+
+
+def waited(client: Client, function: Callable[..., Any], *args: Any, seconds: float) -> Any:
+    """Call a coroutine function in the event loop of a client, and wait for what it returns.
+
+    Parameters
+    ----------
+    client : Client
+        The client.
+    function : callable
+        The coroutine function.
+    *args : object
+        Its arguments.
+    seconds : float
+        How long to wait, also for a loop that does not run any more.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ConnectionError
+        If it is cancelled, as with a client that closes, or the loop is closed.
+    TimeoutError
+        If it takes longer.
+    """
+    try:
+        return client.sync(function, *args, callback_timeout=seconds)
+    except (asyncio.CancelledError, CancelledError, UnboundLocalError) as error:
+        raise ConnectionError("it was cancelled: is the client closing?") from error
+    except RuntimeError as error:
+        if not client.loop.asyncio_loop.is_closed():
+            raise
+        raise ConnectionError("the client's event loop is closed") from error
+
+
+async def gathered(futures: Sequence[Future]) -> dict[Key, Any]:
+    """Return what finished futures of one client hold, but for those that are lost meanwhile.
+
+    Parameters
+    ----------
+    futures : sequence of Future
+        At least one; to be called in the loop of their client.
+
+    Returns
+    -------
+    dict of Key to object
+
+    Raises
+    ------
+    ConnectionError
+        If the scheduler does not hand them over.
+    """
+    scheduler, lost = futures[0].client.scheduler, set()
+    while there := [f for f in futures if f.status == "finished" and f.key not in lost]:
+        answer = await _unless_lost(scheduler.gather(keys=[f.key for f in there]), there)
+        if answer is None:
+            continue
+        if answer["status"] == "OK":
+            return {future.key: answer["data"][future.key] for future in there}
+        missing = {future.key for future in there}.intersection(answer["keys"])
+        if not missing:
+            raise ConnectionError("the scheduler does not say which results it cannot gather")
+        lost |= missing
+    return {}
+
+
+async def _unless_lost(asked: Any, futures: Sequence[Future]) -> Any:
+    """Wait for an answer; None if a future is lost first.
+
+    A scheduler goes on trying to reach a worker for long after it has given it up.
+    """
+    asking = asyncio.ensure_future(asked)
+    try:
+        while not asking.done() and all(future.status == "finished" for future in futures):
+            await asyncio.wait([asking], timeout=_GLANCE)
+    finally:
+        unanswered = asking.cancel()
+    return None if unanswered else asking.result()
 
 
 async def tell(scheduler: Scheduler, address: str, message: dict[str, Any]) -> None:

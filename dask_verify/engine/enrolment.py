@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import dask
 
-from dask_verify.engine.compat import RawConnections
+from dask_verify.engine.compat import RawConnections, waited
 from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.plain import plain
 from dask_verify.errors import InputError
@@ -174,9 +174,10 @@ def _present(client: Client, domains: tuple[Domain, ...]) -> tuple[Domain, ...]:
         return domains
     request, raw = {"op": "verify_settled"}, RawConnections(client)
     try:
-        found = plain(client.sync(raw.ask, request, TIMEOUT), request)
+        # The question has its own end, but not if the client's event loop ends before it.
+        found = plain(waited(client, raw.ask, request, TIMEOUT, seconds=TIMEOUT + 5), request)
     finally:
-        client.sync(raw.close, callback_timeout=TIMEOUT)
+        waited(client, raw.close, seconds=TIMEOUT)
     there = {name for name, workers in found.items() if workers} if type(found) is dict else set()
     return tuple(d for d in domains if d.name in there) or domains
 

@@ -22,11 +22,17 @@ from dask.base import annotate
 from dask.typing import Key
 from distributed import Client, Future
 
-from dask_verify.engine.compat import GraphNode, RawConnections, scheduler_address, submission
+from dask_verify.engine.compat import (
+    GraphNode,
+    RawConnections,
+    scheduler_address,
+    submission,
+    waited,
+)
 from dask_verify.engine.courier.pool import CourierPool
 from dask_verify.engine.courier.remote import Remote
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool, check_workers, names_of
-from dask_verify.engine.fetching import results
+from dask_verify.engine.fetching import Fetcher
 from dask_verify.engine.plain import plain
 from dask_verify.engine.plugin import ANNOTATION, NOWHERE
 from dask_verify.errors import InputError, one_of
@@ -36,7 +42,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a scheduler has to say which workers it knows.
 _GREETING = 5.0
-_QUICK = 1.0  #: seconds that an error may take for which one need not pause before the next
+_QUICK = 1.0  #: seconds that an answer or error may take after which one need not pause
+_LOOP = 5.0  #: seconds more than an answer may take, after which the client's event loop has ended
 _LOOK = 2.0  #: seconds between looks whether a worker that is asked is still there
 _GLANCE = 1.0  #: seconds for each of these
 _LARGE = "distributed.admin.large-graph-warning-threshold"
@@ -45,6 +52,9 @@ _CONFIGURING = threading.Lock()
 
 class ClientPool(DomainPool):
     """A pool whose Dask clients live in this process."""
+
+    def __init__(self) -> None:
+        self._fetcher = Fetcher()
 
     @abstractmethod
     def _workers(self, domain: str) -> list[str]:
@@ -115,7 +125,7 @@ class ClientPool(DomainPool):
 
     def results(self, landings: Sequence[tuple[str, Future[Any]]]) -> list[bytes | BaseException]:
         """Return what futures hold that are done: bytes, or why there are none."""
-        return results(landings)
+        return self._fetcher.results(landings)
 
     def scatter(
         self, domain: str, data: bytes, hint: str = "verify-data", *, timeout: float = TIMEOUT
@@ -228,8 +238,8 @@ class ClientPool(DomainPool):
         # One that is just connecting again has lost its own connection, and these may stand.
         if client.status not in ("running", "connecting"):
             raise ConnectionError(f"the client of domain {domain!r} is {client.status}")
-        answer = client.sync(self._connections(domain).ask, request, timeout)
-        return plain(answer, request)
+        ask = self._connections(domain).ask
+        return plain(waited(client, ask, request, timeout, seconds=timeout + _LOOP), request)
 
 
 class SharedPool(ClientPool):
@@ -255,6 +265,7 @@ class SharedPool(ClientPool):
     def __init__(
         self, client: Client, domains: Sequence[Domain | str], staffed: bool = True
     ) -> None:
+        super().__init__()
         self._names = names_of(domains)
         self._only = _checked_client(client, "the client")
         self._raw = RawConnections(client)
@@ -340,6 +351,7 @@ class SeparatePool(ClientPool):
     connected = False
 
     def __init__(self, clients: Mapping[str, Client], staffed: bool = True) -> None:
+        super().__init__()
         if not isinstance(clients, Mapping):
             raise InputError(f"expected a dict of domain name to client, got {clients!r}")
         self._names = names_of(list(clients))
@@ -347,7 +359,7 @@ class SeparatePool(ClientPool):
             name: _checked_client(client, f"the client of domain {name!r}")
             for name, client in clients.items()
         }
-        self._silent: dict[str, tuple[float, float]] = {}
+        self._slow: dict[str, tuple[float, float, list[str]]] = {}
         self._check_distinct()
         self._raw = {name: RawConnections(client) for name, client in self._clients.items()}
         if staffed:
@@ -378,19 +390,20 @@ class SeparatePool(ClientPool):
 
     def _workers(self, domain: str) -> list[str]:
         # A domain whose scheduler is gone, or talks nonsense, has no workers; the others go on,
-        # and wait for it less and less often.
-        until, pause = self._silent.get(domain, (0.0, _GREETING))
+        # and wait for it less and less often: also where it does answer, but late each time.
+        until, pause, known = self._slow.get(domain, (0.0, _GREETING, []))
         if time.monotonic() < until:
-            return []
+            return list(known)
         began = time.monotonic()
         try:
-            found = self._listed(domain, _GREETING)
+            found, answered = self._listed(domain, _GREETING), True
         except OSError:
-            if time.monotonic() - began > _QUICK:
-                self._silent[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT))
-            return []
-        self._silent.pop(domain, None)
-        return found
+            found, answered = [], False
+        if time.monotonic() - began > _QUICK:
+            self._slow[domain] = (time.monotonic() + pause, min(2 * pause, TIMEOUT), found)
+        elif answered:
+            self._slow.pop(domain, None)
+        return list(found)
 
     def _listed(self, domain: str, timeout: float) -> list[str]:
         found = self._ask(domain, {"op": "ncores"}, timeout)

@@ -47,7 +47,7 @@ class Silence:
         self.says: Any = TimeoutError("no answer")
         monkeypatch.setattr(pool, "time", self)
         self.pool: Any = object.__new__(SeparatePool)
-        self.pool._silent, self.pool._ask = {}, self.ask
+        self.pool._slow, self.pool._ask = {}, self.ask
 
     def monotonic(self) -> float:
         return self.now
@@ -89,6 +89,55 @@ def test_who_says_no_at_once_may_be_asked_again_at_once(monkeypatch: pytest.Monk
     assert of.workers() == []
     of.says = {"tcp://a": 1}
     assert of.workers() == ["tcp://a"]
+
+
+def test_a_scheduler_that_answers_late_is_asked_less_often_and_its_workers_stay_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = Silence(monkeypatch)
+    of.says, of.takes, times = {"tcp://a": 1}, 4.9, []
+    while of.now < 200:
+        assert of.workers() == ["tcp://a"]
+        times += [round(of.now)] * (of.asked - len(times))
+        of.now += 1.0
+    assert times == [105, 115, 130, 155, 190]
+    of.now += 30.0
+    of.says = TimeoutError("no answer")
+    assert of.workers() == []
+    of.now += 1.0
+    assert of.workers() == []  # what it named before it fell silent is no news
+    of.now += 30.0
+    of.says, of.takes = {"tcp://b": 1}, 0.0
+    assert of.workers() == ["tcp://b"]
+    of.says = {}
+    assert of.workers() == []
+
+
+def test_who_says_no_at_once_is_not_asked_more_often_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = Silence(monkeypatch)
+    of.takes = 5.0
+    of.workers()
+    of.now += 5.0
+    of.takes = 0.0
+    of.workers()
+    of.takes = 5.0
+    of.workers()
+    of.now += 9.0
+    assert (of.workers(), of.asked) == ([], 3)
+
+
+def test_a_look_whether_a_worker_is_lost_neither_uses_nor_changes_what_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of = Silence(monkeypatch)
+    of.says, of.takes = {"tcp://a": 1}, 4.9
+    assert of.workers() == ["tcp://a"]
+    of.says, of.takes = {"tcp://b": 1}, 0.0
+    assert of.pool._lost("alice", "tcp://a")
+    assert of.workers() == ["tcp://a"]
+    assert of.asked == 2
 
 
 class Carrying:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from types import SimpleNamespace
 
 import dask
 import pytest
 
+from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.enrolment import coordinator_of, domains_of, enrol, enrolled
 from dask_verify.errors import InputError, TrustError
 from dask_verify.evidence.enrolment.keys import write_key
@@ -185,6 +187,27 @@ def test_a_configured_trust_file_names_the_coordinator_too(file, key):
             coordinator_of(Client())
         with dask.config.set({"verify.coordinator-key": str(key)}):
             assert coordinator_of(Client()).public_key == BOSS.public_key
+
+
+def test_a_client_whose_loop_has_ended_is_not_waited_for(file):
+    """Dask then waits without an end, or raises what it does not name."""
+
+    ends = []
+
+    class Ending(Client):
+        status = "running"
+        scheduler = SimpleNamespace(address="tcp://there")
+
+        def sync(self, function, *args, callback_timeout):
+            ends.append(callback_timeout)
+            raise UnboundLocalError("result")
+
+    with (
+        dask.config.set({"verify.trust": str(file)}),
+        pytest.raises(ConnectionError, match="cancelled"),
+    ):
+        domains_of(Ending())
+    assert ends == [TIMEOUT + 5, TIMEOUT]
 
 
 def test_a_configured_path_may_start_at_home(file, monkeypatch):

@@ -371,6 +371,7 @@ class Asking(ClientPool):
     """A pool of one worker, and of which it is known how long it is there, or is not known."""
 
     def __init__(self, loop, looks, answers=False):
+        super().__init__()
         self.left, self.ended = looks, threading.Event()
         self._loop, self._answers = loop, answers
         self.silent = False
@@ -479,6 +480,32 @@ def test_a_client_that_closes_while_it_asks_is_a_broken_connection(loop):
         loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
         with pytest.raises(ConnectionError, match="is closed"):
             asking.result()
+
+
+@pytest.mark.parametrize("raised", [UnboundLocalError, asyncio.CancelledError, TimeoutError])
+def test_a_scheduler_is_not_waited_for_when_the_clients_loop_has_ended(loop, monkeypatch, raised):
+    """What asks it has an end of its own, but only while the loop runs."""
+    said = []
+
+    def sync(ask, request, timeout, callback_timeout):
+        said.append((ask, timeout, callback_timeout))
+        raise raised("result")
+
+    pool = Asking(loop, 10**6)
+    client = SimpleNamespace(sync=sync, status="running")
+    monkeypatch.setattr(pool, "_client", lambda domain: client)
+    with pytest.raises(TimeoutError if raised is TimeoutError else ConnectionError):
+        pool._ask("bob", {"op": "ncores"}, 7.0)
+    assert said == [(pool.ask, 7.0, 7.0 + pool_module._LOOP)]
+
+
+def test_a_pool_remembers_who_kept_its_results(monkeypatch, loop):
+    kept = []
+    pool = Asking(loop, 10**6)
+    monkeypatch.setattr(pool._fetcher, "results", kept.append)
+    for number in range(2):
+        pool.results([("bob", number)])
+    assert kept == [[("bob", 0)], [("bob", 1)]]
 
 
 @pytest.mark.cluster
