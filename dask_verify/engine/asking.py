@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -86,20 +87,20 @@ def ask(
         at, and say themselves which are believed.
     """
     worker = get_worker()
-    replies: dict[Holder, list[Reply]] = sync(
-        worker.loop, partial(_asked, worker, wanted, seconds, silent)
-    )
+    replies: dict[Holder, list[Reply]] = {holder: [] for holder in wanted}
+    # That a worker closes meanwhile is no failure of the user's function here.
+    with suppress(Exception):
+        sync(worker.loop, partial(_all, worker, wanted, seconds, silent, replies))
     return replies
 
 
-async def _asked(
+async def _all(
     worker: Worker,
     wanted: Mapping[Holder, Sequence[Opening]],
     seconds: float,
     silent: Silent,
-) -> dict[Holder, list[Reply]]:
-    replies: dict[Holder, list[Reply]] = {holder: [] for holder in wanted}
-
+    replies: dict[Holder, list[Reply]],
+) -> None:
     async def one(holder: Holder) -> None:
         try:
             await _ask(worker, holder[1], wanted[holder], seconds, replies[holder])
@@ -111,7 +112,6 @@ async def _asked(
             _log.debug("%s does not serve", holder, exc_info=True)
 
     await asyncio.gather(*(one(holder) for holder in wanted if holder[1] not in silent))
-    return replies
 
 
 async def _ask(

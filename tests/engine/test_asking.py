@@ -117,9 +117,11 @@ def test_who_never_greets_is_waited_for_once() -> None:
         async with await ConnectionPool() as pool:
             rpc = Reaching(pool)
             worker.rpc = rpc
-            replies: Any = await asking._asked(worker, {("bob", address): SECTIONS}, 0.3, silent)
+            there = ("bob", address)
+            replies: Any = {there: []}
+            await asking._all(worker, {there: SECTIONS}, 0.3, silent, replies)
             asked += len(rpc.tried)
-            return list(replies[("bob", address)])
+            return list(replies[there])
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
@@ -147,6 +149,19 @@ def test_who_is_silent_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch
     assert [len(replies[who]) for who in wanted] == [0, 1]
     assert "tcp://silent" in silent
     assert "tcp://there" not in silent
+
+
+def test_a_worker_that_closes_meanwhile_has_what_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That its event loop ends is no failure of the user's function."""
+    Holder(monkeypatch, 0, lambda requests: [SERVED.open(o) for o in requests])
+
+    def sync(loop: Any, function: Any) -> None:
+        asyncio.run(function())
+        raise RuntimeError("the event loop is closed")
+
+    monkeypatch.setattr(asking, "sync", sync)
+    (reply,) = ask()
+    assert len(reply.openings) == len(SECTIONS)
 
 
 def test_nobody_is_left_alone_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
