@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,53 +20,21 @@ from distributed.core import send_recv
 from distributed.utils import sync
 
 from dask_verify.core.seal import Opening
+from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.patience import Patience
 from dask_verify.protocol.serving import Reply, questions
 
 _CONNECT = 2.0  #: seconds for a connection; Dask would go on trying one that is gone for 30
 _AT_FIRST = 0.2  #: seconds after which to look whether anybody listens there at all
 _LAST = 4  #: part of the time that a reply has at least
-_GRUDGE = 60.0  #: seconds for which nobody is asked who has kept us waiting for nothing
 
 Holder = tuple[str, str]  #: a domain, and the address of one of its workers
 
 _log = logging.getLogger("distributed.dask_verify")
 
 
-@dataclass
-class Silent:
-    """Addresses that have kept somebody waiting for nothing, and are left alone for a while.
-
-    Others may have what they hold, and else it is passed on by the coordinator.
-
-    Examples
-    --------
-    >>> silent = Silent()
-    >>> silent.note("tcp://10.0.0.7:4000")
-    >>> "tcp://10.0.0.7:4000" in silent, "tcp://10.0.0.8:4000" in silent
-    (True, False)
-    """
-
-    _until: dict[str, float] = field(default_factory=dict)
-
-    def note(self, address: str) -> None:
-        """Leave an address alone from now on.
-
-        Parameters
-        ----------
-        address : str
-            The address.
-        """
-        now = time.monotonic()
-        self._until = {a: end for a, end in self._until.items() if end > now}
-        self._until[address] = now + _GRUDGE
-
-    def __contains__(self, address: str) -> bool:
-        return self._until.get(address, 0) > time.monotonic()
-
-
 def ask(
-    wanted: Mapping[Holder, Sequence[Opening]], seconds: float, silent: Silent
+    wanted: Mapping[Holder, Sequence[Opening]], seconds: float, grudges: Grudges
 ) -> dict[Holder, list[Reply]]:
     """Ask some holders for openings at the same time, each in as many replies as it takes.
 
@@ -77,8 +44,9 @@ def ask(
         By domain and address of the worker that is said to hold them; each without leaves.
     seconds : float
         For each holder, and one more for each MiB that has arrived from it.
-    silent : Silent
-        Who is not asked now; whoever does not answer in time is added.
+    grudges : Grudges
+        Who is not asked now: others may have the same, and else the coordinator passes it on.
+        Whoever does not answer in time is noted.
 
     Returns
     -------
@@ -90,7 +58,7 @@ def ask(
     replies: dict[Holder, list[Reply]] = {holder: [] for holder in wanted}
     # That a worker closes meanwhile is no failure of the user's function here.
     with suppress(Exception):
-        sync(worker.loop, partial(_all, worker, wanted, seconds, silent, replies))
+        sync(worker.loop, partial(_all, worker, wanted, seconds, grudges, replies))
     return replies
 
 
@@ -98,20 +66,21 @@ async def _all(
     worker: Worker,
     wanted: Mapping[Holder, Sequence[Opening]],
     seconds: float,
-    silent: Silent,
+    grudges: Grudges,
     replies: dict[Holder, list[Reply]],
 ) -> None:
     async def one(holder: Holder) -> None:
+        began = time.monotonic()
         try:
             await _ask(worker, holder[1], wanted[holder], seconds, replies[holder])
         except TimeoutError:
-            silent.note(holder[1])
+            grudges.silent(*holder, began)
         except Exception:
             # Whatever a holder does, an exception of its own making included, it does not serve;
             # that must not look like a failure of the user's function here.
             _log.debug("%s does not serve", holder, exc_info=True)
 
-    await asyncio.gather(*(one(holder) for holder in wanted if holder[1] not in silent))
+    await asyncio.gather(*(one(holder) for holder in wanted if not grudges.bars(*holder)))
 
 
 async def _ask(

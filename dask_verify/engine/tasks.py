@@ -405,7 +405,7 @@ class _Collector:
             if rank < len(near) and near[rank][1] not in self._unheard:
                 by_holder.setdefault(tuple(near[rank]), []).append(i)
         requests = {h: [self.request(i, h[0]) for i in by_holder[h]] for h in by_holder}
-        heard = ask(requests, self._seconds, self._side.silent) if requests else {}
+        heard = ask(requests, self._seconds, self._side.grudges) if requests else {}
         for (_, address), replies in heard.items():
             if not any(opening is not None for reply in replies for opening in reply.believed):
                 # Asking it once is enough: there may be many more buckets to ask for.

@@ -24,7 +24,7 @@ from distributed.worker import Worker
 from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
-from dask_verify.engine.asking import Silent
+from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError, VerifyError
@@ -97,7 +97,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         self.memory = memory // worker.state.nthreads
         self.closed: set[bytes] = set()
         #: Whom reduces leave alone for a while.
-        self.silent = Silent()
+        self.grudges = Grudges()
         self._rehearsal = _Rehearsal(self._saboteur_path)
         worker.handlers["verify_open"] = self.open
         worker.handlers["verify_nodes"] = self.nodes

@@ -13,14 +13,14 @@ from holding import SECTIONS, SERVED, Holder, lie
 
 from dask_verify.core.seal import Opening
 from dask_verify.engine import asking, patience
-from dask_verify.engine.asking import Silent
+from dask_verify.engine.grudges import Grudges
 from dask_verify.protocol.serving import Reply
 
 THERE = ("alice", "tcp://there")
 
 
-def ask(silent: Silent | None = None) -> list[Reply]:
-    return asking.ask({THERE: SECTIONS}, 10.0, Silent() if silent is None else silent)[THERE]
+def ask() -> list[Reply]:
+    return asking.ask({THERE: SECTIONS}, 10.0, Grudges())[THERE]
 
 
 def test_who_serves_a_little_at_a_time_is_asked_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_who_cannot_be_reached_at_once_may_be_slow() -> None:
 
 def test_who_never_greets_is_waited_for_once() -> None:
     """A process that was stopped accepts connections all the same."""
-    silent, worker = Silent(), SimpleNamespace(loop=None, rpc=None)
+    grudges, worker = Grudges(), SimpleNamespace(loop=None, rpc=None)
     asked = 0
 
     async def one(address: str) -> list[Reply]:
@@ -119,7 +119,7 @@ def test_who_never_greets_is_waited_for_once() -> None:
             worker.rpc = rpc
             there = ("bob", address)
             replies: Any = {there: []}
-            await asking._all(worker, {there: SECTIONS}, 0.3, silent, replies)
+            await asking._all(worker, {there: SECTIONS}, 0.3, grudges, replies)
             asked += len(rpc.tried)
             return list(replies[there])
 
@@ -127,7 +127,7 @@ def test_who_never_greets_is_waited_for_once() -> None:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         assert asyncio.run(one(address)) == asyncio.run(one(address)) == []
     assert asked == 1
-    assert address in silent
+    assert grudges.bars("bob", address)
 
 
 def test_who_is_silent_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,12 +143,12 @@ def test_who_is_silent_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch
         return await holder._opened(worker, address, request)
 
     monkeypatch.setattr(asking, "_opened", opened)
-    silent = Silent()
+    grudges = Grudges()
     wanted = {("bob", "tcp://silent"): SECTIONS, THERE: SECTIONS}
-    replies = asking.ask(wanted, 10.0, silent)
+    replies = asking.ask(wanted, 10.0, grudges)
     assert [len(replies[who]) for who in wanted] == [0, 1]
-    assert "tcp://silent" in silent
-    assert "tcp://there" not in silent
+    assert grudges.bars("bob", "tcp://silent")
+    assert not grudges.bars(*THERE)
 
 
 def test_a_worker_that_closes_meanwhile_has_what_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,16 +162,3 @@ def test_a_worker_that_closes_meanwhile_has_what_has_come(monkeypatch: pytest.Mo
     monkeypatch.setattr(asking, "sync", sync)
     (reply,) = ask()
     assert len(reply.openings) == len(SECTIONS)
-
-
-def test_nobody_is_left_alone_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: now))
-    silent = Silent()
-    silent.note("tcp://a")
-    now = 59.0
-    assert "tcp://a" in silent
-    now = 60.0
-    assert "tcp://a" not in silent
-    silent.note("tcp://b")
-    assert list(silent._until) == ["tcp://b"]

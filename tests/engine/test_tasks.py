@@ -28,7 +28,7 @@ from dask_verify.core.seal import (
 )
 from dask_verify.core.seal import asked as opening_asked
 from dask_verify.engine import tasks
-from dask_verify.engine.asking import Silent
+from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.store import Address
 from dask_verify.engine.tasks import (
     AUDITED,
@@ -425,10 +425,10 @@ def test_a_holder_that_serves_nothing_is_not_asked_for_every_bucket(
     table = encode((True, 10.0, ((commitment.to_bytes(), holders),)))
     asked_for: list[str] = []
 
-    def ask(wanted: Any, seconds: float, silent: Silent) -> Any:
+    def ask(wanted: Any, seconds: float, grudges: Grudges) -> Any:
         ((holder, requests),) = wanted.items()
         asked_for.append(holder[1])
-        assert (seconds, silent) == (10.0, side.silent)
+        assert (seconds, grudges) == (10.0, side.grudges)
         found = [sealed.open(o) for o in requests] if holder[1] == "tcp://there" else []
         return {holder: [SimpleNamespace(believed=found, wrong=None)] if found else []}
 

@@ -858,7 +858,7 @@ MUTANTS = [
     Mutant(
         "8 a holder that is silent is waited for again and again",
         "engine/asking.py",
-        "silent.note(holder[1])",
+        "grudges.silent(*holder, began)",
         "pass",
         ("engine/test_asking.py::test_who_never_greets_is_waited_for_once",),
     ),
