@@ -10,12 +10,13 @@ import statistics
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
+from dask_verify.engine.patience import RATE
+
 _SLACK = 10  #: times what tasks took by the median after which one is late
 _UNKNOWN = 120  #: times the floor that a task is given when none has told how long they take
 _FEW = 3  #: times the floor that a task is given while only so few have done one as may be faulty
 _SOON = 3  #: what needs no computing is given one in so many parts of the floor
 _REMEMBERED = 500  #: durations of each stage and domain, the latest
-_RATE = 1 << 20  #: bytes of an answer that bring a second more
 
 Took = dict[str, dict[str, deque[float]]]  #: by stage and domain
 
@@ -144,7 +145,7 @@ class Pace:
         """
         known = self._known()
         busy = statistics.median(known) if known else self.floor
-        return min(self.soon + busy, self.floor) + nbytes / _RATE
+        return min(self.soon + busy, self.floor) + nbytes / RATE
 
     def own(self, stage: str) -> float:
         """Return the seconds that a process of the coordinator has to compute a task, twice.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 SECONDS = 10.0  #: for whatever is asked
 RATE = 1 << 20  #: bytes that bring a second more
+#: Bytes after which a reply leaves the rest of the openings for the next request.
+REPLY = 64 << 20
 
 
 @dataclass

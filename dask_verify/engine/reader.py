@@ -15,7 +15,7 @@ from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool
 from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.pace import Pace
-from dask_verify.engine.patience import Patience
+from dask_verify.engine.patience import REPLY, Patience
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain
@@ -25,7 +25,6 @@ from dask_verify.protocol.serving import Reply, convicts, questions
 Range = tuple[Commitment, int, int]
 
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
-_REPLY = 64 << 20  #: bytes after which a worker leaves the rest for the next request
 _LARGEST = 1 << 30  #: bytes that a worker is given time for at the most, whatever it claims to have
 _IN_VAIN = 2  #: workers of a domain that are silent in one call, and then no more of them are asked
 
@@ -46,7 +45,7 @@ def _expected(ranges: Sequence[Range]) -> int:
     The holders say themselves how much they hold: none may buy hours for its silence that way.
     """
     sizes = [_size(wanted) for wanted in ranges]
-    return min(sum(sizes), _REPLY + max(sizes), _LARGEST)
+    return min(sum(sizes), REPLY + max(sizes), _LARGEST)
 
 
 class UnservedError(VerifyError):

@@ -26,6 +26,7 @@ from dask_verify.core.merkle import BLAKE3
 from dask_verify.core.seal import INPUT, OUTPUT, Columns, Commitment, Opening, SealedPartition
 from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.membership import CHALLENGE, OUTCOME, listener, prover
+from dask_verify.engine.patience import REPLY
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, InputError, VerifyError
 from dask_verify.protocol import closing
@@ -34,7 +35,6 @@ from dask_verify.protocol.quorum import sign
 from dask_verify.protocol.serving import answers, requested
 
 NAME = "dask-verify"
-_REPLY = 64 << 20  #: bytes after which a reply leaves the rest of the openings for the next request
 _ROWS = 10_000  #: openings in one reply: others wait for this worker too
 _UNANSWERABLE = (KeyError, DecodingError, InputError, IndexError, ValueError)
 _HASH = BLAKE3.size
@@ -323,7 +323,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         for wanted in requested(request, _ROWS):
             opened.append(self._opened(wanted, saboteur))
             size += sum(map(len, opened[-1].leaves)) if opened[-1] else 0
-            if size > _REPLY:
+            if size > REPLY:
                 break
         return answers(opened, self.identity)
 

@@ -105,7 +105,7 @@ def test_many_are_opened_at_once_and_what_is_not_here_is_left_out(side: VerifyWo
 def test_a_reply_that_grows_too_long_is_cut(
     side: VerifyWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_REPLY", 20)
+    monkeypatch.setattr(worker, "REPLY", 20)
     side.keep(SEALED, COMMITMENT)
     wanted = [request()] * 5
     assert len(Reply.from_bytes(side.open(questions(wanted)), wanted).openings) == 2
