@@ -5,7 +5,6 @@ Whoever answers slowly, or not at all, holds up what is about itself.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
@@ -42,6 +41,7 @@ class Beside:
         self._done = done
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="dask-verify")
         self._lock = threading.Lock()
+        self._closed = False
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[Call]] = defaultdict(deque)
 
@@ -63,8 +63,11 @@ class Beside:
         self._start(call, about)
 
     def _start(self, call: Call, about: str) -> None:
-        with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+        try:
             self._executor.submit(call).add_done_callback(partial(self._ended, about))
+        except RuntimeError:
+            if not self._closed:
+                raise  # there is no room for another thread: nobody would ever do it
 
     def _ended(self, about: str, future: Future[Any]) -> None:
         self._done(future)
@@ -84,5 +87,6 @@ class Beside:
             Whether to return only when what is running has ended.
         """
         with self._lock:
+            self._closed = True
             self._waiting.clear()
         self._executor.shutdown(wait=wait, cancel_futures=True)

@@ -71,3 +71,14 @@ def test_nothing_is_started_once_it_is_closed(calls: Calls) -> None:
     calls.beside.close(wait=True)
     calls.wait(9, "alice")
     assert calls.began.empty()
+
+
+def test_a_call_that_no_thread_can_take_is_not_lost_in_silence(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(call: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(calls.beside._executor, "submit", submit)
+    with pytest.raises(RuntimeError, match="new thread"):
+        calls.beside.submit(print)
