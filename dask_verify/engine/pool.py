@@ -165,7 +165,7 @@ class ClientPool(DomainPool):
         # Dask sets no limit: a scheduler that never answers would hold the caller forever.
         scatter = partial(client.scatter, {key: data}, asynchronous=True, **how)
         try:
-            placed = client.sync(scatter, callback_timeout=timeout)
+            placed = waited(client, scatter, seconds=timeout)
         except TimeoutError:
             # It may still arrive, and would be there for as long as the client is.
             late = Future(key, client)
@@ -190,7 +190,11 @@ class ClientPool(DomainPool):
         request = {"op": "proxy", "worker": address, "msg": {"op": op, **msg}}
         loop = self._client(domain).loop.asyncio_loop
         asked = self._connections(domain).ask(request, timeout)
-        asking = asyncio.run_coroutine_threadsafe(asked, loop)
+        try:
+            asking = asyncio.run_coroutine_threadsafe(asked, loop)
+        except RuntimeError:
+            asked.close()
+            raise ConnectionError(f"the client of domain {domain!r} is closed") from None
         # Or loses while it is asked, as spot machines are lost.
         while not wait([asking], _LOOK).done:
             if self._lost(domain, address) and asking.cancel():
@@ -471,4 +475,4 @@ def _checked_client(client: Any, what: str) -> Client:
 
 def _close(client: Client, raw: RawConnections) -> None:
     if client.status == "running":
-        client.sync(raw.close, callback_timeout=TIMEOUT)
+        waited(client, raw.close, seconds=TIMEOUT)

@@ -471,6 +471,13 @@ def test_data_that_arrive_too_late_are_not_kept(loop, monkeypatch):
     assert made == ["key", Late.release]
 
 
+def test_a_client_whose_loop_has_ended_is_a_broken_connection():
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(ConnectionError, match="is closed"):
+        Asking(loop, 1).call("tcp://bob", "bob", "verify_open")
+
+
 def test_a_client_that_closes_while_it_asks_is_a_broken_connection(loop):
     pool = Asking(loop, 10**6)
     with ThreadPoolExecutor(1) as threads:
