@@ -166,11 +166,12 @@ class ClientPool(DomainPool):
         scatter = partial(client.scatter, {key: data}, asynchronous=True, **how)
         try:
             placed = waited(client, scatter, seconds=timeout)
-        except TimeoutError:
+        except TimeoutError as error:
             # It may still arrive, and would be there for as long as the client is.
             late = Future(key, client)
             late.add_done_callback(Future.release)
-            raise
+            what = f"domain {domain!r} has not taken {len(data):,} bytes in {timeout:.3g} s"
+            raise TimeoutError(what) from error
         future: Future[Any] = placed[key]
         return future
 
