@@ -18,7 +18,7 @@ help:
 	@echo "make benchmark  compare with plain Dask (ARGS=... are passed to python -m benchmarks)"
 	@echo "make notebooks  run the notebooks, into build/notebooks (ARGS=... are passed to notebooks/build.py)"
 	@echo "make docs    build the documentation in docs/_build/html"
-	@echo "make lint    check style, types and layers"
+	@echo "make lint    check style, types, layers and docstrings"
 	@echo "make format  format the code"
 	@echo "make venv    make .venv and install everything in it"
 	@echo "make clean   remove what the other targets made"
@@ -77,6 +77,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tests/docstrings.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -153,10 +153,10 @@ class ClientPool(DomainPool):
 
         Raises
         ------
-        OSError
-            If the domain has no worker now, or the one that is to hold them does not answer.
+        TimeoutError
+            If the domain has not taken them in `timeout` seconds.
         ConnectionError
-            If the worker, or the way to it, is lost.
+            If the domain has no worker now, or the way to it is lost.
         """
         workers = self._workers(self._known(domain))
         if not workers:
