@@ -243,7 +243,7 @@ def test_only_what_is_challenged_travels(client):
     ("kind", "unit_records"),
     [
         ("bag", UNIT),
-        ("frame", None),
+        pytest.param("frame", None, marks=pytest.mark.matrix),
         pytest.param("bag", None, marks=pytest.mark.matrix),
         pytest.param("frame", UNIT, marks=pytest.mark.matrix),
     ],

@@ -148,7 +148,10 @@ def test_who_lies_in_whole_partitions_is_exposed(stage, kind, pool, liar):
     convicted(stage(kind, pool, {"bob": LIARS[liar]()}, WHOLE), "bob")
 
 
-@pytest.mark.parametrize(("kind", "pool"), [("bag", "shared"), ("frame", "separate")])
+@pytest.mark.parametrize(
+    ("kind", "pool"),
+    [("bag", "shared"), pytest.param("frame", "separate", marks=pytest.mark.matrix)],
+)
 def test_one_corrupt_unit_is_named(stage, kind, pool):
     job = stage(kind, pool, {"bob": Tamper(partition=4, unit=7)}, replace(UNITS, audit=0.9999))
     convicted(job, "bob")
@@ -201,8 +204,15 @@ def test_auditors_that_lie_convict_only_themselves(stage, kind, pool, auditor):
     convicted(stage(kind, pool, {"bob": auditor()}, UNITS), "bob")
 
 
-@pytest.mark.parametrize(("kind", "pool"), [("frame", "shared"), ("bag", "separate")])
-@pytest.mark.parametrize("auditor", [Echo, Frame])
+@pytest.mark.parametrize(
+    ("kind", "pool", "auditor"),
+    [
+        ("frame", "shared", Echo),
+        ("bag", "separate", Frame),
+        pytest.param("frame", "shared", Frame, marks=pytest.mark.matrix),
+        pytest.param("bag", "separate", Echo, marks=pytest.mark.matrix),
+    ],
+)
 def test_auditors_of_whole_partitions_that_lie_convict_only_themselves(stage, kind, pool, auditor):
     convicted(stage(kind, pool, {"bob": auditor()}, WHOLE), "bob")
 

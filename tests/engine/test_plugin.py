@@ -307,7 +307,7 @@ def names(dask_scheduler):
 def test_an_impostor_gets_neither_the_domain_nor_a_task(monkeypatch):
     """It declares alice's resource: with another key, with bob's, or with no plugin at all."""
     # The one without a plugin says nothing: it is waited for until the deadline.
-    monkeypatch.setattr(membership, "DEADLINE", 5)
+    monkeypatch.setattr(membership, "DEADLINE", 3)
     keys = [Identity.generate("alice"), BOB]
     plugins = [(), *((VerifyWorker("alice", key.private_bytes()),) for key in keys)]
     with LocalDomainCluster(["alice", "bob"], dashboard_address=None) as cluster:
