@@ -125,7 +125,8 @@ def _unverified(job: Job) -> Any:
 
     work = job._driver.work
     of = kind(work)
-    parts = [of.decode(leaf) for c in job._outputs() for leaf in job._leaves(c, None)]
+    outputs = job._accepted() or []
+    parts = [of.decode(leaf) for c in outputs for leaf in job._chunks(c, None)]
     return (
         [p for part in parts for p in part] if work.kind == "bag" else of.concat(parts, work.meta)
     )

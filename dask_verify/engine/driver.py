@@ -105,6 +105,7 @@ class Driver:
         self.spent = past.spent
         self.decided = threading.Event()
         self.changed = threading.Condition()
+        self.rests = False  #: whether it did when that was last announced, for other threads
         self.shipped = shipped
         self._folder = tempfile.TemporaryDirectory(
             prefix="dask-verify-job-", ignore_cleanup_errors=True
@@ -216,6 +217,11 @@ class Driver:
         """How the job ended; None before that is written down."""
         return self.state.finished if self._announced else None
 
+    @property
+    def resting(self) -> bool:
+        """Whether verdict and answer belong together now; for the job's thread, or after it."""
+        return self.state.resting or self._closed
+
     def leave(self) -> None:
         """End the job here; with a journal, workers keep what it takes to go on elsewhere."""
         self._forgets = self._forgets and not self._recorder.keeps
@@ -290,6 +296,7 @@ class Driver:
         self._recorder.sync()
         decided, self._decided = self._decided, []
         with self.changed:
+            self.rests = self.resting
             self.changed.notify_all()
         for instruction in decided:
             self._do(instruction)
@@ -389,6 +396,7 @@ class Driver:
         self._folder.cleanup()
         self.decided.set()
         with self.changed:
+            self.rests = True
             self.changed.notify_all()
 
     def _summary(self) -> dict[str, Any]:

@@ -6,9 +6,8 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dask_verify.core.canonical import install_types
 from dask_verify.core.seal import Commitment
@@ -20,6 +19,7 @@ from dask_verify.engine.progress import Announced, Progress
 from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import Report
 from dask_verify.engine.reporting import report_of
+from dask_verify.engine.resting import look_at_rest
 from dask_verify.engine.saving import (
     check_name,
     check_place,
@@ -187,7 +187,7 @@ class Job:
         """
         end = None if timeout is None else time.monotonic() + timeout
         self._answered(timeout)
-        found = self._joined(self._read(end))
+        found = self._joined(self._read(end).leaves)
         if not self._sort_by:
             return found
         return presented(found.iloc[row_order(found, self._sort_by)], tuple(self._sort_by))
@@ -207,7 +207,7 @@ class Job:
         >>> job.to_collection().filter(lambda pair: pair[1] > 1000).compute()  # doctest: +SKIP
         """
         self._answered(None)
-        return collection_of(self._driver, list(self._outputs()), self._lease)
+        return collection_of(self._driver, self._outputs(None), self._lease)
 
     def save(self, path: str | os.PathLike[str]) -> SignedReceipt:
         """Write the answer to a file, with the receipt and the exhibits beside it.
@@ -243,11 +243,10 @@ class Job:
         place = os.fspath(path)
         check_name(place, self._driver.work.kind)
         check_place(place)
-        self._answered(None)
-        leaves = self._read(None)
-        made = self._notary.receipt()
+        answer, made = self._vouched()
         remove_old(place)
-        receipt = save_result(place, made, leaves, self._joined(leaves), self._sort_by)
+        joined = self._joined(answer.leaves)
+        receipt = save_result(place, made, answer.leaves, joined, self._sort_by)
         signed = self._notary.signed(receipt)
         signed.save(place + RECEIPT)
         self._saved = tuple(
@@ -337,16 +336,37 @@ class Job:
         text = "".join(f"\n\n{part}" for part in ("; ".join(why), report.failure) if part)
         return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
 
-    def _read(self, end: float | None) -> list[list[bytes]]:
-        """Return the verified leaves of every reduce partition."""
+    def _read(self, end: float | None) -> _Answer:
+        """Return the verified leaves of every reduce partition, all of the same answer.
+
+        Reading may bring to light that a holder lies. What it took part in is then made again, and
+        what was read before that may be of the old answer.
+        """
+        while True:
+            outputs = self._outputs(end)
+            leaves = self._all_leaves(outputs, end)
+            if leaves is not None and self._stand(outputs):
+                return _Answer(tuple(output.root for output in outputs), leaves)
+
+    def _all_leaves(self, outputs: list[Commitment], end: float | None) -> list[list[bytes]] | None:
+        """Read some partitions; None if one of them counts no more."""
         leaves: list[list[bytes]] = []
-        for commitment in self._outputs():
+        for commitment in outputs:
             if leaves:
                 _check_time(end, commitment)
-            leaves.append(self._leaves(commitment, end))
-        # What reading brought to light about a holder belongs into the report from here on.
-        self._driver.catch_up(_CATCH_UP)
+            found = self._leaves(commitment, end)
+            if found is None:
+                return None
+            leaves.append(found)
         return leaves
+
+    def _vouched(self) -> tuple[_Answer, Receipt]:
+        """Return the answer, and what the domains sign of the same."""
+        while True:
+            self._answered(None)
+            answer, made = self._read(None), self._notary.receipt()
+            if answer.roots == tuple(r for s in made.stages if s.name == REDUCE for r in s.roots):
+                return answer, made
 
     def _joined(self, leaves: list[list[bytes]]) -> Any:
         """Return the result that some leaves are, in their order."""
@@ -363,35 +383,72 @@ class Job:
         shape, meta = receipt.result, self._driver.work.meta
         if shape is None or shape.kind == "bag" or not has_categories(meta):
             return receipt
-        leaves = self._read(None)
-        return replace(receipt, result=frame_shape(leaves, self._joined(leaves)))
+        answer, receipt = self._vouched()
+        return replace(receipt, result=frame_shape(answer.leaves, self._joined(answer.leaves)))
 
-    def _outputs(self) -> Iterator[Commitment]:
-        for partition in range(self._driver.plan.reduces):
-            accepted = self._driver.state.accepted(Task(REDUCE, partition))
-            if accepted is None:
-                raise InconclusiveError("an accepted partition was withdrawn", self.report)
-            yield accepted
+    def _outputs(self, end: float | None) -> list[Commitment]:
+        """Return what was agreed on for every partition; wait where some of it is made again."""
+        left = None if end is None else max(end - time.monotonic(), 0)
+        try:
+            found = look_at_rest(self._driver, self._accepted, left)
+        except TimeoutError:
+            raise TimeoutError(
+                "expected the whole answer in time, but a part of it is being made again; call"
+                " result() again"
+            ) from None
+        if found is None or self._lost():
+            raise self._gone()
+        return found
 
-    def _leaves(self, commitment: Commitment, end: float | None) -> list[bytes]:
-        """Read one partition; where its bytes are lost, wait until somebody made them again."""
-        driver, task = self._driver, Task(REDUCE, commitment.partition)
-        while True:
+    def _stand(self, outputs: list[Commitment]) -> bool:
+        """Whether that is the answer, after all that came to light until now."""
+        digests = [output.digest for output in outputs]
+
+        def unchanged() -> bool:
+            found = self._accepted() if self._driver.resting else None
+            return found is not None and [output.digest for output in found] == digests
+
+        return self._driver.look(unchanged, _CATCH_UP)
+
+    def _accepted(self) -> list[Commitment] | None:
+        tasks = [Task(REDUCE, partition) for partition in range(self._driver.plan.reduces)]
+        found = [self._driver.state.accepted(task) for task in tasks]
+        outputs = [commitment for commitment in found if commitment is not None]
+        return outputs if len(outputs) == len(tasks) else None
+
+    def _leaves(self, commitment: Commitment, end: float | None) -> list[bytes] | None:
+        """Read one partition, or return None if it counts no more.
+
+        Where its bytes are lost, wait until somebody made them again.
+        """
+        while self._counts(commitment):
             try:
                 return self._chunks(commitment, end)
             except UnservedError:
-                left = None if end is None else end - time.monotonic()
-                with driver.changed:
-                    served = driver.changed.wait_for(
-                        lambda: driver.state.holders(task) or self._lost(), left
-                    )
-                if self._lost():
-                    raise self._refusal(Verdict.INCONCLUSIVE) from None
-                if not served:
-                    raise TimeoutError(
-                        f"{task.stage} partition {task.partition} is being"
-                        " made again; call result() later"
-                    ) from None
+                self._driver.catch_up(_CATCH_UP)
+                self._await_holder(commitment, end)
+        return None
+
+    def _counts(self, commitment: Commitment) -> bool:
+        accepted = self._driver.state.accepted(Task(REDUCE, commitment.partition))
+        return accepted is not None and accepted.digest == commitment.digest
+
+    def _await_holder(self, commitment: Commitment, end: float | None) -> None:
+        """Return once a partition can be read again, or counts no more."""
+        driver, task = self._driver, Task(REDUCE, commitment.partition)
+        left = None if end is None else end - time.monotonic()
+
+        def ready() -> bool:
+            return bool(driver.state.holders(task)) or not self._counts(commitment) or self._lost()
+
+        with driver.changed:
+            served = (left is None or left > 0) and driver.changed.wait_for(ready, left)
+        if self._lost():
+            raise self._gone()
+        if not served:
+            raise TimeoutError(
+                f"{task.stage} partition {task.partition} is being made again; call result() later"
+            )
 
     def _chunks(self, commitment: Commitment, end: float | None) -> list[bytes]:
         """Read one partition, as long as there is time."""
@@ -414,7 +471,22 @@ class Job:
         )
 
     def _lost(self) -> bool:
-        return self._cancelled or bool(self._driver.crash) or self.verdict is Verdict.INCONCLUSIVE
+        ended = self.verdict is not None and not self.verdict.answered
+        return self._cancelled or bool(self._driver.crash) or ended
+
+    def _gone(self) -> Exception:
+        """Return why there is no answer to be read any more."""
+        if self._cancelled:
+            return self._ended_early()
+        ended = self.verdict is Verdict.NONDETERMINISTIC and not self._driver.crash
+        return self._refusal(Verdict.NONDETERMINISTIC if ended else Verdict.INCONCLUSIVE)
+
+
+class _Answer(NamedTuple):
+    """All leaves of an answer, by partition, and the roots that they hash to."""
+
+    roots: tuple[bytes, ...]
+    leaves: list[list[bytes]]
 
 
 def _check_time(end: float | None, commitment: Commitment) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ class Inbox:
         self.put = self.queue.put
         self._alive = alive
 
-    def look(self, take: Callable[[], T]) -> T:
+    def look(self, take: Callable[[], T], timeout: float | None = None) -> T:
         """Call a function in the thread, while nobody changes what it looks at.
 
         After the thread has ended, nobody changes anything, and it is called here.
@@ -40,16 +40,27 @@ class Inbox:
         ----------
         take : callable
             The function.
+        timeout : float, optional
+            Seconds to wait for the thread; None: as long as it takes.
 
         Returns
         -------
         object
+
+        Raises
+        ------
+        TimeoutError
+            If the thread does not come to it in time.
         """
+        end = None if timeout is None else time.monotonic() + timeout
         found: concurrent.futures.Future[T] = concurrent.futures.Future()
         self.put(lambda: _fill(found, take))
         while self._alive():
-            with contextlib.suppress(concurrent.futures.TimeoutError):
-                return found.result(_LOOK)
+            left = _LOOK if end is None else max(0, min(_LOOK, end - time.monotonic()))
+            if concurrent.futures.wait([found], left).done:
+                return found.result()
+            if end is not None and time.monotonic() >= end:
+                raise TimeoutError("the job's thread has not come to it in time")
         return take()
 
     def catch_up(self, timeout: float) -> None:

@@ -17,6 +17,7 @@ from dask_verify.core.canonical import encode_frame
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit, exhibit_of, exhibits
 from dask_verify.engine.graphs import Upstream
+from dask_verify.engine.resting import look_at_rest
 from dask_verify.errors import DecodingError, SignatureError, VerifyError
 from dask_verify.evidence.envelope import seal
 from dask_verify.evidence.receipts.drafting import About, Draft, draft
@@ -55,11 +56,13 @@ class Notary:
     def receipt(self) -> Receipt:
         """Return what is known now, closed by the domains.
 
+        Where the answer is being made again, that is waited for.
+
         Returns
         -------
         Receipt
         """
-        taken = self._driver.look(self._draft)
+        taken = look_at_rest(self._driver, self._draft)
         with ThreadPoolExecutor(len(taken.receipt.parties)) as threads:
             parties = threads.map(lambda party: self._closed(taken, party), taken.receipt.parties)
             found = replace(taken.receipt, parties=tuple(parties))

@@ -140,6 +140,11 @@ class Agreement(ABC):
         claim = None if state is None else state.ballot.of(state.accepted)
         return None if claim is None else claim.commitment
 
+    @property
+    def resting(self) -> bool:
+        """Whether there is a verdict, and nothing of its answer is made or checked once more."""
+        return self.finished is not None and not (self.finished.verdict.answered and self._busy())
+
     def claimed(self, task: Task, domain: str) -> list[Commitment]:
         """Return all that a domain has committed to for a task as it is assigned now.
 

@@ -55,6 +55,10 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> tuple[Job, Reading]:
         reader=reader,
         state=SimpleNamespace(accepted=lambda task: replace(COMMITMENT, partition=task.partition)),
         catch_up=lambda seconds: None,
+        look=lambda take, timeout: take(),
+        resting=True,
+        finished=None,
+        crash="",
         leave=lambda: None,
     )
     nothing: Any = None

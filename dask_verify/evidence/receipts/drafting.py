@@ -102,7 +102,8 @@ def draft(state: JobState, about: About, announced: bool = True) -> Draft:
     -------
     Draft
     """
-    finished, plan = state.finished if announced else None, state.plan
+    # What was to be made again and never was, is no answer.
+    finished, plan = state.finished if announced and state.resting else None, state.plan
     answered = finished is not None and finished.verdict.answered
     stages = tuple(_stage(state, about.terms, name) for name in (MAP, REDUCE)) if answered else ()
     signatures = _audit_signatures(state) if answered and plan.policy.audited else []
