@@ -20,8 +20,10 @@ from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
+LARGEST = 8 << 20  #: bytes of each of them: digests of 200,000 openings
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _WIRE = 16 << 20  #: bytes of them together: one of as many buckets as there may be has 9 MiB
+_AUDIT = 64 << 20  #: bytes of an auditor's answer: hashes of two million leaves
 _FAILURE = 20_000  #: characters of a failure that are kept
 _ADDRESS = 500  #: characters of a worker's address
 _LONGEST = 10**16  #: nanoseconds of CPU time that one task may claim: four months
@@ -98,13 +100,13 @@ def read(answer: object) -> Reply:
             # What comes with them is written down before it is looked at.
             small = known and sum(map(len, wires)) <= _WIRE
             if small and _octets(evidence) and len(address) <= _ADDRESS:
-                return Reply(address, wires, evidence[:_EVIDENCE], cpu=_nanoseconds(cpu))
+                return Reply(address, wires, _looked_into(evidence), cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
         case [str(kind), str(text)] if kind == UNKEPT:
             return Reply(unkept=text[:TEXT])
         case [str(kind), _, evidence] if kind == MISSING and _octets(evidence):
-            return Reply(evidence=evidence[:_EVIDENCE], missing=True)
+            return Reply(evidence=_looked_into(evidence), missing=True)
     raise _no_answer("a task", said)
 
 
@@ -127,7 +129,7 @@ def read_audit(answer: object) -> Reply:
     """
     said = _parts(answer)
     match said:
-        case [str(kind), bytes(wire), cpu] if kind == AUDITED:
+        case [str(kind), bytes(wire), cpu] if kind == AUDITED and len(wire) <= _AUDIT:
             return Reply(audited=wire, cpu=_nanoseconds(cpu))
         case [str(kind), str(text)] if kind == FAILED:
             return Reply(failure=text[-_FAILURE:])
@@ -139,6 +141,11 @@ def _parts(answer: object) -> list[Any]:
         raise DecodingError(f"expected the bytes of an answer, got {type(answer).__name__}")
     said = decode_plain(answer)
     return list(said) if isinstance(said, tuple) and said else [said]
+
+
+def _looked_into(evidence: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Return what of it is kept until there is time for it."""
+    return tuple(one for one in evidence if len(one) <= LARGEST)[:_EVIDENCE]
 
 
 def _no_answer(to: str, said: list[Any]) -> DecodingError:

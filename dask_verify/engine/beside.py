@@ -1,6 +1,7 @@
 """Blocking work beside a job's thread: a few threads, of which no domain ever holds all.
 
-Whoever answers slowly, or not at all, holds up what is about itself.
+Whoever answers slowly, or not at all, holds up what is about itself. What is about nobody, such as
+finding out who lies, has threads of its own: it never queues behind what liars keep waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-_THREADS = 4
+_THREADS = 4  #: for what is about a domain, and as many for all else
 _SHARE = 2  #: of these, for one domain
 
 Call = Callable[[], Any]
@@ -39,7 +40,10 @@ class Beside:
 
     def __init__(self, done: Callable[[Future[Any]], None]) -> None:
         self._done = done
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="dask-verify")
+        self._executors = {
+            about: ThreadPoolExecutor(_THREADS, thread_name_prefix="dask-verify")
+            for about in (True, False)
+        }
         self._lock = threading.Lock()
         self._closed = False
         self._running: Counter[str] = Counter()
@@ -64,10 +68,12 @@ class Beside:
 
     def _start(self, call: Call, about: str) -> None:
         try:
-            self._executor.submit(call).add_done_callback(partial(self._ended, about))
+            started = self._executors[bool(about)].submit(call)
         except RuntimeError:
             if not self._closed:
                 raise  # there is no room for another thread: nobody would ever do it
+        else:
+            started.add_done_callback(partial(self._ended, about))
 
     def _ended(self, about: str, future: Future[Any]) -> None:
         self._done(future)
@@ -76,7 +82,18 @@ class Beside:
             following = waiting.popleft() if waiting else None
             self._running[about] -= following is None
         if following is not None:
-            self._start(following, about)
+            self._follow(following, about)
+
+    def _follow(self, call: Call, about: str) -> None:
+        """Start what had to wait; that it cannot be started is a way to end, too."""
+        try:
+            self._start(call, about)
+        except RuntimeError as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            with self._lock:
+                self._running[about] -= 1
+            self._done(failed)
 
     def close(self, wait: bool = False) -> None:
         """Start nothing any more.
@@ -89,4 +106,5 @@ class Beside:
         with self._lock:
             self._closed = True
             self._waiting.clear()
-        self._executor.shutdown(wait=wait, cancel_futures=True)
+        for executor in self._executors.values():
+            executor.shutdown(wait=wait, cancel_futures=True)

@@ -6,6 +6,7 @@ computing, relays) runs beside it and posts events back.
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import contextlib
 import tempfile
@@ -62,6 +63,7 @@ from dask_verify.protocol.terms import Terms
 
 _LOCAL_MEMORY = 256 << 20  #: bytes of the coordinator's own partitions kept in memory
 _TOLD = 5.0  #: seconds that a scheduler has to take a notice
+_EXIT = 10.0  #: seconds for which an ending program waits for what its jobs leave behind
 
 
 class Driver:
@@ -180,6 +182,7 @@ class Driver:
 
     def start(self) -> None:
         """Begin."""
+        atexit.register(self._at_exit)
         self._thread.start()
 
     def post(self, event: Event) -> None:
@@ -394,10 +397,16 @@ class Driver:
         self._recorder.close()
         self._beside.close()
         self._folder.cleanup()
+        atexit.unregister(self._at_exit)
         self.decided.set()
         with self.changed:
             self.rests = True
             self.changed.notify_all()
+
+    def _at_exit(self) -> None:
+        """Wait until the job has cleaned up: threads are not let finish when a program ends."""
+        self.leave()
+        self._thread.join(_EXIT)
 
     def _summary(self) -> dict[str, Any]:
         settled = self.finished is not None

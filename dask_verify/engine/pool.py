@@ -184,6 +184,8 @@ class ClientPool(DomainPool):
         ------
         ConnectionError
             If the worker, or the way to it, is lost.
+        TimeoutError
+            If there is no answer in time.
         """
         # A scheduler would try for long to connect to a worker that it lost.
         if address not in self._workers(self._known(domain)):
@@ -196,10 +198,13 @@ class ClientPool(DomainPool):
         except RuntimeError:
             asked.close()
             raise ConnectionError(f"the client of domain {domain!r} is closed") from None
-        # Or loses while it is asked, as spot machines are lost.
-        while not wait([asking], _LOOK).done:
+        # Or loses while it is asked, as spot machines are lost; or the loop itself has ended.
+        end = time.monotonic() + timeout + _LOOP
+        while not wait([asking], min(_LOOK, timeout + _LOOP)).done:
             if self._lost(domain, address) and asking.cancel():
                 raise ConnectionError(f"domain {domain!r} has lost its worker at {address}")
+            if time.monotonic() >= end and asking.cancel():
+                raise TimeoutError(f"the client of domain {domain!r} does not answer any more")
         try:
             return plain(asking.result(), request)
         except CancelledError:

@@ -5,6 +5,7 @@ What other processes have there is not known; `Policy(deadline=...)` makes room 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple, Protocol
 from weakref import WeakSet
@@ -58,6 +59,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self._jobs: WeakSet[Job] = WeakSet()
+        # Jobs are begun in one thread while others look at who there is.
+        self._lock = threading.Lock()
 
     def join(self, job: Job) -> None:
         """Add a job; it leaves by itself.
@@ -67,7 +70,8 @@ class Traffic:
         job : Job
             The job.
         """
-        self._jobs.add(job)
+        with self._lock:
+            self._jobs.add(job)
 
     def beside(self, job: Job | None) -> dict[Hashable, Queued]:
         """Return what all other jobs have under way, by place.
@@ -82,7 +86,9 @@ class Traffic:
         dict of Hashable to Queued
         """
         found: dict[Hashable, Queued] = {}
-        for other in list(self._jobs):
+        with self._lock:
+            others = list(self._jobs)
+        for other in others:
             for place, queued in other.underway().items() if other is not job else ():
                 one = found.get(place, Queued())
                 found[place] = Queued(

@@ -79,6 +79,37 @@ def test_a_call_that_no_thread_can_take_is_not_lost_in_silence(
     def submit(call: Any) -> Any:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(calls.beside._executor, "submit", submit)
+    monkeypatch.setattr(calls.beside._executors[False], "submit", submit)
     with pytest.raises(RuntimeError, match="new thread"):
         calls.beside.submit(print)
+
+
+def test_what_is_about_nobody_does_not_queue_behind_what_is_about_domains(calls: Calls) -> None:
+    """Relays for alice and carol, which bob keeps waiting, do not keep him from being found out."""
+    for number in range(4):
+        calls.wait(number, "alice" if number % 2 else "carol")
+    assert {calls.began.get(timeout=60) for _ in range(4)} == {0, 1, 2, 3}
+    calls.beside.submit(lambda: "found out")
+    assert calls.ended.get(timeout=60).result() == "found out"
+
+
+def test_a_call_that_waited_and_finds_no_thread_is_not_lost_either(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def submit(call: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    for number in range(3):
+        calls.wait(number, "bob")
+    assert {calls.began.get(timeout=60) for _ in range(2)} == {0, 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(calls.beside._executors[True], "submit", submit)
+        calls.go_on.set()
+        ended = [calls.ended.get(timeout=60) for _ in range(3)]
+        assert sorted(str(future.exception() or future.result()) for future in ended) == [
+            "0",
+            "1",
+            "can't start new thread",
+        ]
+    calls.beside.submit(lambda: 7, "bob")
+    assert calls.ended.get(timeout=60).result() == 7

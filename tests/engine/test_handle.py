@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from dask_verify.core.canonical import encode_records
 from dask_verify.core.seal import Commitment
 from dask_verify.engine import handle
 from dask_verify.engine.handle import Job
-from dask_verify.protocol.messages import REDUCE, Verdict
+from dask_verify.engine.reader import UnservedError
+from dask_verify.protocol.messages import REDUCE, Task, Verdict
 
 PARTITIONS, CHUNKS = 3, 2
 COMMITMENT = Commitment(
@@ -84,3 +86,58 @@ def test_what_is_read_in_time_is_returned(
     """What takes too long only at its very end is there, after all."""
     job, _ = answered(monkeypatch)
     assert job.result(timeout) == [(i, leaf) for i in range(PARTITIONS) for leaf in range(CHUNKS)]
+
+
+# --- answers that are replaced -----------------------------------------------------------------
+
+
+class Changing(Reading):
+    """Something is found out while some partition is read: from then on, all has other roots."""
+
+    def __init__(self, clock: Clock, at: int, serves_old: bool) -> None:
+        super().__init__(clock)
+        self.at, self.serves_old, self.version = at, serves_old, 0
+
+    def accepted(self, task: Task) -> Commitment:
+        return replace(COMMITMENT, partition=task.partition, root=bytes([self.version]) * 32)
+
+    def chunks(self, commitment: Commitment, start: int, stop: int, what: str) -> Iterator[Any]:
+        version = commitment.root[0]
+        if not self.version and commitment.partition == self.at:
+            self.version = 1
+            if not self.serves_old:
+                raise UnservedError(Task(REDUCE, commitment.partition))
+        for _ in super().chunks(commitment, start, stop, what):
+            yield [encode_records([(commitment.partition, version)])]
+
+
+@pytest.mark.parametrize("serves_old", [True, False])
+@pytest.mark.parametrize("at", range(PARTITIONS))
+def test_what_is_replaced_while_it_is_read_is_read_anew(
+    monkeypatch: pytest.MonkeyPatch, at: int, serves_old: bool
+) -> None:
+    """Never the old answer, nor parts of both, nor a wait for what nobody is to serve any more."""
+    job, reader = answered(monkeypatch)
+    changing = Changing(reader.clock, at, serves_old)
+    job._driver.reader = changing  # type: ignore[assignment]
+    job._driver.state.accepted = changing.accepted  # type: ignore[method-assign]
+    job._driver.state.holders = lambda task: ["alice"]  # type: ignore[method-assign]
+    job._driver.changed = threading.Condition()
+    assert job.result() == [(i, 1) for i in range(PARTITIONS) for _ in range(CHUNKS)]
+
+
+def test_holders_that_never_serve_take_no_longer_than_there_is_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, reader = answered(monkeypatch)
+
+    def never(*asked: Any) -> Iterator[Any]:
+        reader.clock.now += 1
+        raise UnservedError(Task(REDUCE, 0))
+
+    reader.chunks = never  # type: ignore[method-assign]
+    job._driver.state.holders = lambda task: ["alice"]  # type: ignore[method-assign]
+    job._driver.changed = threading.Condition()
+    with pytest.raises(TimeoutError, match="made again"):
+        job.result(timeout=10.5)
+    assert reader.clock.now == 1011

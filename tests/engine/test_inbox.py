@@ -40,6 +40,25 @@ def test_a_look_that_fails_fails_here_and_the_owner_goes_on() -> None:
         assert owner.inbox.look(lambda: 5) == 5
 
 
+def test_a_look_that_takes_too_long_fails_here_and_not_there() -> None:
+    """Also one that fails for lack of time itself: it is called once."""
+    calls: list[int] = []
+
+    def late() -> None:
+        calls.append(1)
+        raise TimeoutError("of its own")
+
+    with Owner() as owner:
+        with pytest.raises(TimeoutError, match="of its own"):
+            owner.inbox.look(late)
+        assert calls == [1]
+        busy = threading.Event()
+        owner.inbox.put(busy.wait)
+        with pytest.raises(TimeoutError, match="has not come to it"):
+            owner.inbox.look(lambda: 5, timeout=0.01)
+        busy.set()
+
+
 def test_after_the_end_anybody_may_look() -> None:
     with Owner() as owner:
         pass
