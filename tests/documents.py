@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -42,4 +43,12 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a program as a script, as a reader would."""
     script = folder / "program.py"
     script.write_text(program, encoding="utf-8")
-    return subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=110)
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    return subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )

@@ -15,6 +15,7 @@ def test_programs_run(number, tmp_path):
     done = documents.run(PROGRAMS[number], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+    assert list((tmp_path / "temporary").glob("dask-verify-*")) == [], "left behind at the end"
 
 
 def test_there_are_programs():

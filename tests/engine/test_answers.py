@@ -54,6 +54,18 @@ def test_evidence_is_bounded():
     assert answers.read(encode(("missing", (1,), many))).missing
 
 
+def test_evidence_and_audits_have_a_size(monkeypatch):
+    """What is kept until there is time for it, or written down before it is looked at."""
+    monkeypatch.setattr(answers, "LARGEST", 10)
+    monkeypatch.setattr(answers, "_AUDIT", 10)
+    some = (b"x" * 11, b"y" * 10)
+    assert answers.read(encode(("missing", (1,), some))).evidence == (b"y" * 10,)
+    assert answers.read(encode(("committed", "a", (b"1",), some, 7))).evidence == (b"y" * 10,)
+    assert answers.read_audit(encode(("audited", b"x" * 10, 7))).audited == b"x" * 10
+    with pytest.raises(DecodingError, match="answer to a challenge"):
+        answers.read_audit(encode(("audited", b"x" * 11, 7)))
+
+
 @pytest.mark.parametrize(
     "said",
     [

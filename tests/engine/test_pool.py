@@ -438,6 +438,18 @@ def test_a_worker_is_asked_for_as_long_as_it_is_there(loop, looks, timeout, erro
     assert pool.left == -1 or looks > 10
 
 
+def test_a_loop_that_has_ended_keeps_nobody_waiting(monkeypatch):
+    """Nothing that is asked there is ever answered, nor runs into a limit of its own."""
+    monkeypatch.setattr(pool_module, "_LOOP", 0.01)
+    ended = asyncio.new_event_loop()
+    try:
+        with pytest.raises(TimeoutError, match="'bob' does not answer any more"):
+            Asking(ended, 10**6).call("tcp://bob", "bob", "verify_open", timeout=0.01)
+        ended.run_until_complete(asyncio.sleep(0))  # what was asked ends unawaited otherwise
+    finally:
+        ended.close()
+
+
 def test_a_scheduler_that_is_slow_to_say_who_is_there_costs_no_answer(loop):
     pool = Asking(loop, 0, answers=True)
     pool.silent = True

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from made import TRUST, answered, closed, envelope, ran
+from made import TRUST, about, answered, closed, envelope, ran, terms_of
 
 from dask_verify.core.seal import Commitment
 from dask_verify.errors import EvidenceError
 from dask_verify.evidence.enrolment.trust import Entry, Trust
 from dask_verify.evidence.receipts.checking import check_receipt
+from dask_verify.evidence.receipts.drafting import draft
 from dask_verify.evidence.receipts.values import Receipt
+from dask_verify.protocol.messages import REDUCE, Task
 from dask_verify.protocol.policy import Detect
 from dask_verify.testing.simulation import Simulation, identity, make_plan
 from dask_verify.testing.simulation.mixes import MIXES, NAMES, scenario
@@ -60,6 +62,15 @@ def test_a_receipt_holds_where_somebody_served_wrong_what_comes_out_differently_
     simulation = simulate(seed)
     assert "serves_wrong" in simulation.behaviours.values()
     assert held(simulation) == "corrected"
+
+
+def test_what_is_being_made_again_is_no_answer() -> None:
+    """As where the coordinator dies after a holder was found out, and before that was mended."""
+    simulation = Simulation(make_plan("alice", "bob", replicas=2), {}, 1)
+    assert answered(ran(simulation).receipt)
+    simulation.job._recounts.add(Task(REDUCE, 0))
+    made = draft(simulation.job, about(terms_of(simulation.plan))).receipt
+    assert (made.verdict, made.cause, made.stages) == ("inconclusive", "crash", ())
 
 
 def simulate(seed: int) -> Simulation:
