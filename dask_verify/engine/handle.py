@@ -207,7 +207,7 @@ class Job:
         >>> job.to_collection().filter(lambda pair: pair[1] > 1000).compute()  # doctest: +SKIP
         """
         self._answered(None)
-        return collection_of(self._driver, self._outputs(None), self._lease)
+        return collection_of(self._driver, self._outputs(), self._lease)
 
     def save(self, path: str | os.PathLike[str]) -> SignedReceipt:
         """Write the answer to a file, with the receipt and the exhibits beside it.
@@ -386,7 +386,7 @@ class Job:
         answer, receipt = self._vouched()
         return replace(receipt, result=frame_shape(answer.leaves, self._joined(answer.leaves)))
 
-    def _outputs(self, end: float | None) -> list[Commitment]:
+    def _outputs(self, end: float | None = None) -> list[Commitment]:
         """Return what was agreed on for every partition; wait where some of it is made again."""
         left = None if end is None else max(end - time.monotonic(), 0)
         try:

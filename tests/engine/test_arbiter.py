@@ -59,13 +59,6 @@ def test_evidence_about_what_the_reducer_does_not_read_is_dropped(start: int, st
     assert not examined(evidence(start=start, stop=stop))
 
 
-def test_evidence_beyond_all_measure_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arbiter, "_EVIDENCE", len(evidence()))
-    assert examined(evidence())
-    monkeypatch.setattr(arbiter, "_EVIDENCE", len(evidence()) - 1)
-    assert not examined(evidence())
-
-
 @pytest.mark.parametrize("partition", [0, 4, 99])
 def test_evidence_against_what_is_not_accepted_is_dropped(partition: int) -> None:
     assert not examined(evidence(partition))
