@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import numbers
 import os
 import time
 import weakref
@@ -29,6 +31,7 @@ from dask_verify.engine.saving import (
 )
 from dask_verify.errors import (
     InconclusiveError,
+    InputError,
     JobCancelledError,
     NondeterministicError,
     TaskError,
@@ -126,7 +129,7 @@ class Job:
         >>> job.wait(timeout=60)  # doctest: +SKIP
         <Verdict.AGREED: 'agreed'>
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = _end_of(timeout)
         try:
             with Progress(self, enabled=progress) as shown:
                 while not self._driver.decided.wait(shown.interval(end)):
@@ -185,7 +188,7 @@ class Job:
         >>> job.result(timeout=60)  # doctest: +SKIP
         [('the', 63924), ...]
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = _end_of(timeout)
         self._answered(timeout)
         found = self._joined(self._read(end).leaves)
         if not self._sort_by:
@@ -487,6 +490,15 @@ class _Answer(NamedTuple):
 
     roots: tuple[bytes, ...]
     leaves: list[list[bytes]]
+
+
+def _end_of(timeout: float | None) -> float | None:
+    """Return when a number of seconds will be over."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, numbers.Real) or math.isnan(timeout):
+        raise InputError(f"timeout: expected seconds, or None for no limit, got {timeout!r}")
+    return time.monotonic() + timeout
 
 
 def _check_time(end: float | None, commitment: Commitment) -> None:

@@ -78,7 +78,7 @@ def check_place(path: str) -> None:
     Raises
     ------
     InputError
-        If it is a folder, a device, a pipe or the like.
+        If it is a folder, a device, a pipe or the like, or in a folder that is not there.
 
     Examples
     --------
@@ -90,6 +90,10 @@ def check_place(path: str) -> None:
     place = local_path(path)
     if place is not None and os.path.exists(place) and not os.path.isfile(place):
         raise InputError(f"path: expected a file, or a path where nothing is, got {path!r}")
+    if place is not None and not os.path.isdir(os.path.dirname(place)):
+        raise InputError(
+            f"path: expected a name in a folder that is there, got {path!r}; make the folder"
+        )
 
 
 def remove_old(path: str) -> None:

@@ -15,6 +15,7 @@ from dask_verify.core.seal import Commitment
 from dask_verify.engine import handle
 from dask_verify.engine.handle import Job
 from dask_verify.engine.reader import UnservedError
+from dask_verify.errors import InputError
 from dask_verify.protocol.messages import REDUCE, Task, Verdict
 
 PARTITIONS, CHUNKS = 3, 2
@@ -86,6 +87,14 @@ def test_what_is_read_in_time_is_returned(
     """What takes too long only at its very end is there, after all."""
     job, _ = answered(monkeypatch)
     assert job.result(timeout) == [(i, leaf) for i in range(PARTITIONS) for leaf in range(CHUNKS)]
+
+
+@pytest.mark.parametrize("timeout", ["1", b"1", float("nan"), [1]])
+def test_a_timeout_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, timeout: Any) -> None:
+    job, _ = answered(monkeypatch)
+    for ask in (job.result, Job.wait.__get__(job)):
+        with pytest.raises(InputError, match="timeout: expected seconds"):
+            ask(timeout)
 
 
 # --- answers that are replaced -----------------------------------------------------------------

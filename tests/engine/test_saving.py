@@ -36,8 +36,13 @@ def test_what_is_no_file_is_neither_written_nor_removed(tmp_path: Path) -> None:
     for place in (str(tmp_path), "/dev/null", "file:///dev/null", str(tmp_path / "null")):
         with pytest.raises(InputError, match="expected a file, or"):
             check_place(place)
-    for place in (str(tmp_path / "counts.jsonl"), "memory://dev/null", "s3://bucket/key"):
+    for place in (str(tmp_path / "counts.jsonl"), "memory://dev/null", "s3://bucket/key", "a"):
         check_place(place)
+
+
+def test_a_folder_that_is_not_there_is_told_of_before_the_answer_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="make the folder"):
+        check_place(str(tmp_path / "none" / "counts.jsonl"))
 
 
 def test_what_was_saved_before_goes_with_all_its_evidence(tmp_path: Path) -> None:
