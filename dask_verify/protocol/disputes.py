@@ -65,6 +65,8 @@ class Disputes(Agreement):
             if digest == state.accepted or digest in state.blameless or {*signers} - ignored:
                 continue
             state.blameless.add(digest)
+            # Not before: where the referee is the odd one out, it contradicts whoever is right.
+            self._crew.suspect(signers, UNLIKE)
             sides = [*state.ballot.claimants([state.accepted]), *signers]
             here = Finding(task, state.inputs, task.stage)
             self.minutes.diverged(here, sides, (), "withheld: contradicted in vain before", state)
@@ -145,7 +147,6 @@ class Disputes(Agreement):
     def _spare(self, domains: tuple[str, ...]) -> None:
         """Count how often the referee has contradicted domains that it may not blame."""
         self._spared.update(name for name in domains if name in self._domains)
-        self._crew.suspect([name for name in domains if name in self._unlike], UNLIKE)
 
     def _outvote(self, task: Task, state: TaskState) -> None:
         """Let votes settle the objections that no referee decides, once there are enough."""

@@ -29,7 +29,7 @@ def plan(maps: int, cpus: dict[str, str], **options: bool) -> Plan:
 
 
 def played(
-    job: Plan, answers: Callable[[Task, str], str | None] = lies
+    job: Plan, answers: Callable[[Task, str], str | None] = lies, *wrong: str
 ) -> tuple[Script, list[Task]]:
     """A job whose maps were answered, but for those with None, and what the referee recomputed."""
     script, seen = Script(plan=job), 0
@@ -43,7 +43,7 @@ def played(
                 script.stood_in(task)
             case Arbitrate() as asked if script.job.arbitrated == asked:
                 recomputed += [asked.task] * asked.recompute
-                script.found(asked.task, *["lie"] * asked.recompute)
+                script.found(asked.task, *(wrong or ("lie",)) * asked.recompute)
         seen += 1
     return script, recomputed
 
@@ -71,6 +71,19 @@ def test_who_lies_in_another_environment_is_recomputed_a_few_times_only() -> Non
     # Every difference is in the report, whoever settled it.
     differ = {p for p in range(60) if "bob" in script.job.state(Task(MAP, p)).ballot.domains()}
     assert {d.partition for d in script.job.divergences} == differ
+
+
+def test_a_referee_that_is_the_odd_one_out_makes_nobody_suspected_whom_votes_confirm() -> None:
+    """It contradicts the honest as well as the liar, and may blame none of them."""
+    job = plan(12, dict.fromkeys(("alice", "bob", "carol"), "y"), stand_in=False)
+    script, recomputed = played(job, lies, "", "lie")
+    assert len(recomputed) <= TIMES + 1
+    assert script.job.standing["alice"] is script.job.standing["carol"] is Standing.TRUSTED
+    assert script.job.standing["bob"] is not Standing.TRUSTED
+    assert not script.job.exposed & {"alice", "carol"}
+    for partition in range(12):
+        task = Task(MAP, partition)
+        assert script.job.state(task).accepted == script.commitment(task, "alice").digest
 
 
 def test_in_the_same_environment_once_is_enough() -> None:
