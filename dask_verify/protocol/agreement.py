@@ -39,6 +39,8 @@ from dask_verify.protocol.minutes import Minutes
 from dask_verify.protocol.staffing import Crew
 
 FAILED = "its functions failed where those of others did not"  #: a reason for suspicion
+UNLIKE = "contradicted time and again by a referee that may not blame it"  #: another
+_SPARED = 3  #: times that the referee contradicts a domain in vain, and then leaves it to votes
 
 
 class Agreement(ABC):
@@ -76,7 +78,8 @@ class Agreement(ABC):
         self._sources: list[bytes] = []
         self._uncounted: set[Task] = set()
         self._docket = Docket()
-        self._late: Counter[str] = Counter()
+        self._late: Counter[tuple[str, str]] = Counter()
+        self._spared: Counter[str] = Counter()
         self._out: list[Instruction] = []
 
     def start(self) -> list[Instruction]:
@@ -249,12 +252,27 @@ class Agreement(ABC):
             self._staff(task, state)
 
     def _contested(self, state: TaskState) -> tuple[bytes, bytes] | None:
-        return state.contested(self.exposed, self.plan.policy.referee == "coordinator")
+        return state.contested(self._ignored(state), self.plan.policy.referee == "coordinator")
+
+    def _ignored(self, state: TaskState) -> frozenset[str]:
+        """Return whom the referee is not asked about: where votes decide, the often spared too."""
+        if state.compared is not None or not self._unlike:
+            return self.exposed
+        ignored = self.exposed | self._unlike.difference(
+            blame.outvoted(state, self.plan, self.exposed)
+        )
+        undecided = state.accepted is None or state.votes(ignored) > self.plan.policy.faults
+        return ignored if undecided else self.exposed
+
+    @property
+    def _unlike(self) -> frozenset[str]:
+        """Domains that the referee has contradicted in vain too often to be asked again."""
+        return frozenset(d for d, times in self._spared.items() if times >= _SPARED)
 
     def _objected(self, state: TaskState) -> Objection | None:
         """Return an objection that the referee decides."""
         referee = self.plan.policy.referee == "coordinator" and not state.voting
-        return state.objected(self.exposed) if referee else None
+        return state.objected(self._ignored(state)) if referee else None
 
     def _accept(self, task: Task, state: TaskState, winner: bytes) -> None:
         state.accepted = winner
@@ -263,7 +281,7 @@ class Agreement(ABC):
         self.minutes.write("accepted", task, digest=winner, inputs=state.inputs)
         # An auditor that failed on what was opened is excused if that turns out to be made up.
         unable = [name for name, digest in state.unable if digest == winner]
-        self._crew.suspect([*state.failures, *unable], FAILED)
+        self._crew.suspect([*state.failures, *unable], FAILED, task.stage == REDUCE)
         self.audits.accepted(task, state)
         if task.stage == REDUCE:
             self._count(task, state)
@@ -305,8 +323,11 @@ class Agreement(ABC):
         if inputs == self.reduce_inputs:
             self._out += [Recount(task, inputs) for task in sorted(self._uncounted)]
             self._uncounted.clear()
-            self._fail_again()
+            self._crew.recall()
+            self._try_again()
             return
+        self._pardon()
+        self._crew.forget()
         self.reduce_inputs, self._sources = inputs, sources
         self._recounts.clear()
         self._uncounted.clear()
@@ -336,27 +357,51 @@ class Agreement(ABC):
         """
         if task.stage != REDUCE or self.plan.policy.replicas != 1 or self.finished is not None:
             return False
-        for partition in range(self.plan.maps):
-            source = Task(MAP, partition)
-            state = self._tasks[source]
-            if self.finished is None and not state.doubted and state.accepted is not None:
+        sources = [(t, s) for t, s in self._tasks.items() if t.stage == MAP and not s.doubted]
+        if sources:
+            self._pardon()
+        for source, state in sources:
+            if self.finished is None and state.accepted is not None:
                 self._doubt(source, state)
                 self._settle(source)
-        return self._open[MAP] > 0 or not self.audits.settled(MAP)
+        waits = self._open[MAP] > 0 or not self.audits.settled(MAP)
+        if not waits:
+            self._crew.recall()
+        return waits
 
-    def _fail_again(self) -> None:
-        """Take up the reduce tasks that failed on what has turned out to be right."""
+    def _pardon(self) -> None:
+        """Trust those again who could not reduce what may have been made up."""
+        for domain in self._crew.pardon():
+            del self._late[domain, REDUCE]
+
+    def _try_again(self) -> None:
+        """Take up the reduce tasks that failed or were late on what has turned out to be right."""
         for partition in range(self.plan.reduces):
             task = Task(REDUCE, partition)
             state = self._tasks[task]
-            waits = self.finished is None and state.failures and state.accepted is None
-            if waits and not self._failing(task, state):
+            waits = self.finished is None and state.accepted is None
+            if waits and (state.failures or state.late) and not self._failing(task, state):
                 self._settle(task)
 
     def _staff(self, task: Task, state: TaskState) -> None:
+        if self._waits(task, state):
+            return
         self._out += self._crew.staff(task, state)
         if not state.running:
             self._stuck(task, state)
+
+    def _waits(self, task: Task, state: TaskState) -> bool:
+        """Whether nobody is asked for a reduce task before the maps are sure.
+
+        What more have left unanswered than may be faulty, reducers may hang on, wherever they run.
+        """
+        if task.stage != REDUCE or not state.late:
+            return False
+        left = {*state.late, *state.failures} - self.exposed
+        if len(left) <= self.plan.policy.faults - len(self.exposed):
+            return False
+        self._out += self._crew.strengthen(task, state, self._crew.quorum(state))
+        return not state.running and self._unsure(task)
 
     def _keep(self, task: Task, state: TaskState) -> None:
         """See that an accepted partition is audited, has a holder, and enough signatures."""
@@ -376,7 +421,9 @@ class Agreement(ABC):
 
     def _stuck(self, task: Task, state: TaskState) -> None:
         """End the job: nobody is left who could add to what is known about a task."""
-        if state.failures and self._unsure(task):
+        if (state.failures or state.late) and self._unsure(task):
+            return
+        if self._hear(task, state):
             return
         cause = blame.deadlock(state, self.plan, self.exposed)
         if cause == "nondeterministic":
@@ -436,6 +483,7 @@ class Agreement(ABC):
     def _finish(self, verdict: Verdict, cause: str, text: str = "") -> None:
         """End the job; an answer that can be served no more is withdrawn."""
         if self.finished is None or (self.finished.verdict.answered and not verdict.answered):
+            self._crew.recall()
             self.finished = Finished(verdict, cause, text)
             self._out.append(self.finished)
 
@@ -452,6 +500,10 @@ class Agreement(ABC):
     @abstractmethod
     def _compare(self, task: Task, state: TaskState) -> bool:
         """Have claims compared that votes cannot decide on, once: the source may explain them."""
+
+    @abstractmethod
+    def _hear(self, task: Task, state: TaskState) -> bool:
+        """Have a task arbitrated after all that the often spared say otherwise, once."""
 
     @abstractmethod
     def _pursue(self, task: Task, state: TaskState) -> None:

@@ -35,6 +35,8 @@ class Ruling:
         Why the referee decides no more about this task; empty if it still may.
     nondeterministic : bool
         Whether the job ends here.
+    spared : tuple of str
+        Domains that the referee contradicts, which something else may explain.
     """
 
     settled: str
@@ -42,6 +44,7 @@ class Ruling:
     suspects: tuple[str, ...] = ()
     voting: str = ""
     nondeterministic: bool = False
+    spared: tuple[str, ...] = ()
 
 
 def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str]) -> Ruling:
@@ -71,8 +74,8 @@ def rule(finding: Finding, state: TaskState, plan: Plan, exposed: Collection[str
     return _by_referee(finding, state, plan, exposed)
 
 
-def _withheld(why: str, suspects: Iterable[str] = ()) -> Ruling:
-    return Ruling(f"withheld: {why}", suspects=tuple(suspects), voting=why)
+def _withheld(why: str, suspects: Iterable[str] = (), spared: Iterable[str] = ()) -> Ruling:
+    return Ruling(f"withheld: {why}", (), tuple(suspects), voting=why, spared=tuple(spared))
 
 
 def _unstable(finding: Finding) -> Ruling:
@@ -120,16 +123,17 @@ def _by_referee(finding: Finding, state: TaskState, plan: Plan, exposed: Collect
     said = [*state.ballot.claimants(finding.wrong), *sorted(finding.liars)]
     wrong = [d for d in dict.fromkeys(said) if d not in exposed]
     if finding.read and not finding.source_ok:
-        return _withheld("source", wrong)
+        return _withheld("source", wrong, wrong)
     blamed = [d for d in wrong if same_environment(d, COORDINATOR, plan)]
     if COORDINATOR in blamed:
         return Ruling("withheld: the coordinator contradicts itself", nondeterministic=True)
     if len({*exposed, *blamed}) > plan.policy.faults and blamed:
         return Ruling("withheld: too many domains contradicted", nondeterministic=True)
     if wrong and not blamed:
-        return _withheld("environment")
-    voting = "environment" if len(blamed) < len(wrong) else ""
-    return Ruling("referee" if blamed else "exposed elsewhere", tuple(blamed), voting=voting)
+        return _withheld("environment", spared=wrong)
+    spared = tuple(d for d in wrong if d not in blamed)
+    settled = "referee" if blamed else "exposed elsewhere"
+    return Ruling(settled, tuple(blamed), (), "environment" if spared else "", spared=spared)
 
 
 def outvoted(

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dask_verify.protocol import blame
-from dask_verify.protocol.agreement import Agreement
+from dask_verify.protocol.agreement import UNLIKE, Agreement
 from dask_verify.protocol.answers import signed_parts
 from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.domain import COORDINATOR
@@ -28,6 +28,7 @@ class Disputes(Agreement):
 
     def _dispute(self, task: Task, state: TaskState) -> bool:
         """Have a task arbitrated if claims or answers contradict each other; False if none do."""
+        self._pass_over(task, state)
         if self._contested(state) is None and self._objected(state) is None:
             return False
         self._doubt(task, state)
@@ -44,6 +45,32 @@ class Disputes(Agreement):
         state.compared = True
         return self._dispute(task, state)
 
+    def _hear(self, task: Task, state: TaskState) -> bool:
+        """Have a task arbitrated after all that the often spared say otherwise, once."""
+        if self._ignored(state) == self.exposed or self.finished is not None:
+            return False
+        state.compared = True
+        if self._dispute(task, state):
+            return True
+        state.compared = None
+        return False
+
+    def _pass_over(self, task: Task, state: TaskState) -> None:
+        """Note what the often spared signed otherwise, where the votes of others decide."""
+        ignored = self._ignored(state)
+        if state.accepted is None or ignored == self.exposed:
+            return
+        for digest in dict.fromkeys(c.digest for c in state.ballot.live(self.exposed)):
+            signers = state.ballot.claimants([digest])
+            if digest == state.accepted or digest in state.blameless or {*signers} - ignored:
+                continue
+            state.blameless.add(digest)
+            # Not before: where the referee is the odd one out, it contradicts whoever is right.
+            self._crew.suspect(signers, UNLIKE)
+            sides = [*state.ballot.claimants([state.accepted]), *signers]
+            here = Finding(task, state.inputs, task.stage)
+            self.minutes.diverged(here, sides, (), "withheld: contradicted in vain before", state)
+
     def _next_dispute(self) -> None:
         """Arbitrate the next divergence, unless it has settled itself by then."""
         while self.finished is None and (entry := self._docket.next(self._tasks)):
@@ -54,8 +81,9 @@ class Disputes(Agreement):
                 objectors = [objection.answer.domain for objection in state.objections]
                 sides = list(dict.fromkeys([*state.ballot.domains(), *objectors]))
                 culprits = tuple(d for d in sides if d in self.exposed)
-                here = Finding(task, state.inputs, task.stage)
-                self.minutes.diverged(here, sides, culprits, "exposed elsewhere", state)
+                if culprits or self._ignored(state) == self.exposed:
+                    here = Finding(task, state.inputs, task.stage)
+                    self.minutes.diverged(here, sides, culprits, "exposed elsewhere", state)
                 self._settle(task)
                 continue
             question = self._question(task, state, pair, objection)
@@ -109,11 +137,16 @@ class Disputes(Agreement):
             return
         state.voting = state.voting or ruling.voting
         self._crew.suspect(ruling.suspects, ruling.settled)
+        self._spare(ruling.spared)
         self._expose(ruling.culprits)
         if not ruling.culprits and state.accepted is not None:
             state.blameless |= {asked.one, asked.other} - {state.accepted}
         if self.finished is None:
             self._settle(asked.task)
+
+    def _spare(self, domains: tuple[str, ...]) -> None:
+        """Count how often the referee has contradicted domains that it may not blame."""
+        self._spared.update(name for name in domains if name in self._domains)
 
     def _outvote(self, task: Task, state: TaskState) -> None:
         """Let votes settle the objections that no referee decides, once there are enough."""

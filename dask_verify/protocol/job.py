@@ -17,6 +17,7 @@ from dask_verify.protocol.board import TaskState
 from dask_verify.protocol.challenges import Challenges
 from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import (
+    REDUCE,
     Accepted,
     Audited,
     Committed,
@@ -144,7 +145,7 @@ class JobState(Challenges):
             if made:
                 self._fail(event.task, state, made, "failed")
         if state.accepted is not None:
-            self._crew.suspect([event.domain], FAILED)
+            self._crew.suspect([event.domain], FAILED, event.task.stage == REDUCE)
         elif self._failing(event.task, state):
             return
         self._settle(event.task)
@@ -158,16 +159,20 @@ class JobState(Challenges):
 
     def _silent(self, task: Task, domain: str, reason: str) -> None:
         """Suspect a domain; after some silences, it loses all that it has not answered."""
-        self._crew.suspect([domain], f"{task.stage} partition {task.partition}: {reason}")
+        where = f"{task.stage} partition {task.partition}"
+        self._crew.suspect([domain], f"{where}: {reason}", task.stage == REDUCE)
         self._settle(task)
-        self._late[domain] += 1
-        if self._late[domain] == _SILENT:
-            self._relieve(domain)
+        self._late[domain, task.stage] += 1
+        if self._late[domain, task.stage] == _SILENT:
+            self._relieve(domain, task.stage)
 
-    def _relieve(self, domain: str) -> None:
-        """Give all that a silent domain has not answered to others; answers stay welcome."""
+    def _relieve(self, domain: str, stage: str) -> None:
+        """Give all of a stage that a silent domain has not answered to others.
+
+        Its answers stay welcome. Whoever hangs on what a liar emitted still makes maps sure.
+        """
         for task, state in list(self._tasks.items()):
-            if self.finished is None and self._tasks[task] is state:
+            if task.stage == stage and self.finished is None and self._tasks[task] is state:
                 self._lost(task, state, domain, "given to others")
 
     def _served_wrong(self, event: ServedWrong, state: TaskState) -> None:

@@ -35,6 +35,7 @@ class Crew:
         self._plan = plan
         self.standing = {d.name: Standing.TRUSTED for d in plan.domains}
         self.reasons: dict[str, str] = {}
+        self._excusable: dict[str, str] = {}
         self._exposed: frozenset[str] = frozenset()
 
     @property
@@ -65,7 +66,7 @@ class Crew:
         trusted = sum(s is Standing.TRUSTED for s in self.standing.values())
         return required(self._plan.policy, len(self.exposed), trusted, doubted)
 
-    def suspect(self, domains: Iterable[str], reason: str) -> None:
+    def suspect(self, domains: Iterable[str], reason: str, excusable: bool = False) -> None:
         """Note that domains were late, silent or failing; worse standings stay.
 
         Parameters
@@ -74,11 +75,41 @@ class Crew:
             Names of the domains.
         reason : str
             Why.
+        excusable : bool, optional
+            Whether what they were given may explain it, if that turns out to be made up.
         """
         for domain in domains:
+            if not excusable:
+                self._excusable.pop(domain, None)
             if self.standing.get(domain) is Standing.TRUSTED:
                 self.standing[domain] = Standing.SUSPECTED
                 self.reasons[domain] = reason
+                if excusable:
+                    self._excusable[domain] = reason
+
+    def pardon(self) -> list[str]:
+        """Trust those again whom what they were given may excuse; return who they are.
+
+        Returns
+        -------
+        list of str
+        """
+        pardoned = [d for d in self._excusable if self.standing[d] is Standing.SUSPECTED]
+        for domain in pardoned:
+            self.standing[domain] = Standing.TRUSTED
+            del self.reasons[domain]
+        return pardoned
+
+    def recall(self) -> None:
+        """Suspect those again who were pardoned: what they were given was right."""
+        for domain, reason in self._excusable.items():
+            if self.standing[domain] is Standing.TRUSTED:
+                self.standing[domain] = Standing.SUSPECTED
+                self.reasons[domain] = reason
+
+    def forget(self) -> None:
+        """Let those be trusted for good who were pardoned: what they were given was not right."""
+        self._excusable.clear()
 
     def expose(self, domains: Iterable[str]) -> None:
         """Note that domains were proven wrong.

@@ -26,6 +26,7 @@ from dask_verify.protocol.domain import COORDINATOR, Identity
 from dask_verify.protocol.messages import (
     MAP,
     READ,
+    REDUCE,
     Audited,
     Challenge,
     Event,
@@ -167,8 +168,11 @@ def _audited(
         behaviour = world.random.choice(["frames", "silent", "failing", "lazy", "garbage", HONEST])
     if behaviour in _UNANSWERED:
         return Unaudited(challenge, "late")
-    if behaviour in ("failing", "failing_auditor") or _raises(world, challenge, inputs, behaviour):
+    if behaviour in ("failing", "failing_auditor"):
         return Unaudited(challenge, "it raised", failed=True)
+    if _unable(world, challenge, inputs, behaviour):
+        hangs = challenge.task.stage == REDUCE and world.hangs(challenge.inputs)
+        return Unaudited(challenge, "late" if hangs else "it raised", failed=not hangs)
     answer = true_answer(world, challenge, inputs)
     return Audited(
         challenge,
@@ -178,10 +182,10 @@ def _audited(
     )
 
 
-def _raises(
+def _unable(
     world: Simulation, challenge: Challenge, inputs: tuple[bytes, ...], behaviour: str
 ) -> bool:
-    """Whether the function fails on what was opened; an accomplice would not say so."""
+    """Whether the function fails, or hangs, on what was opened; an accomplice would not say so."""
     poison = any(map(poisoned, inputs)) or (challenge.kind != READ and world.unfit(challenge.task))
     if poison:
         world.excused[challenge.domain] = "failed on poison"

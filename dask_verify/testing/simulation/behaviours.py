@@ -76,10 +76,11 @@ def behave(world: Simulation, run: Run) -> list[Pending]:
         behaviour = _AUDITING[behaviour] if run.audit else HONEST
     if behaviour == "flaky":
         behaviour = world.random.choice(["wrong", "silent", "failing", HONEST, "garbage"])
+    late = Late(run.task, run.domain, run.inputs, "late")
     if behaviour == HONEST and world.unfit(run.task):
         world.excused[run.domain] = "failed on poison"
-        return [Pending(Failed(run.task, run.domain, run.inputs, "it raised"))]
-    late = Late(run.task, run.domain, run.inputs, "late")
+        failed = Failed(run.task, run.domain, run.inputs, "it raised")
+        return [Pending(late if world.hangs(run.inputs) else failed)]
     if behaviour == "returning":
         return [Pending(late, (claim(world, run),))]
     if behaviour == "slow":
