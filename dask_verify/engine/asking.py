@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ from dask_verify.protocol.serving import Reply, questions
 _CONNECT = 2.0  #: seconds for a connection; Dask would go on trying one that is gone for 30
 _AT_FIRST = 0.2  #: seconds after which to look whether anybody listens there at all
 _LAST = 4  #: part of the time that a reply has at least
+_QUICK = 0.5  #: seconds in which anybody may refuse
 
 Holder = tuple[str, str]  #: a domain, and the address of one of its workers
 
@@ -46,7 +47,7 @@ def ask(
         For each holder, and one more for each MiB that has arrived from it.
     grudges : Grudges
         Who is not asked now: others may have the same, and else the coordinator passes it on.
-        Whoever does not answer in time is noted.
+        Whoever does not answer in time is noted, or not with what it was asked for.
 
     Returns
     -------
@@ -70,11 +71,8 @@ async def _all(
     replies: dict[Holder, list[Reply]],
 ) -> None:
     async def one(holder: Holder) -> None:
-        began = time.monotonic()
         try:
-            await _ask(worker, holder[1], wanted[holder], seconds, replies[holder])
-        except TimeoutError:
-            grudges.silent(*holder, began)
+            await _ask(worker, holder, wanted[holder], seconds, grudges, replies[holder])
         except Exception:
             # Whatever a holder does, an exception of its own making included, it does not serve;
             # that must not look like a failure of the user's function here.
@@ -85,22 +83,40 @@ async def _all(
 
 async def _ask(
     worker: Worker,
-    address: str,
+    holder: Holder,
     requests: Sequence[Opening],
     seconds: float,
+    grudges: Grudges,
     replies: list[Reply],
 ) -> None:
     waiting, patience = requests, Patience(seconds)
-    while waiting and not patience.over:
+    while waiting:
         # What is asked for in time has some time to come.
-        left = max(patience.left, seconds / _LAST)
-        wire = await asyncio.wait_for(_opened(worker, address, questions(waiting)), left)
-        reply = Reply.from_bytes(wire, waiting)
-        replies.append(reply)
-        if not any(reply.believed):
-            break
+        least = seconds / _LAST
+        with _accountable(holder, max(_QUICK, least), grudges):
+            if patience.over:
+                raise TimeoutError("it serves a drop at a time")
+            asking = _opened(worker, holder[1], questions(waiting))
+            wire = await asyncio.wait_for(asking, max(patience.left, least))
+            reply = Reply.from_bytes(wire, waiting)
+            replies.append(reply)
+            if not any(reply.believed):
+                raise LookupError("it serves nothing as it was committed to")
         patience.moved += reply.moved
         waiting = waiting[len(reply.openings) :]
+
+
+@contextmanager
+def _accountable(holder: Holder, long: float, grudges: Grudges) -> Iterator[None]:
+    """Note who brings nothing, be it just in time: else it could do so to each task anew."""
+    began = time.monotonic()
+    try:
+        yield
+    except Exception as error:
+        # Who refuses at once has kept nobody waiting.
+        if isinstance(error, TimeoutError) or time.monotonic() - began >= long:
+            grudges.silent(*holder, began)
+        raise
 
 
 async def _opened(worker: Worker, address: str, request: bytes) -> bytes:

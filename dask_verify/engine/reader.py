@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool
 from dask_verify.engine.grudges import Grudges
 from dask_verify.engine.pace import Pace
-from dask_verify.engine.patience import REPLY, Patience
+from dask_verify.engine.patience import REPLY, SECONDS, Patience
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain
@@ -27,6 +27,8 @@ Range = tuple[Commitment, int, int]
 _CHUNK = 32 << 20  #: bytes asked for in one request, about
 _LARGEST = 1 << 30  #: bytes that a worker is given time for at the most, whatever it claims to have
 _IN_VAIN = 2  #: workers of a domain that are silent in one call, and then no more of them are asked
+_EACH = 5  #: of `soon`, the part for each worker where nobody else serves what it holds
+_AHEAD = 25  #: workers for which a domain has that time from the start, at the most
 
 
 def _task(of: Commitment | Opening | Columns) -> Task:
@@ -91,6 +93,8 @@ class _Reading:
 
     silent: Counter[str] = field(default_factory=Counter)
     spared: set[tuple[Range, str]] = field(default_factory=set)
+    #: What there was no time left to ask a domain for.
+    left: dict[str, list[Range]] = field(default_factory=lambda: defaultdict(list))
 
 
 @dataclass
@@ -210,6 +214,7 @@ class Reader:
                     by_holder[names[rank]].append(wanted)
             for domain, group in by_holder.items():
                 found |= self._many(domain, group, what, reading)
+        found |= self._rest(found, what, reading)
         # All that is missing is made again at the same time.
         missing = [wanted for wanted in ranges if wanted not in found]
         for wanted in missing:
@@ -245,7 +250,12 @@ class Reader:
         return tuple(cell for o in self.sections(column, what) for cell in o.leaves)
 
     def _many(
-        self, domain: str, ranges: Sequence[Range], what: str, reading: _Reading | None = None
+        self,
+        domain: str,
+        ranges: Sequence[Range],
+        what: str,
+        reading: _Reading | None = None,
+        each: float = 0.0,
     ) -> dict[Range, Opening]:
         """Ask one holder for many ranges; what it does not serve is simply not there.
 
@@ -259,34 +269,68 @@ class Reader:
         for wanted in ranges:
             by_address[self._address(_task(wanted[0]), domain)].append(wanted)
         by_address.pop(None, None)
+        # It names as many workers as it likes: all of them share one patience.
+        seconds = SECONDS + each * min(len(by_address), _AHEAD)
+        patience = Patience(0.0 if reading.left[domain] else seconds)
         found: dict[Range, Opening] = {}
-        for address, group in by_address.items():
+        for number, (address, group) in enumerate(by_address.items()):
+            if number >= _AHEAD and not patience.over:
+                patience.seconds += each
             if reading.silent[domain] < _IN_VAIN:
-                found |= self._group(domain, str(address), group, what, reading)
+                found |= self._group(domain, str(address), group, what, reading, patience)
             elif not self._grudges.hopeless(domain):
                 # Two workers may be lost: that is no reason yet to make anew what others hold.
                 reading.spared |= {(wanted, domain) for wanted in group}
         return found
 
+    def _rest(
+        self, found: Mapping[Range, Opening], what: str, reading: _Reading
+    ) -> dict[Range, Opening]:
+        """Ask the slow once more, for what nobody else served: many workers may take their time."""
+        more: dict[Range, Opening] = {}
+        left, reading.left = reading.left, defaultdict(list)
+        for domain in self._grudges.order(list(left)):
+            missing = [w for w in left[domain] if w not in found and w not in more]
+            more |= self._many(domain, missing, what, reading, self.pace.soon / _EACH)
+        return more
+
     def _group(
-        self, domain: str, address: str, ranges: Sequence[Range], what: str, reading: _Reading
+        self,
+        domain: str,
+        address: str,
+        ranges: Sequence[Range],
+        what: str,
+        reading: _Reading,
+        patience: Patience,
     ) -> dict[Range, Opening]:
         """Ask one worker for many ranges, until it is done, silent, or no longer worth a wait."""
         found: dict[Range, Opening] = {}
-        waiting, patience = list(ranges), Patience()
+        waiting = list(ranges)
         while waiting and not patience.over:
             requests = [asked(c, OUTPUT, a, b, domain) for c, a, b in waiting]
             nbytes, began = _expected(waiting), time.monotonic()
             openings = self._openings(address, requests, what, patience, nbytes)
             if not any(openings):
-                reading.silent[domain] += self._long(began)
+                self._in_vain(domain, began, reading, patience)
                 break
             for wanted, opening in zip(waiting, openings, strict=False):
                 if opening is not None:
                     found[wanted] = opening
             waiting = waiting[len(openings) :]
-        self._dragged(domain, patience, served=bool(found))
+            self._dragged(domain, patience)
+        else:
+            reading.left[domain] += waiting
         return found
+
+    def _in_vain(self, domain: str, began: float, reading: _Reading, patience: Patience) -> None:
+        """Note an answer that brought nothing; a lost worker's silence is not held against others.
+
+        Of the silent, few are waited for at all.
+        """
+        if self._long(began):
+            reading.silent[domain] += 1
+            patience.seconds += time.monotonic() - began
+        self._dragged(domain, patience)
 
     def open(self, request: Opening, what: str, nbytes: int | None = None) -> Opening | None:
         """Return one domain's verified opening; None if it does not serve it.
@@ -521,9 +565,9 @@ class Reader:
         if self._long(began):
             self._grudges.silent(domain, address, began, named)
 
-    def _dragged(self, domain: str, patience: Patience, served: bool) -> None:
-        """Note who served something, but a drop at a time."""
-        if served and patience.over:
+    def _dragged(self, domain: str, patience: Patience) -> None:
+        """Note who answers, but a drop at a time: at once, others ask it meanwhile."""
+        if patience.over:
             self._grudges.dragged(domain)
 
     def _call(

@@ -151,6 +151,83 @@ def test_who_is_silent_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch
     assert not grudges.bars(*THERE)
 
 
+def clocked(monkeypatch: pytest.MonkeyPatch, seconds: float, serve: Any) -> Holder:
+    """A holder that answers after some seconds, by the clock of all that counts them."""
+    holder = Holder(monkeypatch, seconds, serve)
+    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: holder._now))
+    return holder
+
+
+def fail(requests: list[Opening]) -> list[Opening | None]:
+    raise KeyError("of its own making")
+
+
+NOTHING = pytest.mark.parametrize(
+    "serve", [lambda requests: [], lambda requests: [None], lambda rs: [lie(rs[0])], fail]
+)
+
+
+def barred(again: int = 1) -> bool:
+    """Ask for some tasks, one after the other; whether the holder is barred then."""
+    grudges = Grudges()
+    for _ in range(again):
+        asking.ask({THERE: SECTIONS}, 10.0, grudges)
+    return grudges.bars(*THERE)
+
+
+@NOTHING
+def test_who_brings_nothing_just_in_time_is_not_asked_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, serve: Any
+) -> None:
+    """It would keep each task waiting anew."""
+    holder = clocked(monkeypatch, 9.5, serve)
+    assert barred(again=3)
+    assert holder.asked == 1
+
+
+@NOTHING
+def test_who_refuses_at_once_is_no_grudge(monkeypatch: pytest.MonkeyPatch, serve: Any) -> None:
+    holder = clocked(monkeypatch, 0.2, serve)
+    assert not barred(again=3)
+    assert holder.asked == 3
+
+
+@pytest.mark.parametrize("answer", [b"", b"garbage"])
+def test_what_is_no_answer_is_a_grudge_too(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    holder = clocked(monkeypatch, 9.5, lambda requests: [])
+
+    async def opened(worker: Any, address: str, request: bytes) -> bytes:
+        await holder._opened(worker, address, request)
+        return answer
+
+    monkeypatch.setattr(asking, "_opened", opened)
+    assert barred()
+
+
+def test_one_good_opening_makes_up_for_no_wait_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = iter(SECTIONS[:1])
+    holder = clocked(monkeypatch, 4.5, lambda requests: [SERVED.open(o) for o in good])
+    assert barred(again=3)
+    assert holder.asked == 2
+
+
+def test_who_serves_too_little_in_its_time_is_not_asked_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    holder = clocked(monkeypatch, 4.5, lambda requests: [SERVED.open(requests[0])])
+    assert barred(again=3)
+    assert holder.asked == 3
+
+
+@pytest.mark.parametrize("at_once", [4, 8])
+def test_who_is_slow_and_serves_all_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    holder = clocked(monkeypatch, 9.0, lambda rs: [SERVED.open(o) for o in rs[:at_once]])
+    assert not barred(again=3)
+    assert holder.asked == 3 * 8 // at_once
+
+
 def test_a_worker_that_closes_meanwhile_has_what_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """That its event loop ends is no failure of the user's function."""
     Holder(monkeypatch, 0, lambda requests: [SERVED.open(o) for o in requests])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -311,6 +312,105 @@ def test_who_serves_a_drop_at_a_time_is_asked_after_others(clock: Clock, many: b
     made.holders = lambda task: ["bob"]
     read("relayed")  # it may be honest, so it is asked as before
     assert posted == []
+
+
+class Slow(Mute):
+    """Workers that answer all that they are asked, each after as long as its domain likes."""
+
+    def __init__(self, clock: Clock, **seconds: float) -> None:
+        super().__init__(clock)
+        self.bob, self.takes = 0, seconds
+        self.silent = ""
+
+    def call(self, address: str, domain: str, op: str, **message: Any) -> Any:
+        self.seconds = self.takes[domain]
+        self.at_once = 0 if address == self.silent else 100
+        return super().call(address, domain, op, **message)
+
+
+def slow(clock: Clock, number: int, **seconds: float) -> tuple[Any, list[Any], Slow, list[Any]]:
+    """A reader of partitions that each of some domains holds, each on a worker of its own."""
+    made, posted, _, wanted = scattered(clock, tuple(seconds), number)
+    made.pool = pool = Slow(clock, **seconds)  # type: ignore[assignment]
+    return made, posted, pool, wanted
+
+
+def served(made: Reader, wanted: list[Any]) -> float:
+    """Read all of it; return how long that took."""
+    began = made.pool.clock.now  # type: ignore[attr-defined]
+    assert len(made.sections(wanted, "relayed")) == len(wanted)
+    return float(made.pool.clock.now - began)  # type: ignore[attr-defined]
+
+
+def test_all_workers_of_a_domain_share_one_patience_where_others_serve(clock: Clock) -> None:
+    made, posted, pool, wanted = slow(clock, 200, bob=2 * _SOON - 0.1, carol=0)
+    assert served(made, wanted) == pytest.approx(2 * _SOON - 0.1)
+    pool.taken()
+    assert served(made, wanted) == 0
+    assert {domain for domain, _ in pool.taken()} == {"carol"}
+    assert posted == []
+
+
+def test_who_answers_nothing_useful_shares_it_too(clock: Clock) -> None:
+    made, posted, pool, wanted = slow(clock, 200, bob=_SOON - 1, carol=0)
+    pool.sent = lambda honest: answers([None], BOB) if pool.seconds else honest
+    assert served(made, wanted) == 2 * (_SOON - 1)
+    assert served(made, wanted) == 0
+    assert posted == []
+
+
+def test_who_was_too_slow_is_asked_no_more_in_its_next_place(clock: Clock) -> None:
+    made, _, _, wanted = slow(clock, 20, bob=2 * _SOON - 0.1, carol=0)
+    ranks = {0: ["bob", "carol"], 1: ["nobody", "bob", "carol"]}
+    made.holders = lambda task: ranks[task.partition % 2]
+    assert served(made, wanted) == pytest.approx(2 * _SOON - 0.1)
+
+
+def test_the_only_holder_may_have_many_workers(clock: Clock) -> None:
+    made, posted, _, wanted = slow(clock, 200, bob=1)
+    for _ in range(3):
+        assert served(made, wanted) == len(wanted)
+    assert posted == []
+
+
+def test_the_only_holder_with_much_data_is_waited_for(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "RATE", 1)  # as if each byte were a MiB
+    made, posted, pool, wanted = slow(clock, 50, bob=15, carol=0)
+    assert served(made, wanted) == 50 * 15
+    assert {domain for domain, _ in pool.taken()} == {"bob"}
+    assert posted == []
+
+
+def test_the_only_holder_cannot_stall_with_many_workers(clock: Clock) -> None:
+    made, posted, _, wanted = slow(clock, 200, bob=2 * _SOON - 0.1)
+    holders = lambda task: [] if any(e.task == task for e in posted) else ["bob"]  # noqa: E731
+    made.holders, began, left = holders, clock.now, wanted
+    for most in (10 * _SOON, 6 * _SOON, 4 * _SOON):
+        with suppress(UnservedError):
+            made.sections(left, "relayed")
+        assert clock.now - began <= most
+        left, began = [w for w in left if holders(Task(MAP, w[0].partition))], clock.now
+    assert len(left) == 2
+
+
+def test_nobody_is_reported_because_another_is_slow(clock: Clock) -> None:
+    made, posted, pool, wanted = slow(clock, 40, bob=2 * _SOON - 0.1, carol=1)
+    made.holders = lambda task: ["bob"] if task.partition % 2 else ["carol"]
+    with pytest.raises(UnservedError):
+        made.sections(wanted, "relayed")
+    assert {event.domain for event in posted} == {"bob"}
+    assert len([worker for worker in pool.taken() if worker[0] == "carol"]) == 20
+
+
+def test_a_silent_worker_takes_no_time_from_others_of_its_domain(clock: Clock) -> None:
+    made, posted, pool, wanted = slow(clock, 2, bob=2 * _SOON)
+    pool.silent = "tcp://bob:0"
+    with pytest.raises(UnservedError):
+        made.sections(wanted, "relayed")
+    assert pool.taken() == {("bob", "tcp://bob:0"), ("bob", "tcp://bob:1")}
+    assert [event.task for event in posted] == [Task(MAP, 0)]
 
 
 def test_who_is_silent_at_the_address_of_another_silences_nobody_but_itself(clock: Clock) -> None:
