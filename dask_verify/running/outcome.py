@@ -48,6 +48,8 @@ class Outcome:
         Why there is no answer, in one line; empty if there is one.
     cheat : str
         Which domain was to lie; empty for none.
+    trust : str
+        The trust file that the user has; empty for one that was written, see `paths`.
     """
 
     report: Report
@@ -57,6 +59,7 @@ class Outcome:
     exhibits: tuple[str, ...] = ()
     error: str = ""
     cheat: str = ""
+    trust: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as JSON values.
@@ -115,7 +118,7 @@ class Outcome:
         return [safe(line) for line in lines]
 
     def _check(self) -> str:
-        trust = self.paths.get("trust", "TRUSTFILE")
+        trust = self.paths.get("trust") or self.trust or "TRUSTFILE"
         command = ["dask", "verify", "check", self.paths["receipt"], "--trust", trust]
         return shlex.join([*command, "--data", self.paths["result"]])
 
