@@ -34,6 +34,7 @@ from distributed.utils import silence_logging_cmgr
 from dask_verify.engine.cluster_arguments import (
     check_count,
     check_not_spawned,
+    check_saboteur,
     checked_names,
     first_cause,
 )
@@ -86,8 +87,8 @@ class LocalDomainCluster:
     Raises
     ------
     InputError
-        If a name is missing, repeated or one that a trust file refuses, a saboteur is for no
-        domain, or a number is below one; nothing has been started then.
+        If a name is missing, repeated or one that a trust file refuses, a saboteur is none, or is
+        for no domain, or a number is below one; nothing has been started then.
 
     Examples
     --------
@@ -218,7 +219,7 @@ class LocalDomainCluster:
         Raises
         ------
         InputError
-            If there is no such domain, or the saboteur is a class, or cannot be pickled.
+            If there is no such domain, or the saboteur is none, or a class, or cannot be pickled.
 
         Examples
         --------
@@ -226,11 +227,7 @@ class LocalDomainCluster:
         >>> cluster.sabotage("bob", Drop())  # doctest: +SKIP
         >>> cluster.sabotage("bob", None)  # doctest: +SKIP
         """
-        if isinstance(saboteur, type):
-            raise InputError(
-                f"saboteur of {domain!r}: expected an instance, got the class; write"
-                f" {saboteur.__name__}()"
-            )
+        check_saboteur(domain, saboteur)
         path = self._saboteur_path(domain)
         if saboteur is None:
             path.unlink(missing_ok=True)
