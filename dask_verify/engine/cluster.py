@@ -121,6 +121,7 @@ class LocalDomainCluster:
         self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
         self._remotes: dict[str, Remote] = {}
+        self._closed = False
         with ExitStack() as stack:
             # Once around everything: schedulers that close one by one would each undo it.
             stack.enter_context(silence_logging_cmgr(logging.WARNING))
@@ -143,10 +144,16 @@ class LocalDomainCluster:
         -------
         Client or dict of str to Client
 
+        Raises
+        ------
+        InputError
+            If the cluster is closed.
+
         Examples
         --------
         >>> client = cluster.get_client()  # doctest: +SKIP
         """
+        self._check_open()
         for group, cluster in self._clusters.items():
             client = self._clients.get(group)
             if client is None or client.status in ("closed", "closing"):
@@ -163,7 +170,7 @@ class LocalDomainCluster:
         Raises
         ------
         InputError
-            If all domains share one scheduler.
+            If all domains share one scheduler, or the cluster is closed.
 
         Examples
         --------
@@ -172,6 +179,7 @@ class LocalDomainCluster:
         """
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
+        self._check_open()
         for domain in self.domains:
             if domain.name not in self._remotes:
                 remote = Remote(self._clusters[domain.name].scheduler_address)
@@ -349,6 +357,7 @@ class LocalDomainCluster:
         >>> cluster = LocalDomainCluster(["alice", "bob"])  # doctest: +SKIP
         >>> cluster.close()  # doctest: +SKIP
         """
+        self._closed = True
         self._exit.close()
 
     def __enter__(self) -> LocalDomainCluster:
@@ -464,6 +473,14 @@ class LocalDomainCluster:
     def _check_known(self, domain: str) -> None:
         if domain not in self._identities:
             raise InputError(f"no domain {domain!r} here, only {one_of(self._identities)}")
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError(
+                "expected a cluster that runs, got one that is closed: start another, and do what"
+                " needs it before its `with` ends or close() is called"
+            )
 
     def _stop(self) -> None:
         # Whatever breaks off now is closed; nobody has to be warned of it.

@@ -240,6 +240,23 @@ def test_a_cluster_from_start_to_end():
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_closed_cluster_says_so(monkeypatch, shared):
+    monkeypatch.setattr(LocalDomainCluster, "_start", lambda self, n_workers: None)
+    with LocalDomainCluster(["alice", "bob"], shared=shared) as cluster:
+        pass
+    asked = {
+        "get_client": (),
+        "sabotage": ("bob", None),
+        "add_worker": ("bob",),
+        "kill_worker": ("bob",),
+        "stop_domain": ("bob",),
+    } | ({} if shared else {"get_remotes": ()})
+    for name, arguments in asked.items():
+        with pytest.raises(InputError, match="got one that is closed: start another"):
+            getattr(cluster, name)(*arguments)
+
+
 @pytest.mark.cluster
 def test_a_failed_start_leaves_nothing(monkeypatch):
     children = set(multiprocessing.active_children())
