@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dask_verify.errors import InputError
+from dask_verify.evidence.files import local_path
 
 FORMATS = ("text", "csv", "parquet")
 _SUFFIXES = {
@@ -65,6 +66,33 @@ def inputs(named: Sequence[str], asked: str | None = None) -> Inputs:
             " as often: name it once"
         )
     return Inputs(tuple(files), *one_format(files, asked))
+
+
+def gathers(named: str, path: str) -> bool:
+    """Return whether an argument would stand for a file, if that were there.
+
+    Parameters
+    ----------
+    named : str
+        A path, folder, pattern or URL.
+    path : str
+        Path or URL of the file.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> gathers("texts", "texts/counts.jsonl"), gathers("texts/*.txt", "texts/counts.jsonl")
+    (True, False)
+    """
+    inside, base = _place(path), _place(named).rstrip("/")
+    if any(c in base for c in "*?["):
+        # What a pattern matches may be a folder.
+        steps = [PurePosixPath(inside), *PurePosixPath(inside).parents]
+        return any(one.match(base) and not _hidden(inside[len(str(one)) :]) for one in steps)
+    return inside.startswith(f"{base}/") and not _hidden(inside[len(base) :])
 
 
 def one_format(files: Sequence[str], asked: str | None = None) -> tuple[str, str | None]:
@@ -248,6 +276,12 @@ def _files(filesystem: Any, path: str) -> Iterator[str]:
             # As in a shell, what is hidden has to be asked for.
             if wanted or not PurePosixPath(match).name.startswith("."):
                 yield from _files(filesystem, match)
+
+
+def _place(path: str) -> str:
+    """Return a path in the one way in which it can be compared; a URL of a store as it is."""
+    local = local_path(path)
+    return path if local is None else os.path.realpath(local)
 
 
 def _hidden(within: str) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dask_verify.errors import InputError
-from dask_verify.running.inputs import Inputs, collection, inputs
+from dask_verify.running.inputs import Inputs, collection, gathers, inputs
 
 
 def names(found, folder):
@@ -82,6 +82,32 @@ def test_what_cannot_be_used(here, named, words):
         inputs(named)
     assert words in str(caught.value)
     assert str(caught.value).startswith("INPUT: ")
+
+
+@pytest.mark.parametrize(
+    ("named", "path", "expected"),
+    [
+        ("texts", "texts/c.jsonl", True),
+        ("texts/", "./texts/deep/c.jsonl", True),
+        (".", "c.jsonl", True),
+        ("link", "texts/c.jsonl", True),
+        ("texts/*", "texts/c.jsonl", True),
+        ("texts/d*", "texts/deep/c.jsonl", True),
+        ("memory://cli", "memory://cli/c.jsonl", True),
+        ("texts", "c.jsonl", False),
+        ("texts", "texts2/c.jsonl", False),
+        ("texts", "texts/_out/c.jsonl", False),
+        ("texts", "texts/.c.jsonl", False),
+        ("texts/*.txt", "texts/c.jsonl", False),
+        ("texts/d*", "texts/deep/_c.jsonl", False),
+        ("texts/a.txt", "texts/c.jsonl", False),
+        ("memory://cli", "memory://client/c.jsonl", False),
+        ("memory://cli", "cli/c.jsonl", False),
+    ],
+)
+def test_what_would_be_read_if_it_were_there(here, named, path, expected):
+    (here / "link").symlink_to("texts")
+    assert gathers(named, path) == expected
 
 
 def test_text_is_cut_into_partitions_of_lines(here):

@@ -89,6 +89,25 @@ def trust(here):
             "--report: expected a ",
         ),
         (["words.py", "texts", "--out", "texts/a.txt"], "--out: expected a file that is no input"),
+        (
+            ["words.py", "texts", "--out", "texts/counts.jsonl"],
+            "--out: expected a file that is not among what 'texts' names, got 'texts/counts.jsonl'",
+        ),
+        (
+            ["words.py", "texts/*", "--out", "./texts/counts.jsonl"],
+            "got './texts/counts.jsonl', which the next run would read as input; name one",
+        ),
+        (
+            ["words.py", "texts", "--report", "texts/r.html"],
+            "--report: expected a file that is not among what 'texts' names",
+        ),
+        (
+            [
+                *("words.py", "texts", "--trust", "domains.toml", "--scheduler", TCP),
+                *("--journal", "texts/j"),
+            ],
+            "--journal: expected a file that is not among what 'texts' names",
+        ),
         (["words.py", "texts", "--report", "no/a.html"], "--report: expected a file in a folder"),
         (
             ["words.py", "texts", "--out", "counts"],
