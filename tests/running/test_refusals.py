@@ -52,6 +52,10 @@ def trust(here):
         (["words.py", "texts", "--unit-records", "0"], "--unit-records: expected a whole"),
         (["words.py", "texts", "--domain", "alice"], "--replicas=2: expected at least as many"),
         (["words.py", "texts", "--cheat", "mallory"], "--cheat: expected one of"),
+        (
+            ["words.py", "texts", "--cheat", "bob", "--cheat", "alice"],
+            "--cheat: expected it once, got 'bob' and 'alice'; name one; see `verify run --help`",
+        ),
         (["words.py", "texts", "--journal", "j"], "--journal: expected domains with keys that"),
         (["words.py", "texts", "--scheduler", TCP], "--trust: expected the trust file"),
         (
