@@ -206,10 +206,26 @@ def collection(given: Inputs, blocksize: str | None = None) -> Any:
         return read[given.format]()
     except Exception as error:
         # Whatever a reader raises of a user's files: nothing has been started yet.
+        if empty := next(filter(_empty, given.files), None):
+            raise InputError(
+                f"INPUT: expected files that can be read as {given.format}, got {empty!r}, which is"
+                " empty; leave it out, or fill it"
+            ) from error
         raise InputError(
             f"INPUT: expected files that can be read as {given.format}, got"
             f" {type(error).__name__}: {error}; look at {given.files[0]!r}, or pass --format"
         ) from error
+
+
+def _empty(file: str) -> bool:
+    """Whether a file has nothing in it; also not where that cannot be told."""
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(file)
+        return bool(filesystem.size(path) == 0)
+    except Exception:
+        return False  # it is another error that is told
 
 
 def _check_blocksize(given: Inputs, blocksize: str | None) -> None:
@@ -242,12 +258,18 @@ def _found(named: str) -> list[str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(named)
         files = sorted(_files(filesystem, path))
+        folder = not files and filesystem.isdir(path)
     except Exception as error:
         # Stores have errors of their own, and a scheme may need a package that is not there.
         raise InputError(
             f"INPUT: expected a path or a URL that fsspec reads, got {named!r}"
             f" ({type(error).__name__}: {error}); check the name"
         ) from error
+    if not files and folder:
+        raise InputError(
+            f"INPUT: expected a folder with files, got {named!r}, which has none (names that"
+            " begin with . or _ are left out); put some there, or name another"
+        )
     if not files:
         raise InputError(
             f"INPUT: expected a file, a folder with files, or a pattern that matches some, got"

@@ -64,7 +64,7 @@ def test_formats(here, files, asked, expected):
     [
         (["nothing.txt"], "got 'nothing.txt', where nothing is"),
         (["nothing/*.txt"], "got 'nothing/*.txt', where nothing is"),
-        (["empty"], "got 'empty', where nothing is"),
+        (["empty"], "expected a folder with files, got 'empty', which has none"),
         (["notes"], "pass --format text, csv or parquet"),
         (["texts", "flights.csv"], "expected files of one format, got"),
         (["texts/a.txt", "z.txt.gz"], "expected files of one compression, got"),
@@ -141,7 +141,20 @@ def test_a_block_size_that_is_none(here, size):
 @pytest.mark.parametrize(
     ("name", "form"), [("a.parquet", "parquet"), ("a.csv", "csv"), ("a.txt", "text")]
 )
-def test_files_that_are_other_than_they_seem(here, name, form):
+def test_files_that_are_empty(here, name, form):
     (here / name).write_bytes(b"")
-    with pytest.raises(InputError, match=f"INPUT: expected files that can be read as {form}, got"):
+    words = f"expected files that can be read as {form}, got '{here}/{name}', which is empty; leave"
+    with pytest.raises(InputError, match=f"INPUT: {words}"):
+        collection(inputs([name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.parquet", "parquet"), ("a.csv", "csv"), ("a.txt.gz", "text")]
+)
+def test_files_that_are_other_than_they_seem(here, name, form, monkeypatch):
+    (here / name).write_bytes(b"\xff")
+    if form == "text":  # is not looked into by its reader, which may fail all the same
+        monkeypatch.setattr("dask.bag.read_text", lambda *given, **options: 1 / 0)
+    words = f"INPUT: expected files that can be read as {form}, got [A-Z]"
+    with pytest.raises(InputError, match=words):
         collection(inputs([name]))
