@@ -185,8 +185,8 @@ class Report:
         """Say what was recomputed, what spoke against somebody, and what that promises."""
         stages = self.odds.stages if self.odds is not None else ()
         lines = [
-            f"{s.stage}: {s.sampled:,} of {s.units:,} units recomputed elsewhere as committed"
-            f" (rate {s.rate:.3g})"
+            f"{s.stage}: {s.sampled:,} of {quantity(s.units, 'unit')} recomputed elsewhere"
+            f" as committed (rate {s.rate:.3g})"
             for s in stages
         ]
         lines += [

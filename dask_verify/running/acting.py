@@ -293,7 +293,8 @@ def _trust(place: Place) -> str:
 def _advice(rows: int, kind: str, ordered: bool) -> str:
     more = f"{quantity(rows - HEAD, 'more row')} not shown; " if rows > HEAD else ""
     name = "counts.jsonl" if kind == "bag" else "means.parquet"
-    order = "" if ordered else "; in no particular order: --sort sorts a dataframe"
+    order = "" if ordered else "; in no particular order"
+    order += ": --sort sorts by the keys" if order and kind != "bag" else ""
     return f"{'save':<12} {more}--out {name} writes all of it, with a receipt and a report{order}"
 
 

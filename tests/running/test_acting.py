@@ -12,7 +12,7 @@ import pytest
 from dask_verify.errors import InconclusiveError
 from dask_verify.evidence.console import INTERRUPTED, _Ending
 from dask_verify.protocol.messages import Verdict
-from dask_verify.running.acting import _Run, _trust
+from dask_verify.running.acting import _advice, _Run, _trust
 from dask_verify.running.commands import resume
 from dask_verify.running.opening import Site
 from dask_verify.running.outcome import Outcome
@@ -56,6 +56,12 @@ def test_why_there_is_no_answer_is_said_where_nothing_can_be_written(capsys):
 
 KEYS = Keys("my domains.toml", "coordinator.key")
 TLS = Tls("ca.pem", "cert.pem", "key.pem")
+
+
+def test_what_is_advised_fits_the_result():
+    assert _advice(8, "bag", False).endswith("a report; in no particular order")
+    assert _advice(8, "frame", False).endswith("no particular order: --sort sorts by the keys")
+    assert _advice(8, "frame", True).endswith("with a receipt and a report")
 
 
 @pytest.mark.parametrize(
