@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dask_verify.completing import completion
-from dask_verify.evidence.console import Group, fail, json_option, print_json, refuse
+from dask_verify.evidence.console import Group, fail, json_option, only_one, print_json, refuse
 from dask_verify.evidence.enrolment.commands import enroll, keygen
 from dask_verify.evidence.exhibits.commands import exhibit
 from dask_verify.evidence.receipts.commands import check
@@ -29,7 +29,13 @@ for command in (run, resume, check, exhibit, keygen, enroll, completion):
 
 
 @verify.command()
-@click.option("--cheat", metavar="NAME", help="Let this domain change what its functions return.")
+@click.option(
+    "--cheat",
+    metavar="NAME",
+    multiple=True,
+    callback=only_one,
+    help="Let this domain change what its functions return.",
+)
 @click.option("--separate", is_flag=True, help="Give each domain a scheduler of its own.")
 @click.option(
     "--domains",

@@ -11,7 +11,7 @@ from distributed import Client
 from distributed.security import Security
 
 from dask_verify.engine.courier.remote import Remote, remotes
-from dask_verify.engine.dossier import Dossier, Past, Recorder
+from dask_verify.engine.dossier import Dossier, Past, Recorder, importing
 from dask_verify.engine.enrolment import coordinator_of
 from dask_verify.engine.handle import Job
 from dask_verify.engine.journal import Journal
@@ -53,7 +53,7 @@ def resume(
     ------
     JournalError
         If there is no journal, it was changed, or another process writes it; or if this process is
-        not one in which its decisions come out the same.
+        not one in which its decisions come out the same, or cannot import the job's functions.
     InputError
         If the client's domains are not those of the job.
 
@@ -87,6 +87,8 @@ def _resumed(
     dossier = Dossier.from_record(records[0])
     _check_domains(dossier, domains)
     coordinator = _coordinator(dossier, client)
+    with importing():
+        work = unship(dossier.shipped.data)
     past = Past.read(dossier.plan, records[1:])
     # A domain may have died together with the coordinator: the others go on.
     pool = open_pool(client, dossier.domains, staffed=False)
@@ -103,7 +105,7 @@ def _resumed(
         pool.broadcast("verify_reopen", job=dossier.terms.job)
         done = ", ".join(f"{n} of {m} {stage}" for stage, (n, m) in past.state.progress.items())
         _log.info("Resumed job %s: %s partitions are accepted", dossier.terms.job.hex()[:12], done)
-        return start(dossier, unship(dossier.shipped.data), pool, coordinator, recorder, past)
+        return start(dossier, work, pool, coordinator, recorder, past)
     except BaseException:
         pool.close()
         raise

@@ -29,6 +29,12 @@ def test_dask_finds_the_command():
     assert [o for o in ("--cheat", "--separate", "--domains") if o not in done.stdout] == []
 
 
+def test_one_domain_cheats():
+    done = CliRunner().invoke(verify, ["demo", "--cheat", "bob", "--cheat", "alice"])
+    assert done.exit_code == 2
+    assert "--cheat: expected it once, got 'bob' and 'alice'" in done.stderr
+
+
 def test_a_cheat_that_is_no_domain_is_refused():
     done = CliRunner().invoke(verify, ["demo", "--cheat", "mallory"])
     assert done.exit_code == 2

@@ -34,6 +34,7 @@ from distributed.utils import silence_logging_cmgr
 from dask_verify.engine.cluster_arguments import (
     check_count,
     check_not_spawned,
+    check_saboteur,
     checked_names,
     first_cause,
 )
@@ -86,8 +87,8 @@ class LocalDomainCluster:
     Raises
     ------
     InputError
-        If a name is missing, repeated or one that a trust file refuses, a saboteur is for no
-        domain, or a number is below one; nothing has been started then.
+        If a name is missing, repeated or one that a trust file refuses, a saboteur is none, or is
+        for no domain, or a number is below one; nothing has been started then.
 
     Examples
     --------
@@ -120,6 +121,7 @@ class LocalDomainCluster:
         self._clusters: dict[str, DomainCluster] = {}
         self._clients: dict[str, Client] = {}
         self._remotes: dict[str, Remote] = {}
+        self._closed = False
         with ExitStack() as stack:
             # Once around everything: schedulers that close one by one would each undo it.
             stack.enter_context(silence_logging_cmgr(logging.WARNING))
@@ -142,10 +144,16 @@ class LocalDomainCluster:
         -------
         Client or dict of str to Client
 
+        Raises
+        ------
+        InputError
+            If the cluster is closed.
+
         Examples
         --------
         >>> client = cluster.get_client()  # doctest: +SKIP
         """
+        self._check_open()
         for group, cluster in self._clusters.items():
             client = self._clients.get(group)
             if client is None or client.status in ("closed", "closing"):
@@ -162,7 +170,7 @@ class LocalDomainCluster:
         Raises
         ------
         InputError
-            If all domains share one scheduler.
+            If all domains share one scheduler, or the cluster is closed.
 
         Examples
         --------
@@ -171,6 +179,7 @@ class LocalDomainCluster:
         """
         if self._shared:
             raise InputError("couriers are for a scheduler of each domain: pass shared=False")
+        self._check_open()
         for domain in self.domains:
             if domain.name not in self._remotes:
                 remote = Remote(self._clusters[domain.name].scheduler_address)
@@ -218,7 +227,7 @@ class LocalDomainCluster:
         Raises
         ------
         InputError
-            If there is no such domain, or the saboteur is a class, or cannot be pickled.
+            If there is no such domain, or the saboteur is none, or a class, or cannot be pickled.
 
         Examples
         --------
@@ -226,11 +235,7 @@ class LocalDomainCluster:
         >>> cluster.sabotage("bob", Drop())  # doctest: +SKIP
         >>> cluster.sabotage("bob", None)  # doctest: +SKIP
         """
-        if isinstance(saboteur, type):
-            raise InputError(
-                f"saboteur of {domain!r}: expected an instance, got the class; write"
-                f" {saboteur.__name__}()"
-            )
+        check_saboteur(domain, saboteur)
         path = self._saboteur_path(domain)
         if saboteur is None:
             path.unlink(missing_ok=True)
@@ -352,6 +357,7 @@ class LocalDomainCluster:
         >>> cluster = LocalDomainCluster(["alice", "bob"])  # doctest: +SKIP
         >>> cluster.close()  # doctest: +SKIP
         """
+        self._closed = True
         self._exit.close()
 
     def __enter__(self) -> LocalDomainCluster:
@@ -467,6 +473,14 @@ class LocalDomainCluster:
     def _check_known(self, domain: str) -> None:
         if domain not in self._identities:
             raise InputError(f"no domain {domain!r} here, only {one_of(self._identities)}")
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError(
+                "expected a cluster that runs, got one that is closed: start another, and do what"
+                " needs it before its `with` ends or close() is called"
+            )
 
     def _stop(self) -> None:
         # Whatever breaks off now is closed; nobody has to be warned of it.

@@ -10,6 +10,8 @@ from typing import Any
 from dask_verify.errors import InputError, TrustError, one_of
 from dask_verify.evidence.enrolment.texts import name_flaw
 
+_HOOKS = ("read_input", "map_output", "reduce_output", "commit", "serve", "audit", "delay")
+
 
 def checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[str]:
     """Return the names of the domains, each usable and each once, with saboteurs for none else.
@@ -48,6 +50,42 @@ def checked_names(domains: Sequence[str], saboteurs: Mapping[str, Any]) -> list[
     if unknown:
         raise InputError(f"saboteur for {unknown[0]!r}, but the domains are {one_of(names)}")
     return names
+
+
+def check_saboteur(domain: str, saboteur: Any) -> None:
+    """Refuse what is no saboteur: it would fail in a worker, in the middle of a job.
+
+    Parameters
+    ----------
+    domain : str
+        Name of the domain that it is put into, for the error.
+    saboteur : object
+        What was passed.
+
+    Raises
+    ------
+    InputError
+        If it cannot be so.
+
+    Examples
+    --------
+    >>> check_saboteur("bob", 3)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.InputError: saboteur of 'bob': expected a Saboteur or None, got int 3; ...
+    """
+    if isinstance(saboteur, type):
+        raise InputError(
+            f"saboteur of {domain!r}: expected an instance, got the class; write"
+            f" {saboteur.__name__}()"
+        )
+    # The base class is in a layer above: known by all that workers call of it.
+    if saboteur is not None and not all(callable(getattr(saboteur, hook, None)) for hook in _HOOKS):
+        raise InputError(
+            f"saboteur of {domain!r}: expected a Saboteur or None, got"
+            f" {type(saboteur).__name__} {saboteur!r:.80}; take one of dask_verify.testing, or"
+            " subclass its Saboteur"
+        )
 
 
 def check_count(what: str, count: int) -> None:

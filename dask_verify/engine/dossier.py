@@ -12,7 +12,8 @@ What holds:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -130,7 +131,8 @@ class Dossier:
                 f"journal: expected one of dask_verify {VERSION}, got one of {version}; resume it"
                 " with that version"
             )
-        known = cloudpickle.loads(pickled)
+        with importing():
+            known = cloudpickle.loads(pickled)
         known["domains"] = tuple(Domain(*one) for one in known["domains"])
         dossier = cls(**known)
         dossier._check(job)
@@ -329,6 +331,39 @@ class Recorder:
     def _write(self, record: Callable[[], bytes]) -> None:
         if self._journal is not None:
             self._journal.write(record())
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Say in words of our own that something which a journal names cannot be imported here.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    JournalError
+        If it is so within.
+
+    Examples
+    --------
+    >>> with importing():
+    ...     import no_such_words  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    dask_verify.errors.JournalError: journal: expected module 'no_such_words', which its job ...
+    """
+    try:
+        yield
+    except (ImportError, AttributeError) as error:
+        # Unpickled by its name, a function that its module lacks is an AttributeError.
+        name = getattr(error, "name", None) if isinstance(error, ImportError) else None
+        raise JournalError(
+            f"journal: expected {f'module {name!r}' if name else 'the functions'}, which its job"
+            f" needs, to be importable here, got {type(error).__name__}: {error}; resume where it"
+            " can be imported, such as with its folder in PYTHONPATH"
+        ) from error
 
 
 def _without_material(event: Event) -> Event:

@@ -25,6 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dask_verify.core.chain import Chain, Links
 from dask_verify.errors import DecodingError, JournalError
+from dask_verify.evidence.files import local_path
 
 try:
     import fcntl
@@ -347,6 +348,11 @@ def _opened(path: str | os.PathLike[str], new: bool) -> Log:
     except JournalError:
         raise
     except FileExistsError as error:
+        if os.path.isdir(local_path(place) or ""):
+            raise JournalError(
+                f"journal {place}: expected the name of a file that is not there yet, got a folder;"
+                " name a file in it"
+            ) from error
         raise JournalError(
             f"journal {place}: expected no file of that name, got one; go on with its job with"
             " dask_verify.resume(), or name another file"
@@ -357,7 +363,10 @@ def _opened(path: str | os.PathLike[str], new: bool) -> Log:
             f" (as seen from {os.getcwd()})"
         ) from error
     except IsADirectoryError as error:
-        raise JournalError(f"journal {place}: expected a file, got a folder") from error
+        raise JournalError(
+            f"journal {place}: expected a file, got a folder; name the file that was passed as"
+            " journal="
+        ) from error
     except (OSError, ValueError) as error:
         raise JournalError(f"journal {place}: cannot be opened ({error!r:.200})") from error
 

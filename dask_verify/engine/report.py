@@ -95,9 +95,10 @@ class Report:
     couriers : mapping of str to tuple of str
         By hostile domain, what confines the process that reaches it; empty without couriers.
     agreement : mapping of (str, str) to Pair
-        For every two domains, in order of their names: to how many partitions, as they are
-        assigned now, both committed alike (``agreed``) or otherwise (``diverged``), and for how
-        many of those that both were asked for a commitment is not there (``pending``).
+        For every two domains, by their names in order (``agreement["alice", "bob"]``, and never
+        ``["bob", "alice"]``): to how many partitions, as they are assigned now, both committed
+        alike (``agreed``) or otherwise (``diverged``), and for how many of those that both were
+        asked for a commitment is not there (``pending``).
     exhibits : tuple of str
         Where `Job.save` has put the exhibits of the divergences, in their order; empty where it
         could not.
@@ -107,6 +108,8 @@ class Report:
     >>> print(job.report)  # doctest: +SKIP
     >>> job.report.domains["bob"].standing  # doctest: +SKIP
     <Standing.EXPOSED: 'exposed'>
+    >>> job.report.agreement["alice", "bob"]  # doctest: +SKIP
+    Pair(agreed=7, diverged=0, pending=0)
     """
 
     job: str
@@ -185,8 +188,8 @@ class Report:
         """Say what was recomputed, what spoke against somebody, and what that promises."""
         stages = self.odds.stages if self.odds is not None else ()
         lines = [
-            f"{s.stage}: {s.sampled:,} of {s.units:,} units recomputed elsewhere as committed"
-            f" (rate {s.rate:.3g})"
+            f"{s.stage}: {s.sampled:,} of {quantity(s.units, 'unit')} recomputed elsewhere"
+            f" as committed (rate {s.rate:.3g})"
             for s in stages
         ]
         lines += [

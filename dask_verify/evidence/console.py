@@ -161,6 +161,36 @@ def _finite(facts: Any) -> Any:
     return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
+def only_one(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> str | None:
+    """Return the value of an option; click would take the last of several, and say nothing.
+
+    Parameters
+    ----------
+    context : click.Context
+    option : click.Parameter
+        One that is declared as ``multiple``, with this as its ``callback``.
+    values : tuple of str
+        As they were given.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    UsageError
+        If there are several.
+    """
+    if len(values) > 1:
+        raise click.UsageError(
+            f"{option.opts[0]}: expected it once, got {' and '.join(map(repr, values))}; name one",
+            context,
+        )
+    return values[0] if values else None
+
+
 def json_option(what: str) -> Callable[[_Command], _Command]:
     """Return the option ``--json``, as the argument ``machine`` of a command.
 

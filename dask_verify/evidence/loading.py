@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT
 from typing import Any
 
 import fsspec
@@ -56,7 +57,7 @@ def load(
     TrustError
         If the trust file is none.
     OSError
-        If a file cannot be read.
+        If a file cannot be read; FileNotFoundError, if no receipt is beside the data.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def load(
     [('the', 63924), ...]
     """
     trusted = trust if isinstance(trust, Trust) else load_trust(trust)
-    envelope = _read(os.fspath(path) + RECEIPT if receipt is None else receipt)
+    envelope = _receipt(path) if receipt is None else _read(receipt)
     asked = {"replicas": replicas, "min_audit": min_audit}
     found = check_receipt(envelope, trusted, **asked).receipt  # type: ignore[arg-type]
     return _checked(path, found)
@@ -103,6 +104,21 @@ def presented(frame: Any, by: tuple[str, ...]) -> Any:
     """
     plain = set(by) <= set(frame.columns) and frame.index.nlevels == 1 and frame.index.name is None
     return frame.reset_index(drop=True) if plain else frame
+
+
+def _receipt(path: Path) -> bytes:
+    """Read the receipt beside saved data; where there is none, say which of the two is missing."""
+    place = os.fspath(path)
+    try:
+        return _read(place + RECEIPT)
+    except FileNotFoundError as error:
+        filesystem, name = fsspec.core.url_to_fs(place)
+        if filesystem.exists(name):
+            said = "expected the receipt beside the data, where Job.save writes it, got none; pass"
+            said = f"{said} receipt= if it is elsewhere"
+        else:
+            said = "expected saved data with their receipt beside, got neither; check the name"
+        raise FileNotFoundError(ENOENT, said, place + RECEIPT) from error
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dask_verify.config import setting
 from dask_verify.engine.saving import discard
 from dask_verify.errors import (
     CourierError,
@@ -25,13 +27,14 @@ from dask_verify.errors import (
     UnverifiedError,
     VerifyError,
 )
-from dask_verify.evidence.console import INTERRUPTED, fail, one_line, print_json, refuse
+from dask_verify.evidence.console import INTERRUPTED, fail, print_json, refuse
+from dask_verify.evidence.enrolment.texts import safe
 from dask_verify.evidence.loading import RECEIPT
 from dask_verify.mapreduce import Job, launched
 from dask_verify.resuming import resume as resumed
 from dask_verify.running.opening import Site, opened
 from dask_verify.running.outcome import HEAD, Outcome, head, reason
-from dask_verify.running.places import Local, Place, Wanted
+from dask_verify.running.places import Local, Place, Wanted, options
 from dask_verify.running.planning import (
     FAILED,
     REPORT,
@@ -140,7 +143,7 @@ def _perform(begin: Callable[[Any], Job], place: Place, output: Output, journal:
     say = _silent if output.quiet else _say
     try:
         with opened(place, say) as site:
-            return _Run(begin(site.client), site, output, journal, _cheat(place)).end()
+            return _Run(begin(site.client), site, output, journal, place).end()
     except KeyboardInterrupt:
         _say("Interrupted")
         return INTERRUPTED
@@ -158,7 +161,7 @@ class _Run:
     site: Site
     output: Output
     journal: str | None
-    cheat: str
+    place: Place
 
     def end(self) -> int:
         """Wait for the verdict, write what is to be written, and tell it."""
@@ -179,12 +182,15 @@ class _Run:
             _say("Interrupted: the job is cancelled")
             self.job.cancel()
         else:
-            _say(one_line(f"Interrupted; go on with: dask verify resume {self.journal}"))
+            # Not cut short: it is there to be copied.
+            command = _resuming(self.journal, self.place, self.output)
+            _say(safe(f"Interrupted; go on with: {command}"))
             self.job._end(forget=False)
         return INTERRUPTED
 
     def _written(self, began: float) -> Outcome:
-        outcome, failed = Outcome(self.job.report, 0.0, cheat=self.cheat), False
+        cheat, trust = _cheat(self.place), _trust(self.place)
+        outcome, failed = Outcome(self.job.report, 0.0, cheat=cheat, trust=trust), False
         try:
             outcome = self._answered(outcome)
         except _NO_ANSWER as error:
@@ -254,6 +260,21 @@ class _Run:
             _say(_advice(outcome.rows, self.job._driver.work.kind, bool(self.job._sort_by)))
 
 
+def _resuming(journal: str, place: Place, output: Output) -> str:
+    """Return the command that goes on with a job in the domains that it has."""
+    wanted = {
+        "--out": output.out,
+        "--report": output.report,
+        "--quiet": output.quiet,
+        "--json": output.machine,
+    }
+    command = ["dask", "verify", "resume", journal, *options(place)]
+    for option, value in wanted.items():
+        if value:
+            command += [option] if value is True else [option, str(value)]
+    return shlex.join(command)
+
+
 def _traceback(outcome: Outcome) -> str:
     """Say where to find the traceback of functions that fail."""
     path = outcome.paths.get("report")
@@ -264,10 +285,16 @@ def _cheat(place: Place) -> str:
     return (place.cheat or "") if isinstance(place, Local) else ""
 
 
+def _trust(place: Place) -> str:
+    """Return the trust file of domains that are not on this machine."""
+    return "" if isinstance(place, Local) else str(place.keys.trust or setting("trust") or "")
+
+
 def _advice(rows: int, kind: str, ordered: bool) -> str:
     more = f"{quantity(rows - HEAD, 'more row')} not shown; " if rows > HEAD else ""
     name = "counts.jsonl" if kind == "bag" else "means.parquet"
-    order = "" if ordered else "; in no particular order: --sort sorts a dataframe"
+    order = "" if ordered else "; in no particular order"
+    order += ": --sort sorts by the keys" if order and kind != "bag" else ""
     return f"{'save':<12} {more}--out {name} writes all of it, with a receipt and a report{order}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from dask_verify.evidence.console import Command, json_option
+from dask_verify.evidence.console import Command, json_option, only_one
 
 if TYPE_CHECKING:
     from dask_verify.running.places import Wanted
@@ -116,7 +116,13 @@ _outputs = _all(
 )
 @_places
 @click.option("--workers", type=click.IntRange(min=1), help="Workers of each domain started here.")
-@click.option("--cheat", metavar="NAME", help="Let this domain, started here, tell lies.")
+@click.option(
+    "--cheat",
+    metavar="NAME",
+    multiple=True,
+    callback=only_one,
+    help="Let this domain, started here, tell lies.",
+)
 @click.option(
     "--journal", type=_PATH, metavar="PATH", help="Write down what `dask verify resume` needs."
 )

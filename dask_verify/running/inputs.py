@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dask_verify.errors import InputError
+from dask_verify.evidence.files import local_path
 
 FORMATS = ("text", "csv", "parquet")
 _SUFFIXES = {
@@ -65,6 +66,33 @@ def inputs(named: Sequence[str], asked: str | None = None) -> Inputs:
             " as often: name it once"
         )
     return Inputs(tuple(files), *one_format(files, asked))
+
+
+def gathers(named: str, path: str) -> bool:
+    """Return whether an argument would stand for a file, if that were there.
+
+    Parameters
+    ----------
+    named : str
+        A path, folder, pattern or URL.
+    path : str
+        Path or URL of the file.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> gathers("texts", "texts/counts.jsonl"), gathers("texts/*.txt", "texts/counts.jsonl")
+    (True, False)
+    """
+    inside, base = _place(path), _place(named).rstrip("/")
+    if any(c in base for c in "*?["):
+        # What a pattern matches may be a folder.
+        steps = [PurePosixPath(inside), *PurePosixPath(inside).parents]
+        return any(one.match(base) and not _hidden(inside[len(str(one)) :]) for one in steps)
+    return inside.startswith(f"{base}/") and not _hidden(inside[len(base) :])
 
 
 def one_format(files: Sequence[str], asked: str | None = None) -> tuple[str, str | None]:
@@ -178,10 +206,26 @@ def collection(given: Inputs, blocksize: str | None = None) -> Any:
         return read[given.format]()
     except Exception as error:
         # Whatever a reader raises of a user's files: nothing has been started yet.
+        if empty := next(filter(_empty, given.files), None):
+            raise InputError(
+                f"INPUT: expected files that can be read as {given.format}, got {empty!r}, which is"
+                " empty; leave it out, or fill it"
+            ) from error
         raise InputError(
             f"INPUT: expected files that can be read as {given.format}, got"
             f" {type(error).__name__}: {error}; look at {given.files[0]!r}, or pass --format"
         ) from error
+
+
+def _empty(file: str) -> bool:
+    """Whether a file has nothing in it; also not where that cannot be told."""
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(file)
+        return bool(filesystem.size(path) == 0)
+    except Exception:
+        return False  # it is another error that is told
 
 
 def _check_blocksize(given: Inputs, blocksize: str | None) -> None:
@@ -214,12 +258,18 @@ def _found(named: str) -> list[str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(named)
         files = sorted(_files(filesystem, path))
+        folder = not files and filesystem.isdir(path)
     except Exception as error:
         # Stores have errors of their own, and a scheme may need a package that is not there.
         raise InputError(
             f"INPUT: expected a path or a URL that fsspec reads, got {named!r}"
             f" ({type(error).__name__}: {error}); check the name"
         ) from error
+    if not files and folder:
+        raise InputError(
+            f"INPUT: expected a folder with files, got {named!r}, which has none (names that"
+            " begin with . or _ are left out); put some there, or name another"
+        )
     if not files:
         raise InputError(
             f"INPUT: expected a file, a folder with files, or a pattern that matches some, got"
@@ -248,6 +298,12 @@ def _files(filesystem: Any, path: str) -> Iterator[str]:
             # As in a shell, what is hidden has to be asked for.
             if wanted or not PurePosixPath(match).name.startswith("."):
                 yield from _files(filesystem, match)
+
+
+def _place(path: str) -> str:
+    """Return a path in the one way in which it can be compared; a URL of a store as it is."""
+    local = local_path(path)
+    return path if local is None else os.path.realpath(local)
 
 
 def _hidden(within: str) -> bool:

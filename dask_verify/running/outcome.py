@@ -48,6 +48,8 @@ class Outcome:
         Why there is no answer, in one line; empty if there is one.
     cheat : str
         Which domain was to lie; empty for none.
+    trust : str
+        The trust file that the user has; empty for one that was written, see `paths`.
     """
 
     report: Report
@@ -57,6 +59,7 @@ class Outcome:
     exhibits: tuple[str, ...] = ()
     error: str = ""
     cheat: str = ""
+    trust: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return this as JSON values.
@@ -115,7 +118,7 @@ class Outcome:
         return [safe(line) for line in lines]
 
     def _check(self) -> str:
-        trust = self.paths.get("trust", "TRUSTFILE")
+        trust = self.paths.get("trust") or self.trust or "TRUSTFILE"
         command = ["dask", "verify", "check", self.paths["receipt"], "--trust", trust]
         return shlex.join([*command, "--data", self.paths["result"]])
 
@@ -185,14 +188,24 @@ faulty, so this is their own error: mend them'
     if not isinstance(error, TaskError):
         return one_line(str(error) or type(error).__name__)
     frames = _FRAME.findall(error.traceback_text)
+    first = str(error).splitlines()[0]
+    if first.startswith("UnicodeDecodeError") and any(_reads_text(path) for path, *_ in frames):
+        return (
+            "INPUT: expected text in UTF-8, got a file with other bytes (UnicodeDecodeError);"
+            " convert it, such as with iconv"
+        )
     where = ""
     if frames:
         path, line, function = frames[-1]
         # What travels by value has no file any more.
         file = "" if path.startswith("<") else f"{PurePath(path).name}, "
         where = f" ({file}line {line}, in {function})"
-    first = str(error).splitlines()[0]
     return one_line(
         f"{first:.500}{where:.200}; the functions failed in more domains than may be faulty, so"
         " this is their own error: mend them"
     )
+
+
+def _reads_text(path: str) -> bool:
+    """Whether code is that which reads lines of text, before any function of the user's."""
+    return PurePath(path).parts[-3:] == ("dask", "bag", "text.py")

@@ -171,6 +171,38 @@ def place(wanted: Wanted, configured: str | None = None) -> Place:
     return _separate(wanted, addresses)
 
 
+def options(place: Place) -> list[str]:
+    """Return the options that name a place once more; what is configured stays so.
+
+    Parameters
+    ----------
+    place : Place
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> options(Shared("tcp://10.0.0.1:8786", Keys("domains.toml"), Tls()))
+    ['--scheduler', 'tcp://10.0.0.1:8786', '--trust', 'domains.toml']
+    """
+    if isinstance(place, Local):
+        return [part for name in place.names for part in ("--domain", name)]
+    if isinstance(place, Shared):
+        named = ["--scheduler", place.address]
+    else:
+        named = [part for name, at in place.addresses for part in ("--domain", f"{name}={at}")]
+    files = {
+        "--trust": place.keys.trust,
+        "--key": place.keys.key,
+        "--tls-ca-file": place.tls.ca_file,
+        "--tls-cert": place.tls.cert,
+        "--tls-key": place.tls.key,
+    }
+    return named + [part for option, path in files.items() if path for part in (option, path)]
+
+
 def _local(wanted: Wanted) -> Local:
     names = wanted.domains or REHEARSAL
     for option, value in (("--trust", wanted.keys.trust), ("--key", wanted.keys.key)):

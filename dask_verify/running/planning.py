@@ -18,7 +18,7 @@ from dask_verify.mapreduce import check_staffing
 from dask_verify.requesting import Request, requested
 from dask_verify.running import functions
 from dask_verify.running.functions import Reference
-from dask_verify.running.inputs import Inputs, collection, inputs
+from dask_verify.running.inputs import Inputs, collection, gathers, inputs
 from dask_verify.running.opening import check_keys
 from dask_verify.running.places import Local, Place, Wanted, place
 
@@ -136,6 +136,7 @@ def plan(asked: Asked) -> Plan:
     found = inputs(asked.inputs, asked.format)
     _check_format(asked, found)
     check_apart(asked.output, [*_read(asked), *(("input", file) for file in found.files)])
+    _check_outside(asked)
     policy: Policy = _named_after_options(Policy, **asked.policy)
     if isinstance(where, Local):
         _named_after_options(check_staffing, policy, where.names)
@@ -284,6 +285,20 @@ def check_apart(output: Output, read: Iterable[tuple[str, str | None]]) -> None:
                 " overwritten; name another"
             )
         taken[_identity(path)] = "file of the result"
+
+
+def _check_outside(asked: Asked) -> None:
+    """Refuse to write where the next run of the same command would read it."""
+    written = list(_written(asked.output))
+    if asked.journal is not None:
+        written.append(("--journal", asked.journal))
+    for option, path in written:
+        for named in asked.inputs:
+            if gathers(named, path):
+                raise InputError(
+                    f"{option}: expected a file that is not among what {named!r} names, got"
+                    f" {path!r}, which the next run would read as input; name one elsewhere"
+                )
 
 
 def _written(output: Output) -> Iterator[tuple[str, str]]:

@@ -15,12 +15,14 @@ from distributed import Client, Nanny
 from distributed.core import Status
 
 from dask_verify import verified_map_reduce
+from dask_verify.engine import cluster_arguments
 from dask_verify.engine.cluster import LocalDomainCluster
 from dask_verify.engine.compat import DomainNanny, DomainWorker, unheard
 from dask_verify.engine.enrolment import coordinator_of, domains_of, enrolled
 from dask_verify.errors import InputError
 from dask_verify.evidence.enrolment.trust import Entry, load_trust, save_trust
 from dask_verify.protocol.domain import Identity
+from dask_verify.testing import Saboteur
 
 
 def parity(number):
@@ -48,6 +50,11 @@ def names_and_domains(client):
     return {(w["name"], *w["resources"]) for w in workers}
 
 
+def test_what_a_saboteur_is_known_by_are_all_of_its_hooks():
+    hooks = {name for name in vars(Saboteur) if not name.startswith("_")}
+    assert set(cluster_arguments._HOOKS) == hooks
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -60,6 +67,11 @@ def names_and_domains(client):
         ({"domains": ["alice\ufe0f"]}, "without control or invisible characters"),
         ({"domains": ["x" * 300]}, "at most 200 bytes"),
         ({"domains": ["alice"], "saboteurs": {"bob": object()}}, "saboteur for 'bob'"),
+        (
+            {"domains": ["bob"], "saboteurs": {"bob": "x"}},
+            "saboteur of 'bob': expected a Saboteur or None, got str 'x'; take one",
+        ),
+        ({"domains": ["bob"], "saboteurs": {"bob": Saboteur}}, r"class; write Saboteur\(\)"),
         ({"domains": ["alice"], "n_workers": 0}, "n_workers"),
         ({"domains": ["alice"], "n_workers": True}, "n_workers"),
         ({"domains": ["alice"], "threads_per_worker": 0}, "threads_per_worker"),
@@ -179,7 +191,11 @@ def test_separate_clients_are_enrolled_one_by_one(separate_cluster):
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("error")
 def test_a_cluster_from_start_to_end():
-    class Tamper:  # known to no module that a worker could import
+    class Unpicklable(Saboteur):
+        def __init__(self):
+            self.items = (item for item in ())
+
+    class Tamper(Saboteur):  # known to no module that a worker could import
         def __repr__(self):
             return "tampering"
 
@@ -202,8 +218,10 @@ def test_a_cluster_from_start_to_end():
             cluster.sabotage("carol", None)
         with pytest.raises(InputError, match=r"got the class; write dict\(\)"):
             cluster.sabotage("alice", dict)
+        with pytest.raises(InputError, match="expected a Saboteur or None, got int 3"):
+            cluster.sabotage("alice", 3)
         with pytest.raises(InputError, match="cannot be pickled"):
-            cluster.sabotage("alice", (item for item in ()))
+            cluster.sabotage("alice", Unpicklable())
         assert saboteurs() == ["None", "tampering"]
 
         assert cluster.add_worker("alice") == "alice-1"
@@ -220,6 +238,23 @@ def test_a_cluster_from_start_to_end():
     cluster.close()
     assert client.status == "closed"
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_closed_cluster_says_so(monkeypatch, shared):
+    monkeypatch.setattr(LocalDomainCluster, "_start", lambda self, n_workers: None)
+    with LocalDomainCluster(["alice", "bob"], shared=shared) as cluster:
+        pass
+    asked = {
+        "get_client": (),
+        "sabotage": ("bob", None),
+        "add_worker": ("bob",),
+        "kill_worker": ("bob",),
+        "stop_domain": ("bob",),
+    } | ({} if shared else {"get_remotes": ()})
+    for name, arguments in asked.items():
+        with pytest.raises(InputError, match="got one that is closed: start another"):
+            getattr(cluster, name)(*arguments)
 
 
 @pytest.mark.cluster

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import dask.bag as db
@@ -13,11 +16,11 @@ import pytest
 
 from dask_verify.core.canonical import decode, encode
 from dask_verify.engine import dossier as module
-from dask_verify.engine.dossier import Dossier, Past, Recorder
+from dask_verify.engine.dossier import Dossier, Past, Recorder, importing
 from dask_verify.engine.graphs import source_digest, upstream
 from dask_verify.engine.journal import Journal
 from dask_verify.errors import JournalError
-from dask_verify.execution.work import Work, ship
+from dask_verify.execution.work import Work, ship, unship
 from dask_verify.protocol.domain import COORDINATOR, Domain, Identity
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.protocol.messages import MAP, Late, Run, Task
@@ -101,6 +104,28 @@ def test_another_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     here = module.environment() | {"numpy": "0.1", "simd": "none"}
     monkeypatch.setattr(module, "environment", lambda: here)
     with pytest.raises(JournalError, match="got another numpy, simd"):
+        Dossier.from_record(record)
+
+
+def test_functions_that_cannot_be_imported_are_named_with_what_to_do(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wc.py").write_text("def mapper(number):\n    return [number]\n")
+    with monkeypatch.context() as there:
+        there.syspath_prepend(str(tmp_path))
+        wc = importlib.import_module("wc")
+        shipped = ship(Work("bag", wc.mapper, sum, None, 2, 1, 1024))
+        source = upstream(db.from_sequence([1, 2], npartitions=2).map(wc.mapper))
+        record = made(shipped=shipped, source=source).to_record()
+    monkeypatch.delitem(sys.modules, "wc")
+    words = r"expected module 'wc', which its job needs, .* PYTHONPATH"
+    with pytest.raises(JournalError, match=words):
+        Dossier.from_record(record)
+    with pytest.raises(JournalError, match=words), importing():
+        unship(shipped.data)
+    # Another module of that name may be there.
+    monkeypatch.setitem(sys.modules, "wc", ModuleType("wc"))
+    with pytest.raises(JournalError, match=r"expected the functions, .* got AttributeError"):
         Dossier.from_record(record)
 
 

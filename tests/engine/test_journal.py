@@ -97,6 +97,9 @@ def test_a_file_that_is_no_journal_and_a_folder(tmp_path: Path) -> None:
         Journal.reopen(tmp_path / "notes")
     with pytest.raises(JournalError, match="expected a file, got a folder"):
         Journal.reopen(tmp_path)
+    for place in (tmp_path, f"file://{tmp_path}"):
+        with pytest.raises(JournalError, match=r"not there yet, got a folder; name a file in it"):
+            Journal.create(place)
 
 
 def test_a_file_system_that_is_none() -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import fsspec
 import pytest
 
+from dask_verify.core.odds import Odds, StageOdds
 from dask_verify.engine.report import DomainReport, Report, describe
 from dask_verify.engine.seen import SeenDivergence
 from dask_verify.errors import InputError
@@ -94,6 +95,12 @@ def test_what_never_was_is_not_told_and_one_is_no_plural():
     nothing = replace(REPORT, bytes_compared=0, bytes_computed=0, domains={"alice": one})
     assert "compared" not in str(nothing)
     assert "1 partition, 12,345 bytes" in str(nothing)
+
+
+def test_one_unit_is_no_plural():
+    stage = StageOdds("map", 1, 10, 0.5, 0.5, 2, 1, sampled=1)
+    told = str(replace(REPORT, odds=Odds((stage,))))
+    assert "map: 1 of 1 unit recomputed elsewhere as committed (rate 0.5)" in told
 
 
 def test_people_are_told_where_else_somebody_was_exposed():

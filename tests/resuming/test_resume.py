@@ -282,6 +282,31 @@ def count(cluster: LocalDomainCluster, folder: Path, **more: Any) -> Any:
     )
 
 
+def test_functions_that_cannot_be_imported_are_refused_before_the_job_goes_on(
+    shared: LocalDomainCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job = count(shared, tmp_path)
+    job.result(timeout=60)
+    job._end(forget=False)
+    written = (tmp_path / "journal").read_bytes()
+
+    def missing(data: bytes) -> Any:
+        raise ModuleNotFoundError("No module named 'wc'", name="wc")
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO", "distributed.dask_verify"):
+        patch.setattr("dask_verify.resuming.unship", missing)
+        with pytest.raises(JournalError, match=r"expected module 'wc', .* in PYTHONPATH"):
+            dask_verify.resume(tmp_path / "journal", client=shared.get_client())
+    assert "Resumed" not in caplog.text
+    assert (tmp_path / "journal").read_bytes() == written
+    again = dask_verify.resume(tmp_path / "journal", client=shared.get_client())
+    assert dict(again.result(timeout=60)) == RIGHT
+    again.cancel()
+
+
 def test_every_acceptance_is_on_disk_before_it_is_acted_on(
     shared: LocalDomainCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dask_verify.errors import InputError
-from dask_verify.running.inputs import Inputs, collection, inputs
+from dask_verify.running.inputs import Inputs, collection, gathers, inputs
 
 
 def names(found, folder):
@@ -64,7 +64,7 @@ def test_formats(here, files, asked, expected):
     [
         (["nothing.txt"], "got 'nothing.txt', where nothing is"),
         (["nothing/*.txt"], "got 'nothing/*.txt', where nothing is"),
-        (["empty"], "got 'empty', where nothing is"),
+        (["empty"], "expected a folder with files, got 'empty', which has none"),
         (["notes"], "pass --format text, csv or parquet"),
         (["texts", "flights.csv"], "expected files of one format, got"),
         (["texts/a.txt", "z.txt.gz"], "expected files of one compression, got"),
@@ -82,6 +82,32 @@ def test_what_cannot_be_used(here, named, words):
         inputs(named)
     assert words in str(caught.value)
     assert str(caught.value).startswith("INPUT: ")
+
+
+@pytest.mark.parametrize(
+    ("named", "path", "expected"),
+    [
+        ("texts", "texts/c.jsonl", True),
+        ("texts/", "./texts/deep/c.jsonl", True),
+        (".", "c.jsonl", True),
+        ("link", "texts/c.jsonl", True),
+        ("texts/*", "texts/c.jsonl", True),
+        ("texts/d*", "texts/deep/c.jsonl", True),
+        ("memory://cli", "memory://cli/c.jsonl", True),
+        ("texts", "c.jsonl", False),
+        ("texts", "texts2/c.jsonl", False),
+        ("texts", "texts/_out/c.jsonl", False),
+        ("texts", "texts/.c.jsonl", False),
+        ("texts/*.txt", "texts/c.jsonl", False),
+        ("texts/d*", "texts/deep/_c.jsonl", False),
+        ("texts/a.txt", "texts/c.jsonl", False),
+        ("memory://cli", "memory://client/c.jsonl", False),
+        ("memory://cli", "cli/c.jsonl", False),
+    ],
+)
+def test_what_would_be_read_if_it_were_there(here, named, path, expected):
+    (here / "link").symlink_to("texts")
+    assert gathers(named, path) == expected
 
 
 def test_text_is_cut_into_partitions_of_lines(here):
@@ -115,7 +141,20 @@ def test_a_block_size_that_is_none(here, size):
 @pytest.mark.parametrize(
     ("name", "form"), [("a.parquet", "parquet"), ("a.csv", "csv"), ("a.txt", "text")]
 )
-def test_files_that_are_other_than_they_seem(here, name, form):
+def test_files_that_are_empty(here, name, form):
     (here / name).write_bytes(b"")
-    with pytest.raises(InputError, match=f"INPUT: expected files that can be read as {form}, got"):
+    words = f"expected files that can be read as {form}, got '{here}/{name}', which is empty; leave"
+    with pytest.raises(InputError, match=f"INPUT: {words}"):
+        collection(inputs([name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.parquet", "parquet"), ("a.csv", "csv"), ("a.txt.gz", "text")]
+)
+def test_files_that_are_other_than_they_seem(here, name, form, monkeypatch):
+    (here / name).write_bytes(b"\xff")
+    if form == "text":  # is not looked into by its reader, which may fail all the same
+        monkeypatch.setattr("dask.bag.read_text", lambda *given, **options: 1 / 0)
+    words = f"INPUT: expected files that can be read as {form}, got [A-Z]"
+    with pytest.raises(InputError, match=words):
         collection(inputs([name]))

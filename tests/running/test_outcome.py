@@ -103,6 +103,10 @@ def test_reasons_are_one_line():
     assert reason(TaskError("ZeroDivisionError: x\n\nmore", text)).startswith(
         "ZeroDivisionError: x (words.py, line 4, in mapper); the functions failed"
     )
+    text = 'File "/x/dask/bag/text.py", line 188, in decode\n  block.decode(encoding, errors)'
+    assert reason(TaskError("UnicodeDecodeError", text)).startswith("INPUT: expected text in UTF-8")
+    text = text.replace("dask/bag/text.py", "text.py")
+    assert "mend them" in reason(TaskError("UnicodeDecodeError", text))
     assert reason(TaskError("KeyError: 'a'")).startswith("KeyError: 'a'; the functions failed")
     assert reason(InconclusiveError("no answer (x): do y\n\nbob: late\x1b[2J")) == (
         "no answer (x): do y; bob: late\\x1b[2J"

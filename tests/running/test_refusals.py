@@ -52,6 +52,10 @@ def trust(here):
         (["words.py", "texts", "--unit-records", "0"], "--unit-records: expected a whole"),
         (["words.py", "texts", "--domain", "alice"], "--replicas=2: expected at least as many"),
         (["words.py", "texts", "--cheat", "mallory"], "--cheat: expected one of"),
+        (
+            ["words.py", "texts", "--cheat", "bob", "--cheat", "alice"],
+            "--cheat: expected it once, got 'bob' and 'alice'; name one; see `verify run --help`",
+        ),
         (["words.py", "texts", "--journal", "j"], "--journal: expected domains with keys that"),
         (["words.py", "texts", "--scheduler", TCP], "--trust: expected the trust file"),
         (
@@ -89,6 +93,25 @@ def trust(here):
             "--report: expected a ",
         ),
         (["words.py", "texts", "--out", "texts/a.txt"], "--out: expected a file that is no input"),
+        (
+            ["words.py", "texts", "--out", "texts/counts.jsonl"],
+            "--out: expected a file that is not among what 'texts' names, got 'texts/counts.jsonl'",
+        ),
+        (
+            ["words.py", "texts/*", "--out", "./texts/counts.jsonl"],
+            "got './texts/counts.jsonl', which the next run would read as input; name one",
+        ),
+        (
+            ["words.py", "texts", "--report", "texts/r.html"],
+            "--report: expected a file that is not among what 'texts' names",
+        ),
+        (
+            [
+                *("words.py", "texts", "--trust", "domains.toml", "--scheduler", TCP),
+                *("--journal", "texts/j"),
+            ],
+            "--journal: expected a file that is not among what 'texts' names",
+        ),
         (["words.py", "texts", "--report", "no/a.html"], "--report: expected a file in a folder"),
         (
             ["words.py", "texts", "--out", "counts"],

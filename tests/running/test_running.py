@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -41,7 +42,7 @@ def test_text(run, started, here):
     assert counted(done.stdout) == COUNTS
     assert "verdict      AGREED" in done.stderr
     assert "--out counts.jsonl writes all of it" in done.stderr
-    assert "in no particular order: --sort sorts a dataframe" in done.stderr
+    assert done.stderr.endswith("and a report; in no particular order\n")
     assert started == [Local(("alice", "bob", "carol"))]
     assert {path.name for path in here.iterdir()} == {
         "delays.py", "flights.csv", "texts", "words.py",
@@ -126,6 +127,18 @@ def test_a_function_that_fails(run, here):
     done = run("words.py:failing", "texts", "--quiet", "--report", "why.html")
     assert done.stderr.endswith("mend them (traceback: why.html)\n")
     assert "ZeroDivisionError" in (here / "why.html").read_text()
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("name", ["c.txt", "c.txt.gz"])
+def test_text_that_is_not_utf_8(run, here, name):
+    """It is the input that has to be mended, not the functions."""
+    data = "caf\xe9 au lait\n".encode("latin-1")
+    (here / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    done = run("words.py", name, "--quiet")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: INPUT: expected text in UTF-8, got a file with other")
+    assert "mend" not in done.stderr
 
 
 @pytest.mark.usefixtures("started")

@@ -46,7 +46,7 @@ def tell(checked: Checked, trust: Trust) -> list[str]:
     lines += _sources(checked)
     if receipt.sampled is not None:
         rate = f"rate {receipt.sampled.rate:.3g}"
-        number = f"{checked.sampled} of {checked.units} units"
+        number = f"{checked.sampled:,} of {_number(checked.units, 'unit')}"
         lines.append(f"sampled      {number} recomputed elsewhere as committed ({rate})")
     lines += [f"domain       {_domain(party, trust)}" for party in receipt.parties]
     lines += [f"dispute      {_dispute(dispute)}" for dispute in receipt.disputes]
@@ -63,7 +63,7 @@ def _sources(checked: Checked) -> Iterator[str]:
         number = _number(len(receipt.pins), "file")
         yield f"sources      {number} pinned, first {receipt.pins[0].path:.200}"
     if receipt.unpinned:
-        number = f"{receipt.unpinned} of {receipt.terms.maps} partitions"
+        number = f"{receipt.unpinned:,} of {_number(receipt.terms.maps, 'partition')}"
         yield f"sources      {number} read what cannot be pinned"
     if receipt.terms.policy.trust_input:
         yield "sources      input computed earlier was accepted as it was: trust_input=True"

@@ -16,6 +16,7 @@ from dask_verify.evidence.receipts.checking import check_receipt
 from dask_verify.evidence.receipts.counting import count_votes
 from dask_verify.evidence.receipts.redrawing import check_sampling
 from dask_verify.evidence.receipts.signatures import check_signatures
+from dask_verify.evidence.receipts.telling import tell
 from dask_verify.evidence.receipts.values import AuditRow, Dispute, Party, Receipt, Signed, Stage
 from dask_verify.protocol.draws import seed_digest
 from dask_verify.testing.simulation.behaviours import served_wrong
@@ -301,6 +302,11 @@ def test_a_claim_needs_its_own_signature() -> None:
 
 def _disputed(receipt: Receipt, old: Dispute, new: Dispute) -> Receipt:
     return replace(receipt, disputes=tuple(new if d is old else d for d in receipt.disputes))
+
+
+def test_one_unit_is_no_plural() -> None:
+    found = replace(checked(sampled()), sampled=1, units=1)
+    assert any("1 of 1 unit recomputed" in line for line in tell(found, TRUST))
 
 
 # --- how it was sampled ---------------------------------------------------------------------
