@@ -486,6 +486,19 @@ class Agreement(ABC):
             self._crew.recall()
             self.finished = Finished(verdict, cause, text)
             self._out.append(self.finished)
+            if verdict.answered:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Expect nothing more of domains that are still at work: the verdict stops them.
+
+        Whatever they still say is welcome. They may be asked again, and are at once if they were
+        making what nobody has any more.
+        """
+        for task, state in self._tasks.items():
+            if state.unanswered:
+                state.let_go()
+                self._keep(task, state)
 
     def _flush(self) -> list[Instruction]:
         out, self._out = self._out, []

@@ -347,6 +347,13 @@ class TaskState:
         self.late.discard(domain)
         return expected
 
+    def let_go(self) -> None:
+        """Expect nothing more of domains that were asked, as if they had not been."""
+        for domain in self.running - {COORDINATOR}:
+            self.tried.remove(domain)
+            self.running.remove(domain)
+            self.late.add(domain)
+
     def votes(self, excluded: Collection[str]) -> int:
         """Return how many domains count for the accepted digest.
 
