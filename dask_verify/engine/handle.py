@@ -348,7 +348,7 @@ class Job:
         while True:
             outputs = self._outputs(end)
             leaves = self._all_leaves(outputs, end)
-            if leaves is not None and self._stand(outputs):
+            if leaves is not None and self._stand(outputs, end):
                 return _Answer(tuple(output.root for output in outputs), leaves)
 
     def _all_leaves(self, outputs: list[Commitment], end: float | None) -> list[list[bytes]] | None:
@@ -394,24 +394,28 @@ class Job:
         left = None if end is None else max(end - time.monotonic(), 0)
         try:
             found = look_at_rest(self._driver, self._accepted, left)
-        except TimeoutError:
-            raise TimeoutError(
-                "expected the whole answer in time, but a part of it is being made again; call"
-                " result() again"
-            ) from None
+        except TimeoutError as error:
+            raise _late(error) from None
         if found is None or self._lost():
             raise self._gone()
         return found
 
-    def _stand(self, outputs: list[Commitment]) -> bool:
-        """Whether that is the answer, after all that came to light until now."""
+    def _stand(self, outputs: list[Commitment], end: float | None) -> bool:
+        """Whether that is the answer, after all that came to light until now.
+
+        All of it is read, so that there is some time for this even where none is left.
+        """
+        left = None if end is None else max(end - time.monotonic(), _CATCH_UP)
         digests = [output.digest for output in outputs]
 
         def unchanged() -> bool:
             found = self._accepted() if self._driver.resting else None
             return found is not None and [output.digest for output in found] == digests
 
-        return self._driver.look(unchanged, _CATCH_UP)
+        try:
+            return self._driver.look(unchanged, left)
+        except TimeoutError as error:
+            raise _late(error) from None
 
     def _accepted(self) -> list[Commitment] | None:
         tasks = [Task(REDUCE, partition) for partition in range(self._driver.plan.reduces)]
@@ -499,6 +503,13 @@ def _end_of(timeout: float | None) -> float | None:
     if not isinstance(timeout, numbers.Real) or math.isnan(timeout):
         raise InputError(f"timeout: expected seconds, or None for no limit, got {timeout!r}")
     return time.monotonic() + timeout
+
+
+def _late(error: TimeoutError) -> TimeoutError:
+    return TimeoutError(
+        f"expected the whole answer in time, but {error}; call result() again, with a longer"
+        " timeout"
+    )
 
 
 def _check_time(end: float | None, commitment: Commitment) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -133,6 +133,34 @@ def test_what_is_replaced_while_it_is_read_is_read_anew(
     job._driver.state.holders = lambda task: ["alice"]  # type: ignore[method-assign]
     job._driver.changed = threading.Condition()
     assert job.result() == [(i, 1) for i in range(PARTITIONS) for _ in range(CHUNKS)]
+
+
+@pytest.mark.parametrize(("timeout", "given"), [(None, None), (5.5, 5.0), (100.0, 94.0)])
+def test_a_job_that_is_busy_may_take_its_time_to_say_that_the_answer_stands(
+    monkeypatch: pytest.MonkeyPatch, timeout: float | None, given: float | None
+) -> None:
+    """Without a limit as long as it takes; with one what is left, and five seconds at least."""
+    job, _ = answered(monkeypatch)
+    asked: list[float | None] = []
+
+    def look(take: Callable[[], Any], timeout: float | None) -> Any:
+        asked.append(timeout)
+        return take()
+
+    monkeypatch.setattr(job._driver, "look", look)
+    job.result(timeout)
+    assert asked[-1] == given
+
+
+def test_a_job_that_is_busy_for_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = answered(monkeypatch)
+
+    def look(take: Callable[[], Any], timeout: float | None) -> Any:
+        raise TimeoutError("its thread is busy")
+
+    monkeypatch.setattr(job._driver, "look", look)
+    with pytest.raises(TimeoutError, match="in time, but its thread is busy; call result"):
+        job.result(timeout=9)
 
 
 def test_holders_that_never_serve_take_no_longer_than_there_is_time(
