@@ -20,7 +20,7 @@ from dask_verify.errors import DecodingError
 from dask_verify.protocol.messages import Challenge, Event, Failed, Late, Run, Unaudited
 
 _EVIDENCE = 8  #: complaints of one task that are looked into
-LARGEST = 8 << 20  #: bytes of each of them: digests of 200,000 openings
+_LARGEST = 8 << 20  #: bytes of each of them: digests of 200,000 openings
 _WIRES = 4  #: commitments in one answer; more than two different ones say nothing new
 _WIRE = 16 << 20  #: bytes of them together: one of as many buckets as there may be has 9 MiB
 _AUDIT = 64 << 20  #: bytes of an auditor's answer: hashes of two million leaves
@@ -145,7 +145,7 @@ def _parts(answer: object) -> list[Any]:
 
 def _looked_into(evidence: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Return what of it is kept until there is time for it."""
-    return tuple(one for one in evidence if len(one) <= LARGEST)[:_EVIDENCE]
+    return tuple(one for one in evidence if len(one) <= _LARGEST)[:_EVIDENCE]
 
 
 def _no_answer(to: str, said: list[Any]) -> DecodingError:

@@ -124,6 +124,11 @@ class Job:
         Verdict or None
             None if the timeout passed, or the job was cancelled.
 
+        Raises
+        ------
+        InputError
+            If the timeout is no number of seconds.
+
         Examples
         --------
         >>> job.wait(timeout=60)  # doctest: +SKIP
@@ -176,6 +181,8 @@ class Job:
         ------
         TimeoutError
             If there is no verdict in time, or not all of the answer was read; the job goes on.
+        InputError
+            If the timeout is no number of seconds.
         TaskError
             If the user's functions fail in more domains than may be faulty.
         NondeterministicError, InconclusiveError

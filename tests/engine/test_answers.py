@@ -56,7 +56,7 @@ def test_evidence_is_bounded():
 
 def test_evidence_and_audits_have_a_size(monkeypatch):
     """What is kept until there is time for it, or written down before it is looked at."""
-    monkeypatch.setattr(answers, "LARGEST", 10)
+    monkeypatch.setattr(answers, "_LARGEST", 10)
     monkeypatch.setattr(answers, "_AUDIT", 10)
     some = (b"x" * 11, b"y" * 10)
     assert answers.read(encode(("missing", (1,), some))).evidence == (b"y" * 10,)
