@@ -125,8 +125,8 @@ def _unverified(job: Job) -> Any:
 
     work = job._driver.work
     of = kind(work)
-    outputs = job._accepted() or []
-    parts = [of.decode(leaf) for c in outputs for leaf in job._chunks(c, None)]
+    reading = job._reading(None)
+    parts = [of.decode(leaf) for c in reading.accepted() or () for leaf in reading.leaves(c)]
     return (
         [p for part in parts for p in part] if work.kind == "bag" else of.concat(parts, work.meta)
     )

@@ -9,19 +9,17 @@ import os
 import time
 import weakref
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from dask_verify.core.canonical import install_types
-from dask_verify.core.seal import Commitment
 from dask_verify.engine.collection import Lease, collection_of
 from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit
 from dask_verify.engine.notary import Notary
 from dask_verify.engine.progress import Announced, Progress
-from dask_verify.engine.reader import UnservedError
 from dask_verify.engine.report import Report
 from dask_verify.engine.reporting import report_of
-from dask_verify.engine.resting import look_at_rest
+from dask_verify.engine.result import Answer, Reading
 from dask_verify.engine.saving import (
     check_name,
     check_place,
@@ -42,12 +40,10 @@ from dask_verify.evidence.loading import RECEIPT, presented
 from dask_verify.evidence.receipts.signed import SignedReceipt
 from dask_verify.evidence.receipts.values import Receipt
 from dask_verify.execution.compute import kind
-from dask_verify.protocol.messages import REDUCE, Task, Verdict
+from dask_verify.protocol.messages import REDUCE, Verdict
 from dask_verify.views.advice import ADVICE
 
 _log = logging.getLogger("distributed.dask_verify")
-
-_CATCH_UP = 5.0  #: seconds
 
 
 class Job:
@@ -217,7 +213,7 @@ class Job:
         >>> job.to_collection().filter(lambda pair: pair[1] > 1000).compute()  # doctest: +SKIP
         """
         self._answered(None)
-        return collection_of(self._driver, self._outputs(), self._lease)
+        return collection_of(self._driver, self._reading(None).outputs(), self._lease)
 
     def save(self, path: str | os.PathLike[str]) -> SignedReceipt:
         """Write the answer to a file, with the receipt and the exhibits beside it.
@@ -346,31 +342,14 @@ class Job:
         text = "".join(f"\n\n{part}" for part in ("; ".join(why), report.failure) if part)
         return InconclusiveError(f"no verified answer ({report.cause}): {advice}{text}", report)
 
-    def _read(self, end: float | None) -> _Answer:
-        """Return the verified leaves of every reduce partition, all of the same answer.
+    def _read(self, end: float | None) -> Answer:
+        return self._reading(end).answer()
 
-        Reading may bring to light that a holder lies. What it took part in is then made again, and
-        what was read before that may be of the old answer.
-        """
-        while True:
-            outputs = self._outputs(end)
-            leaves = self._all_leaves(outputs, end)
-            if leaves is not None and self._stand(outputs, end):
-                return _Answer(tuple(output.root for output in outputs), leaves)
+    def _reading(self, end: float | None) -> Reading:
+        # Made for each use: one that stayed would keep the job alive, and all that it holds.
+        return Reading(self._driver, self._lost, self._gone, end)
 
-    def _all_leaves(self, outputs: list[Commitment], end: float | None) -> list[list[bytes]] | None:
-        """Read some partitions; None if one of them counts no more."""
-        leaves: list[list[bytes]] = []
-        for commitment in outputs:
-            if leaves:
-                _check_time(end, commitment)
-            found = self._leaves(commitment, end)
-            if found is None:
-                return None
-            leaves.append(found)
-        return leaves
-
-    def _vouched(self) -> tuple[_Answer, Receipt]:
+    def _vouched(self) -> tuple[Answer, Receipt]:
         """Return the answer, and what the domains sign of the same."""
         while True:
             self._answered(None)
@@ -396,83 +375,6 @@ class Job:
         answer, receipt = self._vouched()
         return replace(receipt, result=frame_shape(answer.leaves, self._joined(answer.leaves)))
 
-    def _outputs(self, end: float | None = None) -> list[Commitment]:
-        """Return what was agreed on for every partition; wait where some of it is made again."""
-        left = None if end is None else max(end - time.monotonic(), 0)
-        try:
-            found = look_at_rest(self._driver, self._accepted, left)
-        except TimeoutError as error:
-            raise _late(error) from None
-        if found is None or self._lost():
-            raise self._gone()
-        return found
-
-    def _stand(self, outputs: list[Commitment], end: float | None) -> bool:
-        """Whether that is the answer, after all that came to light until now.
-
-        All of it is read, so that there is some time for this even where none is left.
-        """
-        left = None if end is None else max(end - time.monotonic(), _CATCH_UP)
-        digests = [output.digest for output in outputs]
-
-        def unchanged() -> bool:
-            found = self._accepted() if self._driver.resting else None
-            return found is not None and [output.digest for output in found] == digests
-
-        try:
-            return self._driver.look(unchanged, left)
-        except TimeoutError as error:
-            raise _late(error) from None
-
-    def _accepted(self) -> list[Commitment] | None:
-        tasks = [Task(REDUCE, partition) for partition in range(self._driver.plan.reduces)]
-        found = [self._driver.state.accepted(task) for task in tasks]
-        outputs = [commitment for commitment in found if commitment is not None]
-        return outputs if len(outputs) == len(tasks) else None
-
-    def _leaves(self, commitment: Commitment, end: float | None) -> list[bytes] | None:
-        """Read one partition, or return None if it counts no more.
-
-        Where its bytes are lost, wait until somebody made them again.
-        """
-        while self._counts(commitment):
-            try:
-                return self._chunks(commitment, end)
-            except UnservedError:
-                self._driver.catch_up(_CATCH_UP)
-                self._await_holder(commitment, end)
-        return None
-
-    def _counts(self, commitment: Commitment) -> bool:
-        accepted = self._driver.state.accepted(Task(REDUCE, commitment.partition))
-        return accepted is not None and accepted.digest == commitment.digest
-
-    def _await_holder(self, commitment: Commitment, end: float | None) -> None:
-        """Return once a partition can be read again, or counts no more."""
-        driver, task = self._driver, Task(REDUCE, commitment.partition)
-        left = None if end is None else end - time.monotonic()
-
-        def ready() -> bool:
-            return bool(driver.state.holders(task)) or not self._counts(commitment) or self._lost()
-
-        with driver.changed:
-            served = (left is None or left > 0) and driver.changed.wait_for(ready, left)
-        if self._lost():
-            raise self._gone()
-        if not served:
-            raise TimeoutError(
-                f"{task.stage} partition {task.partition} is being made again; call result() later"
-            )
-
-    def _chunks(self, commitment: Commitment, end: float | None) -> list[bytes]:
-        """Read one partition, as long as there is time."""
-        leaves: list[bytes] = []
-        for chunk in self._driver.reader.chunks(commitment, 0, commitment.size, "results"):
-            leaves += chunk
-            if len(leaves) < commitment.size:
-                _check_time(end, commitment)
-        return leaves
-
     def _ended_early(self) -> JobCancelledError:
         if self._driver.resumable:
             return JobCancelledError(
@@ -496,13 +398,6 @@ class Job:
         return self._refusal(Verdict.NONDETERMINISTIC if ended else Verdict.INCONCLUSIVE)
 
 
-class _Answer(NamedTuple):
-    """All leaves of an answer, by partition, and the roots that they hash to."""
-
-    roots: tuple[bytes, ...]
-    leaves: list[list[bytes]]
-
-
 def _end_of(timeout: float | None) -> float | None:
     """Return when a number of seconds will be over."""
     if timeout is None:
@@ -510,19 +405,3 @@ def _end_of(timeout: float | None) -> float | None:
     if not isinstance(timeout, numbers.Real) or math.isnan(timeout):
         raise InputError(f"timeout: expected seconds, or None for no limit, got {timeout!r}")
     return time.monotonic() + timeout
-
-
-def _late(error: TimeoutError) -> TimeoutError:
-    return TimeoutError(
-        f"expected the whole answer in time, but {error}; call result() again, with a longer"
-        " timeout"
-    )
-
-
-def _check_time(end: float | None, commitment: Commitment) -> None:
-    """Refuse to read more of an answer, once the time for it is over."""
-    if end is not None and time.monotonic() >= end:
-        raise TimeoutError(
-            f"expected the whole answer in time, but {REDUCE} partition {commitment.partition} is"
-            " not read yet; call result() again, with a longer timeout"
-        )

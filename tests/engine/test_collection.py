@@ -107,7 +107,8 @@ def test_a_collection_can_be_the_input_of_another_job(client):
 def sources(job: Job):
     driver = job._driver
     job.wait(60)
-    return [collection._source(driver, c) for c in job._outputs()], driver.shipped.data
+    outputs = job._reading(None).outputs()
+    return [collection._source(driver, c) for c in outputs], driver.shipped.data
 
 
 def test_a_holder_that_serves_something_else_is_passed_over(client, monkeypatch):
@@ -147,8 +148,9 @@ def test_another_commitment_does_not_fit_the_bytes(client):
 def test_partitions_that_the_coordinator_made_travel_with_the_graph(client):
     job = counted(client, npartitions=1)
     ((data, _, _),), functions = sources(job)
-    (accepted,) = job._outputs()
-    leaves = tuple(job._leaves(accepted, None))
+    reading = job._reading(None)
+    (accepted,) = reading.outputs()
+    leaves = tuple(reading.leaves(accepted))
     assert read_partition((data, (), leaves), functions, Lease(None)) == job.result(60)
 
 

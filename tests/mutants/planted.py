@@ -886,10 +886,10 @@ MUTANTS = [
     # --- after the verdict -------------------------------------------------------------------
     Mutant(
         "1 an answer that was replaced while it was read is returned",
-        "engine/handle.py",
+        "engine/result.py",
         "if leaves is not None and self._stand(outputs):",
         "if leaves is not None:",
-        ("engine/test_handle.py::test_what_is_replaced_while_it_is_read_is_read_anew",),
+        ("engine/test_result.py::test_what_is_replaced_while_it_is_read_is_read_anew",),
     ),
     Mutant(
         "6 a receipt is of an answer that is being made again",

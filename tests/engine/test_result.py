@@ -12,7 +12,7 @@ import pytest
 
 from dask_verify.core.canonical import encode_records
 from dask_verify.core.seal import Commitment
-from dask_verify.engine import handle
+from dask_verify.engine import handle, result
 from dask_verify.engine.handle import Job
 from dask_verify.engine.reader import UnservedError
 from dask_verify.errors import InputError
@@ -50,7 +50,8 @@ class Reading:
 def answered(monkeypatch: pytest.MonkeyPatch) -> tuple[Job, Reading]:
     """A job that has a verdict, and nothing of its answer read."""
     clock = Clock()
-    monkeypatch.setattr(handle, "time", clock)
+    for module in (handle, result):
+        monkeypatch.setattr(module, "time", clock)
     reader = Reading(clock)
     driver: Any = SimpleNamespace(
         plan=SimpleNamespace(job=b"job", reduces=PARTITIONS),
