@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from dask_verify.engine.dispatch import Landing
 from dask_verify.engine.waiting import Action
@@ -53,15 +53,18 @@ class Inbox:
             If the thread does not come to it in time.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        found: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self.put(lambda: _fill(found, take))
-        while self._alive():
-            left = _LOOK if end is None else max(0, min(_LOOK, end - time.monotonic()))
-            if concurrent.futures.wait([found], left).done:
-                return found.result()
-            if end is not None and time.monotonic() >= end:
-                raise TimeoutError("the job's thread has not come to it in time")
-        return take()
+        asked = _Look(take)
+        self.put(asked.answer)
+        try:
+            while self._alive():
+                left = _LOOK if end is None else max(0, min(_LOOK, end - time.monotonic()))
+                if concurrent.futures.wait([asked.found], left).done:
+                    return asked.found.result()
+                if end is not None and time.monotonic() >= end:
+                    raise TimeoutError("the job's thread has not come to it in time")
+            return take()
+        finally:
+            asked.drop()
 
     def catch_up(self, timeout: float) -> None:
         """Wait until everything that was put here before has been taken.
@@ -77,9 +80,25 @@ class Inbox:
             reached.wait(timeout)
 
 
-def _fill(found: concurrent.futures.Future[T], take: Callable[[], T]) -> None:
-    """Hand over what was taken, or how that failed: the job goes on either way."""
-    try:
-        found.set_result(take())
-    except Exception as error:
-        found.set_exception(error)
+class _Look(Generic[T]):
+    """One look that was asked for.
+
+    It may stay in a queue that nobody empties any more, and must keep nothing alive there.
+    """
+
+    def __init__(self, take: Callable[[], T]) -> None:
+        self.found: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._take: Callable[[], T] | None = take
+
+    def answer(self) -> None:
+        """Hand over what was taken, or how that failed: the job goes on either way."""
+        if (take := self._take) is None:
+            return  # nobody waits for it
+        try:
+            self.found.set_result(take())
+        except Exception as error:
+            self.found.set_exception(error)
+
+    def drop(self) -> None:
+        """Forget what was to be looked at."""
+        self._take = None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -73,3 +75,29 @@ def test_catching_up_waits_for_what_was_said_before() -> None:
             owner.inbox.put(lambda number=number: heard.append(number))
         owner.inbox.catch_up(60)
         assert len(heard) == 100
+
+
+class Looker:
+    """Whoever looks, such as the user's handle on a job."""
+
+    def see(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_look_that_nobody_takes_keeps_nobody_alive(busy: bool) -> None:
+    """Neither after the thread has ended, nor while it does not come to it."""
+    looker, inbox = Looker(), Inbox(lambda: busy)
+    if busy:
+        with pytest.raises(TimeoutError):
+            inbox.look(looker.see, timeout=0)
+    else:
+        assert inbox.look(looker.see) == 5
+    there = weakref.ref(looker)
+    del looker
+    gc.collect()
+    assert there() is None
+    assert inbox.queue.qsize() == 1
+    action = inbox.queue.get()
+    assert callable(action)
+    action()
