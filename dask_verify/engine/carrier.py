@@ -71,7 +71,7 @@ class Carrier:
         landings : sequence of Landing
             What was asked, with the futures that are done.
         """
-        wanted = [(r, f) for r, f in landings if r in self.dispatcher.flying or done(f)]
+        wanted = [(r, f) for r, f in landings if done(f) or self._under_way(r, f)]
         fetched = self._driver.pool.results([(run.domain, future) for run, future in wanted])
         for (run, future), answer in zip(wanted, fetched, strict=True):
             if self._submitted_again(run, future):
@@ -84,6 +84,11 @@ class Carrier:
                 self._answered(run, answer, flight)
             elif flight is not None:
                 self._driver.apply(answers.failed(run, answer, future))
+
+    def _under_way(self, run: Errand, future: Future) -> bool:
+        """Whether that is what we wait for, rather than an earlier try that we took back."""
+        flight = self.dispatcher.flying.get(run)
+        return flight is not None and flight.future is future
 
     def _wanted(self, run: Run) -> bool:
         state = self._driver.state.state(run.task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
 from types import SimpleNamespace
 from typing import Any
 
@@ -177,6 +178,50 @@ def test_what_was_answered_or_lost_by_others_is_not(status: str) -> None:
 def test_nor_is_what_we_took_back_or_has_been_tried_enough() -> None:
     assert not Carrying(RUN).again(AUDIT, "cancelled")
     assert not Carrying(RUN, may=False).again(RUN, "cancelled")
+
+
+class Rerun:
+    """A carrier that gives one task up, and asks for the very same again."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.of: Any = object.__new__(Carrier)
+        flying: dict[Any, Any] = {}
+        self.of.dispatcher = SimpleNamespace(
+            flying=flying,
+            cut_off=self.cut_off,
+            add=lambda run, relay: self.told.append("added"),
+            landed=lambda run: flying.pop(run, None),
+        )
+        pool = SimpleNamespace(results=lambda asked: [CancelledError("key") for _ in asked])
+        self.of._driver = SimpleNamespace(pool=pool, apply=self.told.append)
+
+    def cut_off(self, run: Run) -> bool:
+        self.told.append("cut off")
+        return True
+
+    def flies(self, future: Any) -> None:
+        self.of.dispatcher.flying[RUN] = SimpleNamespace(future=future, relay=False)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "lost", "error"])
+@pytest.mark.parametrize("submitted", [True, False])
+def test_what_we_took_back_says_nothing_of_what_we_asked_again(
+    status: str, submitted: bool
+) -> None:
+    """It would be asked a third time, or its domain be late with what it still computes."""
+    carrier, taken_back = Rerun(), SimpleNamespace(status=status)
+    carrier.flies(SimpleNamespace(status="pending") if submitted else None)
+    carrier.of.landed([(RUN, taken_back)])
+    assert not carrier.told
+    assert RUN in carrier.of.dispatcher.flying
+
+
+def test_what_is_under_way_is_heard() -> None:
+    carrier, future = Rerun(), SimpleNamespace(status="cancelled")
+    carrier.flies(future)
+    carrier.of.landed([(RUN, future)])
+    assert carrier.told == ["cut off", "added"]
 
 
 # --- clients that their scheduler drops ---------------------------------------------------------

@@ -892,6 +892,13 @@ MUTANTS = [
         ("engine/test_result.py::test_what_is_replaced_while_it_is_read_is_read_anew",),
     ),
     Mutant(
+        "2 a domain is late with what was taken back",
+        "engine/carrier.py",
+        "return flight is not None and flight.future is future",
+        "return flight is not None",
+        ("engine/test_connections.py::test_what_we_took_back_says_nothing_of_what_we_asked_again",),
+    ),
+    Mutant(
         "6 a receipt is of an answer that is being made again",
         "evidence/receipts/drafting.py",
         "if announced and state.resting else None",
