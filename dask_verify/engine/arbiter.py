@@ -125,6 +125,8 @@ class Arbiter:
         if isinstance(sealed, Failure):
             self.post(Failed(task, COORDINATOR, inputs, sealed.text))
             return
+        if not self._assigned(task, inputs):
+            return  # it took so long that another was started since, whose place that is
         self.reader.local[Address(self.plan.job, *task)] = sealed
         commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
         self.post(StoodIn(task, inputs, commitment.to_bytes()))
@@ -292,6 +294,13 @@ class Arbiter:
         except TimeoutError:
             return False  # what cannot be looked at may have changed
         return self.source.pinned(task.partition) and not found
+
+    def _assigned(self, task: Task, inputs: bytes) -> bool:
+        """Whether a task is still to be made of the same."""
+        try:
+            return self.state.state(task).inputs == inputs
+        except KeyError:
+            return False
 
     def _whole(self, task: Task, inputs: bytes, sources: Sequence[Source] = ()) -> Request:
         if task.stage == MAP:

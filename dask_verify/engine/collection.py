@@ -14,21 +14,21 @@ from distributed import get_worker
 from distributed.core import rpc
 
 from dask_verify.core.canonical import install_types
+from dask_verify.core.merkle import BLAKE3, MerkleTree
 from dask_verify.core.seal import OUTPUT, Commitment, asked
 from dask_verify.engine.compat import without_pickles
 from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.reader import UnservedError
-from dask_verify.engine.store import Address
 from dask_verify.errors import DecodingError, GateError, InconclusiveError, InputError
 from dask_verify.execution.compute import kind
 from dask_verify.execution.work import Work, unship
-from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import Task
 from dask_verify.protocol.serving import Reply, questions
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
+Output = tuple[Commitment, list[bytes]]
 Source = tuple[bytes, tuple[tuple[str, str], ...], tuple[bytes, ...]]
 
 
@@ -81,15 +81,15 @@ class Lease:
         return normalize_token(self._driver.plan.job.hex() if self._driver else "")
 
 
-def collection_of(driver: Driver, outputs: Sequence[Commitment], lease: Lease) -> Any:
+def collection_of(driver: Driver, outputs: Sequence[Output], lease: Lease) -> Any:
     """Return a Bag or a DataFrame that reads and checks partitions where it is computed.
 
     Parameters
     ----------
     driver : Driver
         The job's driver.
-    outputs : sequence of Commitment
-        The commitments to the job's result.
+    outputs : sequence of (Commitment, list of bytes)
+        The commitments to the job's result, and the leaves of what no worker holds.
     lease : Lease
         What keeps the partitions alive meanwhile.
 
@@ -97,7 +97,7 @@ def collection_of(driver: Driver, outputs: Sequence[Commitment], lease: Lease) -
     -------
     object
     """
-    sources = [_source(driver, commitment) for commitment in outputs]
+    sources = [_source(driver, *output) for output in outputs]
     functions, work = driver.shipped.data, driver.work
     if work.kind == "frame":
         return dd.from_map(
@@ -110,14 +110,10 @@ def collection_of(driver: Driver, outputs: Sequence[Commitment], lease: Lease) -
     return dask.bag.Bag(graph, name, len(sources))
 
 
-def _source(driver: Driver, commitment: Commitment) -> Source:
+def _source(driver: Driver, commitment: Commitment, leaves: Sequence[bytes]) -> Source:
     """Return the commitment, the workers that hold it, and its leaves if none does."""
     task = Task(commitment.stage, commitment.partition)
-    holders = tuple(driver.reader.where(task))
-    leaves: tuple[bytes, ...] = ()
-    if not holders and COORDINATOR in driver.holders(task):
-        leaves = tuple(driver.local[Address(commitment.job, *task)].leaves)
-    return commitment.to_bytes(), holders, leaves
+    return commitment.to_bytes(), tuple(driver.reader.where(task)), tuple(leaves)
 
 
 def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:
@@ -148,16 +144,21 @@ def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:
     carried = lease.leaves(commitment)
     if carried is not None:
         return _decoded(work, carried)
-    for domain, address in () if leaves else holders:
+    if leaves and _fit(commitment, leaves):
+        return _decoded(work, leaves)
+    for domain, address in holders:
         found = _from(commitment, domain, address)
         if found is not None:
             return _decoded(work, found)
-    if leaves:
-        return _decoded(work, leaves)
     raise InconclusiveError(
         f"expected reduce partition {commitment.partition} from {[d for d, _ in holders]}, but"
         " none of them serves it as agreed; run the job again"
     )
+
+
+def _fit(commitment: Commitment, leaves: Sequence[bytes]) -> bool:
+    tree = MerkleTree(leaves, BLAKE3)
+    return (tree.root, tree.size) == (commitment.root, commitment.size)
 
 
 def _decoded(work: Work, leaves: Sequence[bytes]) -> Any:

@@ -213,7 +213,7 @@ class Job:
         >>> job.to_collection().filter(lambda pair: pair[1] > 1000).compute()  # doctest: +SKIP
         """
         self._answered(None)
-        return collection_of(self._driver, self._reading(None).outputs(), self._lease)
+        return collection_of(self._driver, self._reading(None).carried(), self._lease)
 
     def save(self, path: str | os.PathLike[str]) -> SignedReceipt:
         """Write the answer to a file, with the receipt and the exhibits beside it.

@@ -14,9 +14,10 @@ from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool
 from dask_verify.engine.grudges import Grudges
+from dask_verify.engine.own import opened, own_columns, own_nodes
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.patience import REPLY, SECONDS, Patience
-from dask_verify.engine.store import Address, Store
+from dask_verify.engine.store import Store
 from dask_verify.errors import DecodingError, ProofError, VerifyError
 from dask_verify.protocol.domain import COORDINATOR, Domain
 from dask_verify.protocol.messages import Event, ServedWrong, Task, Unserved
@@ -262,7 +263,7 @@ class Reader:
         It says itself where each of them is, and may name many workers that never answer.
         """
         if domain == COORDINATOR:
-            own = {(c, a, b): self._own(asked(c, OUTPUT, a, b, domain)) for c, a, b in ranges}
+            own = {r: opened(self.local, asked(r[0], OUTPUT, *r[1:], domain)) for r in ranges}
             return {wanted: opening for wanted, opening in own.items() if opening is not None}
         reading = reading or _Reading()
         by_address: dict[str | None, list[Range]] = defaultdict(list)
@@ -351,7 +352,7 @@ class Reader:
         Opening or None
         """
         if request.domain == COORDINATOR:
-            return self._own(request)
+            return opened(self.local, request)
         address = self._address(_task(request), request.domain)
         if address is None:
             return None
@@ -397,6 +398,8 @@ class Reader:
         -------
         Columns or None
         """
+        if request.domain == COORDINATOR:
+            return own_columns(self.local, request)
         address = self._address(_task(request), request.domain) or ""
         asking, began = {"request": request.to_bytes()}, time.monotonic()
         reply = self._call(address, request.domain, "verify_columns", asking, 0, named=True)
@@ -426,8 +429,7 @@ class Reader:
         list of bytes or None
         """
         if request.domain == COORDINATOR:
-            sealed = self.local[Address(request.job, request.stage, request.partition)]
-            return sealed.tree(request.tree)[0].descendants(level, index, depth)
+            return own_nodes(self.local, request, level, index, depth)
         asking = encode((request.to_bytes(), level, index, depth))
         address = self._address(_task(request), request.domain) or ""
         message, began = {"request": asking}, time.monotonic()
@@ -508,12 +510,6 @@ class Reader:
         """Report those who were asked for a partition: who holds it since then was not."""
         for domain in names:
             self.post(Unserved(_task(commitment), domain, commitment.digest))
-
-    def _own(self, request: Opening) -> Opening | None:
-        try:
-            return self.local[Address(request.job, request.stage, request.partition)].open(request)
-        except KeyError:
-            return None
 
     def _openings(
         self,

@@ -66,11 +66,9 @@ class Reading:
         TimeoutError
             If there is not enough time.
         """
-        while True:
-            outputs = self.outputs()
-            leaves = self._all_leaves(outputs)
-            if leaves is not None and self._stand(outputs):
-                return Answer(tuple(output.root for output in outputs), leaves)
+        outputs, leaves = self._read(lambda output: True)
+        roots = tuple(output.root for output in outputs)
+        return Answer(roots, [leaves[output.partition] for output in outputs])
 
     def outputs(self) -> list[Commitment]:
         """Return what was agreed on for every partition; wait where some of it is made again.
@@ -91,6 +89,16 @@ class Reading:
         if found is None or self.lost():
             raise self.gone()
         return found
+
+    def carried(self) -> list[tuple[Commitment, list[bytes]]]:
+        """Return what was agreed on for every partition, with the leaves of what no worker holds.
+
+        Returns
+        -------
+        list of (Commitment, list of bytes)
+        """
+        outputs, leaves = self._read(lambda output: not self._on_workers(output))
+        return [(output, leaves.get(output.partition, [])) for output in outputs]
 
     def accepted(self) -> list[Commitment] | None:
         """Return what is accepted at this moment; for the job's thread, or after its end.
@@ -131,27 +139,40 @@ class Reading:
                 self._check_time(commitment)
         return leaves
 
-    def _all_leaves(self, outputs: list[Commitment]) -> list[list[bytes]] | None:
+    def _read(
+        self, wanted: Callable[[Commitment], bool]
+    ) -> tuple[list[Commitment], dict[int, list[bytes]]]:
+        """Read some partitions of an answer, which is the same from the first to the last."""
+        while True:
+            outputs = self.outputs()
+            leaves = self._all_leaves([output for output in outputs if wanted(output)])
+            if leaves is not None and self._stand(outputs):
+                return outputs, leaves
+
+    def _all_leaves(self, outputs: list[Commitment]) -> dict[int, list[bytes]] | None:
         """Read some partitions; None if one of them counts no more."""
-        leaves: list[list[bytes]] = []
+        leaves: dict[int, list[bytes]] = {}
         for commitment in outputs:
             if leaves:
                 self._check_time(commitment)
             found = self._served(commitment)
             if found is None:
                 return None
-            leaves.append(found)
+            leaves[commitment.partition] = found
         return leaves
 
+    def _on_workers(self, commitment: Commitment) -> bool:
+        return any(True for _ in self.driver.reader.where(Task(REDUCE, commitment.partition)))
+
     def _stand(self, outputs: list[Commitment]) -> bool:
-        """Whether that is the answer, after all that came to light until now.
+        """Whether that is the answer still, after all that came to light until now.
 
         All of it is read, so that there is some time for this even where none is left.
         """
         digests = [output.digest for output in outputs]
 
         def unchanged() -> bool:
-            found = self.accepted() if self.driver.resting else None
+            found = self.accepted() if self.driver.resting and not self.lost() else None
             return found is not None and [output.digest for output in found] == digests
 
         try:

@@ -16,11 +16,9 @@ from dask_verify.core.proofs import height, parents, siblings, span, verify_desc
 from dask_verify.core.record import LARGEST
 from dask_verify.core.seal import INPUT, Commitment, Opening, asked, asked_columns
 from dask_verify.engine.reader import Reader
-from dask_verify.engine.store import Address
 from dask_verify.errors import ProofError
 from dask_verify.evidence.exhibits.parts import Given, Leaf, Source
 from dask_verify.protocol.dispute import AskLeaves, AskNodes, Query
-from dask_verify.protocol.domain import COORDINATOR
 from dask_verify.protocol.messages import MAP, Task
 from dask_verify.protocol.quorum import Claim
 
@@ -186,10 +184,7 @@ class Transcript:
         """
         try:
             request = asked_columns(claim.commitment, [unit], claim.domain)
-            if claim.domain == COORDINATOR:
-                at = Address(request.job, request.stage, request.partition)
-                return self.reader.local[at].columns(request).of(unit)
-        except (ProofError, KeyError):
+        except ProofError:
             return None
         if claim.domain in self._refusing:
             return None

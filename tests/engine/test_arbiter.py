@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ from dask_verify.core.canonical import encode
 from dask_verify.core.seal import OUTPUT, SealedPartition, asked
 from dask_verify.engine import arbiter
 from dask_verify.engine.arbiter import Arbiter
-from dask_verify.protocol.messages import MAP, Finding, Task
+from dask_verify.engine.store import Address
+from dask_verify.protocol.domain import COORDINATOR
+from dask_verify.protocol.messages import MAP, REDUCE, Finding, StandIn, StoodIn, Task
 
 SEALED = SealedPartition(4, 2, 8, (4, 4), tuple(bytes([n]) for n in range(8)))
 COMMITMENT = SEALED.commit(b"job", MAP, 3, "bob", b"inputs")
@@ -67,6 +70,48 @@ def test_evidence_against_what_is_not_accepted_is_dropped(partition: int) -> Non
 @pytest.mark.parametrize("item", [b"", b"nonsense", encode((b"none", (), bytes(64))), encode(5)])
 def test_evidence_that_is_none_is_dropped(item: bytes) -> None:
     assert not examined(item)
+
+
+def standing_in(states: dict[Task, Any], posted: list[Any], computes: Callable[[Any], Any]) -> Any:
+    made: Any = object.__new__(Arbiter)
+    made.plan, made.post = SimpleNamespace(job=b"job"), posted.append
+    made.reader = SimpleNamespace(local={})
+    made.state = SimpleNamespace(state=states.__getitem__)
+    made._whole = lambda task, inputs: None
+    made.referee = SimpleNamespace(sealed=computes)
+    return made
+
+
+@pytest.mark.parametrize("replaced", [b"other inputs", None])
+def test_a_stand_in_that_was_overtaken_leaves_the_newer_partition_where_it_is(
+    replaced: bytes | None,
+) -> None:
+    """Its stage was started anew, or withdrawn, while it read and computed."""
+    task, posted = Task(REDUCE, 0), list[Any]()
+    states: dict[Task, Any] = {task: SimpleNamespace(inputs=b"inputs")}
+    newer = SealedPartition(1, 1, 1, (1,), (b"newer",))
+
+    def computes(request: Any) -> SealedPartition:
+        made.reader.local[Address(b"job", *task)] = newer
+        states.clear()
+        if replaced is not None:
+            states[task] = SimpleNamespace(inputs=replaced)
+        return SEALED
+
+    made = standing_in(states, posted, computes)
+    made.stand_in(StandIn(task, b"inputs"))
+    assert made.reader.local == {Address(b"job", *task): newer}
+    assert not posted
+
+
+def test_a_stand_in_is_kept_and_claimed() -> None:
+    task, posted = Task(REDUCE, 0), list[Any]()
+    states: dict[Task, Any] = {task: SimpleNamespace(inputs=b"inputs")}
+    made = standing_in(states, posted, lambda request: SEALED)
+    made.stand_in(StandIn(task, b"inputs"))
+    assert made.reader.local == {Address(b"job", *task): SEALED}
+    claimed = SEALED.commit(b"job", *task, COORDINATOR, b"inputs")
+    assert posted == [StoodIn(task, b"inputs", claimed.to_bytes())]
 
 
 def test_an_exhibit_that_cannot_be_kept_is_told_of(

@@ -107,8 +107,8 @@ def test_a_collection_can_be_the_input_of_another_job(client):
 def sources(job: Job):
     driver = job._driver
     job.wait(60)
-    outputs = job._reading(None).outputs()
-    return [collection._source(driver, c) for c in outputs], driver.shipped.data
+    outputs = job._reading(None).carried()
+    return [collection._source(driver, *output) for output in outputs], driver.shipped.data
 
 
 def test_a_holder_that_serves_something_else_is_passed_over(client, monkeypatch):
@@ -152,6 +152,16 @@ def test_partitions_that_the_coordinator_made_travel_with_the_graph(client):
     (accepted,) = reading.outputs()
     leaves = tuple(reading.leaves(accepted))
     assert read_partition((data, (), leaves), functions, Lease(None)) == job.result(60)
+
+
+def test_what_travels_with_the_graph_is_checked_too(client):
+    job = counted(client, npartitions=1)
+    ((data, holders, _),), functions = sources(job)
+    leaves = tuple(job._reading(None).leaves(Commitment.from_bytes(data)))
+    for wrong in ((*leaves, leaves[0]), tuple(x.replace(b"not", b"NOT") for x in leaves)):
+        with pytest.raises(InconclusiveError, match="as agreed"):
+            read_partition((data, (), wrong), functions, Lease(None))
+        assert read_partition((data, holders, wrong), functions, Lease(None)) == job.result(60)
 
 
 def test_a_lease_names_its_job():

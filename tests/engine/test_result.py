@@ -15,7 +15,7 @@ from dask_verify.core.seal import Commitment
 from dask_verify.engine import handle, result
 from dask_verify.engine.handle import Job
 from dask_verify.engine.reader import UnservedError
-from dask_verify.errors import InputError
+from dask_verify.errors import InconclusiveError, InputError, JobCancelledError
 from dask_verify.protocol.messages import REDUCE, Task, Verdict
 
 PARTITIONS, CHUNKS = 3, 2
@@ -134,6 +134,45 @@ def test_what_is_replaced_while_it_is_read_is_read_anew(
     job._driver.state.holders = lambda task: ["alice"]  # type: ignore[method-assign]
     job._driver.changed = threading.Condition()
     assert job.result() == [(i, 1) for i in range(PARTITIONS) for _ in range(CHUNKS)]
+
+
+def withdrawn(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job._driver, "finished", SimpleNamespace(verdict=Verdict.INCONCLUSIVE))
+
+
+def crashed(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job._driver, "crash", "a traceback")
+
+
+def cancelled(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "_cancelled", True)
+
+
+@pytest.mark.parametrize("read", ["result", "save", "to_collection"])
+@pytest.mark.parametrize("at", range(1, PARTITIONS * CHUNKS + 1))
+@pytest.mark.parametrize("lose", [withdrawn, crashed, cancelled])
+def test_an_answer_that_is_lost_while_it_is_read_is_none(
+    monkeypatch: pytest.MonkeyPatch, lose: Any, at: int, read: str
+) -> None:
+    """What is accepted stays as it was: that alone does not make it the answer."""
+    job, reader = answered(monkeypatch)
+    chunks = reader.chunks
+
+    def loses(*asked: Any) -> Iterator[Any]:
+        for chunk in chunks(*asked):
+            if reader.read == at:
+                lose(job, monkeypatch)
+            yield chunk
+
+    monkeypatch.setattr(reader, "chunks", loses)
+    monkeypatch.setattr(reader, "where", lambda task: iter(()), raising=False)
+    monkeypatch.setattr(job, "_refusal", lambda verdict: InconclusiveError(verdict.value, None))
+    monkeypatch.setattr(job, "_notary", SimpleNamespace(receipt=lambda: None))
+    lost = JobCancelledError if lose is cancelled else InconclusiveError
+    monkeypatch.setattr(job._driver, "resumable", False, raising=False)
+    ask = {"save": lambda: job.save("nothing.jsonl")}.get(read, getattr(job, read))
+    with pytest.raises(lost):
+        ask()
 
 
 @pytest.mark.parametrize(("timeout", "given"), [(None, None), (5.5, 5.0), (100.0, 94.0)])

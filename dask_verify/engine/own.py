@@ -1,0 +1,89 @@
+"""What the coordinator holds itself, proven as anybody's: it may be something else by now.
+
+Whatever made a partition last has replaced what was there before, and a disk may have damaged it.
+"""
+
+from __future__ import annotations
+
+from dask_verify.core.seal import Columns, Opening, SealedPartition
+from dask_verify.engine.store import Address, Store
+from dask_verify.errors import ProofError
+
+
+def opened(store: Store, request: Opening) -> Opening | None:
+    """Return what is asked for.
+
+    Parameters
+    ----------
+    store : Store
+        Where the coordinator keeps what it made.
+    request : Opening
+        Which range of whose tree.
+
+    Returns
+    -------
+    Opening or None
+        None if it is not there as it was committed to.
+    """
+    try:
+        opening = _kept(store, request).open(request)
+        opening.verify(request)
+    except (KeyError, ProofError):
+        return None
+    return opening
+
+
+def own_columns(store: Store, request: Columns) -> Columns | None:
+    """Return the leaf hashes of whole units.
+
+    Parameters
+    ----------
+    store : Store
+        Where the coordinator keeps what it made.
+    request : Columns
+        Which units of whose partition.
+
+    Returns
+    -------
+    Columns or None
+        None if they are not there as they were committed to.
+    """
+    try:
+        columns = _kept(store, request).columns(request)
+        columns.verify(request)
+    except (KeyError, ProofError):
+        return None
+    return columns
+
+
+def own_nodes(
+    store: Store, request: Opening, level: int, index: int, depth: int
+) -> list[bytes] | None:
+    """Return hashes of a tree.
+
+    Parameters
+    ----------
+    store : Store
+        Where the coordinator keeps what it made.
+    request : Opening
+        Which tree.
+    level, index : int
+        The node.
+    depth : int
+        How many levels below it.
+
+    Returns
+    -------
+    list of bytes or None
+        None if that tree is not there.
+    """
+    try:
+        tree, leaves = _kept(store, request).tree(request.tree)
+    except KeyError:
+        return None
+    same = (tree.root, len(leaves)) == (request.root, request.size)
+    return tree.descendants(level, index, depth) if same else None
+
+
+def _kept(store: Store, request: Opening | Columns) -> SealedPartition:
+    return store[Address(request.job, request.stage, request.partition)]
