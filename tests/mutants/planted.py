@@ -906,6 +906,13 @@ MUTANTS = [
         ("engine/test_own.py",),
     ),
     Mutant(
+        "5 a courier may set limits of others",
+        "engine/courier/filters.py",
+        "*_one_of((0, os.getpid())), *_YES_OR_NO]",
+        "*_one_of((0, os.getpid())), *_YES_OR_NO[:1] * 2]",
+        ("engine/courier/test_filters.py",),
+    ),
+    Mutant(
         "1 a stand-in that was overtaken replaces the newer one",
         "engine/arbiter.py",
         "if not self._assigned(task, inputs):",

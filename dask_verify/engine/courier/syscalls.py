@@ -7,12 +7,13 @@ Nothing large is imported here: other libraries start threads, and those would s
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import platform
 import struct
 import sys
 from collections.abc import Iterable
+
+from dask_verify.engine.courier.filters import MACHINES, program
 
 _SET_DEATH_SIGNAL, _SET_SECCOMP, _DROP_BOUND, _SET_NO_NEW_PRIVILEGES = 1, 22, 24, 38
 
@@ -28,20 +29,7 @@ _TCP, _CONNECT = 3, 2  #: binding and connecting; connecting alone
 _SCOPES = 3  #: abstract sockets of others, and signals to others
 _WITH_PORTS, _WITH_SCOPES = 4, 6
 
-# --- seccomp -------------------------------------------------------------------------------------
-_FILTER = 2
-_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-_THREAD = 0x10000  #: the flag of clone for a thread of the same process
-_OTHER_ABI = 0x40000000
-_FAMILIES = (2, 10, 16)  #: of sockets: internet, old and new, and the kernel's own
-#: Architecture, and numbers of: clone, socket, clone3, and of what is refused altogether, which is
-#: fork, vfork, execve, execveat, ptrace, process_vm_readv and _writev, bpf, io_uring_setup.
-_MACHINES = {
-    "x86_64": (0xC000003E, 56, 41, 435, (57, 58, 59, 322, 101, 310, 311, 321, 425)),
-    "aarch64": (0xC00000B7, 220, 198, 435, (221, 281, 117, 270, 271, 280, 425)),
-}
+_FILTER = 2  #: the mode of seccomp
 
 
 class Unavailable(Exception):
@@ -123,42 +111,20 @@ def restrict_access(
 
 
 def refuse_processes() -> None:
-    """Refuse new processes and programs, looks into other processes, and local sockets.
+    """Refuse new processes and programs, and what concerns other processes (see `filters`).
 
     Raises
     ------
     Unavailable
         If the numbers of the system calls are not known here.
     """
-    machine = _MACHINES.get(platform.machine())
+    machine = MACHINES.get(platform.machine())
     if machine is None or sys.byteorder != "little":
         raise Unavailable(f"seccomp on {platform.machine()}")
-    program = _program(*machine)
-    buffer = ctypes.create_string_buffer(b"".join(program))
-    filter_of = struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    steps = program(machine)
+    buffer = ctypes.create_string_buffer(b"".join(steps))
+    filter_of = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
     _checked(_library().prctl(_SET_SECCOMP, _FILTER, filter_of, 0, 0))
-
-
-def _program(
-    architecture: int, clone: int, socket: int, clone3: int, refused: tuple[int, ...]
-) -> list[bytes]:
-    """Return instructions for the kernel: each names a code, two jumps and a number."""
-    no = _REFUSE | errno.EPERM
-    steps = [
-        (_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, no),
-        (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _OTHER_ABI), (_RETURN, 0, 0, no),
-    ]  # fmt: skip
-    for number in refused:
-        steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, no)]
-    # Its flags are out of a filter's sight; the C library then starts threads with clone instead.
-    steps += [(_EQUAL, 0, 1, clone3), (_RETURN, 0, 0, _REFUSE | errno.ENOSYS)]
-    steps += [(_EQUAL, 0, 4, clone), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_ANY_BIT, 0, 1, _THREAD),
-              (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, no)]  # fmt: skip
-    steps += [(_EQUAL, 0, 2 + len(_FAMILIES), socket), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
-    last = len(_FAMILIES)
-    steps += [(_EQUAL, last - at, 0, family) for at, family in enumerate(_FAMILIES)]
-    steps += [(_RETURN, 0, 0, no), (_RETURN, 0, 0, _ALLOW)]
-    return [struct.pack("=HBBI", *step) for step in steps]
 
 
 def _allow(rules: int, path: str, rights: int) -> None:
