@@ -30,7 +30,7 @@ from dask_verify.engine.domainpool import DomainPool
 from dask_verify.engine.dossier import Past, Recorder
 from dask_verify.engine.examiner import Examiner
 from dask_verify.engine.graphs import Upstream
-from dask_verify.engine.inbox import Inbox
+from dask_verify.engine.inbox import Inbox, Look
 from dask_verify.engine.launch import Launcher
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
@@ -175,6 +175,7 @@ class Driver:
         self._dropped: frozenset[str] = frozenset()
         self._decided = list(past.owed)
         self._closed = self._announced = False
+        self._written: Finished | None = None
         self._forgets = True
         self._thread = threading.Thread(target=self._loop, name="dask-verify-job", daemon=True)
 
@@ -217,8 +218,8 @@ class Driver:
 
     @property
     def finished(self) -> Finished | None:
-        """How the job ended; None before that is written down."""
-        return self.state.finished if self._announced else None
+        """How the job ended, as far as that is written down; None before, and after a crash."""
+        return self._written if self._announced and not self.crash else None
 
     @property
     def resting(self) -> bool:
@@ -272,12 +273,16 @@ class Driver:
             return False
         self._carrier.landed([item for item in taken if isinstance(item, tuple)])
         for action in taken:
-            if callable(action):
+            if callable(action) and not isinstance(action, Look):
                 action()
         for run, why in self._dispatcher.overdue().items():
             self._dispatcher.give_up(run)
             self.apply(answers.late(run, why))
         self._carry_out()
+        for look in taken:
+            # At what is written down, since something may be signed that is seen there.
+            if isinstance(look, Look):
+                look()
         self._launcher.flush()
         self._publisher.look(self._summary)
         return True
@@ -298,6 +303,7 @@ class Driver:
         """Act on what was decided, once it is written down."""
         self._recorder.sync()
         decided, self._decided = self._decided, []
+        self._written = self.state.finished
         with self.changed:
             self.rests = self.resting
             self.changed.notify_all()

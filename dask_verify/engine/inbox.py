@@ -53,8 +53,8 @@ class Inbox:
             If the thread does not come to it in time.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        asked = _Look(take)
-        self.put(asked.answer)
+        asked = Look(take)
+        self.put(asked)
         try:
             while self._alive():
                 left = _LOOK if end is None else max(0, min(_LOOK, end - time.monotonic()))
@@ -80,17 +80,27 @@ class Inbox:
             reached.wait(timeout)
 
 
-class _Look(Generic[T]):
+class Look(Generic[T]):
     """One look that was asked for.
 
     It may stay in a queue that nobody empties any more, and must keep nothing alive there.
+
+    Parameters
+    ----------
+    take : callable
+        What is to be called.
+
+    Attributes
+    ----------
+    found : Future
+        What that returned.
     """
 
     def __init__(self, take: Callable[[], T]) -> None:
         self.found: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._take: Callable[[], T] | None = take
 
-    def answer(self) -> None:
+    def __call__(self) -> None:
         """Hand over what was taken, or how that failed: the job goes on either way."""
         if (take := self._take) is None:
             return  # nobody waits for it

@@ -155,7 +155,12 @@ class ObjectLog(Log):
 
     def _found(self) -> list[str]:
         self._fs.invalidate_cache()
-        return sorted(self._fs.glob(f"{self._path}/*.part"))
+        try:
+            # Listed rather than matched: a name is no pattern, whatever is in it.
+            found = self._fs.ls(self._path, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if name.endswith(".part"))
 
     def read(self) -> bytes:
         """Return all that is there.

@@ -200,7 +200,7 @@ class _Run:
             outcome = self._reported(outcome)
         else:
             # What cannot be written down besides must not hide why there is no answer.
-            with suppress(OSError):
+            with suppress(OSError, JournalError):
                 outcome = replace(outcome, paths=self._unanswered())
             with suppress(OSError):
                 outcome = self._reported(outcome)

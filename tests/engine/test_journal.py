@@ -300,3 +300,21 @@ def test_of_two_processes_that_write_to_a_bucket_one_stops() -> None:
         assert read(place) == [*RECORDS, b"resumed"]
     finally:
         filesystem.store.clear()
+
+
+@pytest.mark.parametrize("name", ["job[1]", "job?", "job*"])
+def test_a_name_is_no_pattern(name: str) -> None:
+    """Neither is a journal lost by its name, nor is that of another job gone on with."""
+    filesystem = fsspec.filesystem("memory")
+    place, other = f"memory://names/{name}", "memory://names/job1"
+    try:
+        written(other, [b"other"])
+        with pytest.raises(JournalError, match="nothing there"):
+            Journal.reopen(place)
+        written(place)
+        assert (read(place), read(other)) == (RECORDS, [b"other"])
+        with pytest.raises(JournalError, match="no file of that name"):
+            Journal.create(place)
+    finally:
+        filesystem.store.clear()
+        filesystem.pseudo_dirs[:] = [""]

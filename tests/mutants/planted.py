@@ -906,6 +906,27 @@ MUTANTS = [
         ("engine/test_own.py",),
     ),
     Mutant(
+        "6 what could not be written down is told",
+        "engine/driver.py",
+        "return self._written if self._announced and not self.crash else None",
+        "return self.state.finished if self._announced else None",
+        ("engine/test_stepping.py",),
+    ),
+    Mutant(
+        "6 others look at what is not written down yet",
+        "engine/driver.py",
+        "if callable(action) and not isinstance(action, Look):",
+        "if callable(action):",
+        ("engine/test_stepping.py",),
+    ),
+    Mutant(
+        "6 a receipt is signed although the journal is full",
+        "engine/notary.py",
+        'if driver.crash and driver.crashed == "journal":',
+        "if not driver:",
+        ("resuming/test_resume.py::test_without_room_for_the_journal_there_is_no_answer",),
+    ),
+    Mutant(
         "5 a courier may set limits of others",
         "engine/courier/filters.py",
         "*_one_of((0, os.getpid())), *_YES_OR_NO]",

@@ -21,8 +21,8 @@ from dask_verify.engine.dossier import Dossier
 from dask_verify.engine.journal import Journal
 from dask_verify.errors import InconclusiveError, InputError, JobCancelledError, JournalError
 from dask_verify.protocol.domain import Domain, Identity
-from dask_verify.protocol.messages import MAP, REDUCE, Committed
-from dask_verify.testing import Saboteur, Tamper
+from dask_verify.protocol.messages import MAP, REDUCE, Committed, Task
+from dask_verify.testing import Saboteur, ServeOther, Tamper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,13 +346,12 @@ def _happened(state: Any, instruction: Any) -> bool:
     return bool(state.reduce_inputs if name == "StartReduce" else state.finished)
 
 
-def test_without_room_for_the_journal_there_is_no_answer(
-    shared: LocalDomainCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether there is room for journals; to be changed."""
     from dask_verify.engine.journal import LocalLog
 
-    full = [False]
-    add = LocalLog.add
+    full, add = [False], LocalLog.add
 
     def adding(self: LocalLog, data: bytes) -> None:
         if full[0]:
@@ -360,6 +359,12 @@ def test_without_room_for_the_journal_there_is_no_answer(
         add(self, data)
 
     monkeypatch.setattr(LocalLog, "add", adding)
+    return full
+
+
+def test_without_room_for_the_journal_there_is_no_answer(
+    shared: LocalDomainCluster, tmp_path: Path, full: list[bool]
+) -> None:
     shared.sabotage("alice", Hold(REDUCE, but=-1))
     job = count(shared, tmp_path)
     changed = job._driver.changed
@@ -370,11 +375,39 @@ def test_without_room_for_the_journal_there_is_no_answer(
     with pytest.raises(InconclusiveError, match=r"(?s)journal.*make room.*No space left"):
         job.result(timeout=60)
     assert job.verdict is Verdict.INCONCLUSIVE
+    with pytest.raises(JournalError, match="make room"):
+        _ = job.receipt
     full[0] = False
     before = called(tmp_path / "marks")
     again = dask_verify.resume(tmp_path / "journal", client=shared.get_client())
     assert dict(again.result(timeout=60)) == RIGHT
     assert called(tmp_path / "marks")["m"] == before["m"]
+    again.cancel()
+
+
+def test_what_comes_to_light_without_room_for_the_journal_is_told_to_nobody(
+    shared: LocalDomainCluster, tmp_path: Path, full: list[bool]
+) -> None:
+    """Resumed, the job knows nothing of it: two receipts would say two things of one domain."""
+    job = count(shared, tmp_path)
+    assert job.wait(timeout=60) is Verdict.AGREED
+    state = job._driver.state
+    liar = state.holders(Task(REDUCE, 0))[0]
+    full[0] = True
+    shared.sabotage(liar, ServeOther())
+    with pytest.raises(InconclusiveError, match=r"(?s)journal.*make room.*No space left"):
+        job.result(timeout=60)
+    assert job.verdict is Verdict.INCONCLUSIVE
+    assert state.exposed == {liar}
+    for ask in (lambda: job.receipt, lambda: job.save(tmp_path / "counts.jsonl")):
+        with pytest.raises((JournalError, InconclusiveError), match="make room"):
+            ask()
+    assert not (tmp_path / "counts.jsonl").exists()
+    full[0] = False
+    again = dask_verify.resume(tmp_path / "journal", client=shared.get_client())
+    assert dict(again.result(timeout=60)) == RIGHT
+    assert again.verdict is Verdict.CORRECTED
+    assert [p.name for p in again.receipt.content.parties if p.standing == "exposed"] == [liar]
     again.cancel()
 
 
