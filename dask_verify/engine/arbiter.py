@@ -128,6 +128,7 @@ class Arbiter:
         if not self._assigned(task, inputs):
             return  # it took so long that another was started since, whose place that is
         self.reader.local[Address(self.plan.job, *task)] = sealed
+        self.reader.copies[task, COORDINATOR] += 1
         commitment = sealed.commit(self.plan.job, *task, COORDINATOR, inputs)
         self.post(StoodIn(task, inputs, commitment.to_bytes()))
 
@@ -153,7 +154,7 @@ class Arbiter:
             text = traceback.format_exc()
             task = instruction.task
             finding = Finding(task, instruction.inputs, task.stage, failure=text)
-        self.post(finding)
+        self.post(replace(finding, number=instruction.number))
 
     def examine(self, item: tuple[int, bytes]) -> None:
         """Look for the holder that evidence, brought by a reducer, convicts.

@@ -76,7 +76,7 @@ class Carrier:
         for (run, future), answer in zip(wanted, fetched, strict=True):
             if self._submitted_again(run, future):
                 continue
-            flight = self.dispatcher.landed(run)
+            flight = self.dispatcher.landed(run) if self._under_way(run, future) else None
             if isinstance(run, Challenge):
                 if flight is not None:
                     self._driver.apply(self._driver.auditor.landed(flight, answer))
@@ -84,6 +84,9 @@ class Carrier:
                 self._answered(run, answer, flight)
             elif flight is not None:
                 self._driver.apply(answers.failed(run, answer, future))
+
+    def _flies(self, flight: Flight) -> bool:
+        return self.dispatcher.flying.get(flight.run) is flight
 
     def _under_way(self, run: Errand, future: Future) -> bool:
         """Whether that is what we wait for, rather than an earlier try that we took back."""
@@ -116,27 +119,28 @@ class Carrier:
                 if in_vain < _IN_VAIN:
                     in_vain += self._launch_reduce(domain, flight)
                 else:
-                    self._put(self._unanswered(flight.run, "those before it were not taken"))
+                    self._put(self._unanswered(flight, "those before it were not taken"))
 
     def _launch_reduce(self, domain: str, flight: Flight) -> bool:
         """Launch one task; whether its domain did not take it."""
         try:
             return not self._tracked([flight], lambda: self._reduces(domain, [flight]))
         except UnservedError as error:
-            if isinstance(flight.run, Run):
-                self._put(partial(self._park, error, flight.run))
+            self._put(partial(self._park, error, flight))
             return False
 
     def _reduces(self, domain: str, flights: list[Flight]) -> list[Future]:
         wanted = [(f.run, f.relay) for f in flights if isinstance(f.run, Run)]
         return self._launcher.reduces(domain, wanted)
 
-    def _park(self, error: UnservedError, run: Run) -> None:
+    def _park(self, error: UnservedError, flight: Flight) -> None:
         """Start a task once more when it can be, with sections that the coordinator reads itself.
 
         Until then it is not in flight: what it waits for may need its place in the window.
         """
-        if self.dispatcher.landed(run) is not None:
+        run = flight.run
+        if isinstance(run, Run) and self._flies(flight):
+            self.dispatcher.landed(run)
             again = partial(self.dispatcher.add, run, relay=True)
             self._waiting.until_served(error, again)
 
@@ -149,7 +153,7 @@ class Carrier:
         except Exception as error:
             # The domain's cluster may be gone; that is this domain's silence, not our crash.
             for flight in flights:
-                self._put(self._unanswered(flight.run, repr(error)))
+                self._put(self._unanswered(flight, repr(error)))
             return False
         self._follow(flights, futures)
         return True
@@ -159,11 +163,17 @@ class Carrier:
         for flight, future in zip(flights, futures, strict=True):
             flight.future, flight.started = future, time.monotonic()
             future.add_done_callback(self._landing(flight.run))
+            self._put(partial(self._submitted, flight, future))
 
-    def _unanswered(self, run: Errand, reason: str) -> Callable[[], None]:
+    def _submitted(self, flight: Flight, future: Future) -> None:
+        """Cancel what was taken back while it was being submitted: nobody could before."""
+        if flight.dropped:
+            self._driver.pool.cancel([future])
+
+    def _unanswered(self, flight: Flight, reason: str) -> Callable[[], None]:
         def act() -> None:
-            if self.dispatcher.give_up(run):
-                self._driver.apply(answers.late(run, reason))
+            if self._flies(flight) and self.dispatcher.give_up(flight.run):
+                self._driver.apply(answers.late(flight.run, reason))
 
         return act
 
@@ -185,26 +195,34 @@ class Carrier:
         return True
 
     def _answered(self, run: Run, answer: object, flight: Flight | None) -> None:
+        """Take what a task's executor says; of an earlier try, what it has signed."""
         self._driver.reader.moved["answers"] += len(answer) if isinstance(answer, bytes) else 0
+        overtaken = flight is None and run in self.dispatcher.flying
         try:
             reply = answers.read(answer)
         except DecodingError as error:
-            self._driver.apply(answers.late(run, f"garbage: {error}"))
+            if not overtaken:
+                self._driver.apply(answers.late(run, f"garbage: {error}"))
             return
-        self._replied(run, reply, flight is not None and flight.relay)
+        self._signed(run, reply)
+        if not overtaken:
+            self._replied(run, reply, flight is not None and flight.relay)
         if flight is not None and reply.wires:
             self.dispatcher.done(flight)
         # What a task's executor says that others served is looked at; it may be lying.
         for item in reply.evidence if run.task.stage == REDUCE else ():
             self._driver.beside(self._driver.arbiter.examine, (run.task.partition, item))
 
-    def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
+    def _signed(self, run: Run, reply: answers.Reply) -> None:
         self._driver.spent[run.domain] += reply.cpu
-        if reply.wires:
+        # An answer about what was replaced since is from another worker, perhaps.
+        if reply.wires and run.inputs == self._driver.state.state(run.task).inputs:
             self._driver.reader.found_at(run.task, run.domain, reply.address)
             self._recorder.found_at(run.task, run.domain, reply.address, reply.cpu)
         for wire in reply.wires:
             self._driver.apply(Committed(run.task, run.domain, run.inputs, wire))
+
+    def _replied(self, run: Run, reply: answers.Reply, relayed: bool) -> None:
         if reply.failure is not None:
             self._driver.apply(Failed(run.task, run.domain, run.inputs, reply.failure))
         elif reply.unkept is not None:

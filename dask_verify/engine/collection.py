@@ -19,16 +19,15 @@ from dask_verify.core.seal import OUTPUT, Commitment, asked
 from dask_verify.engine.compat import without_pickles
 from dask_verify.engine.domainpool import TIMEOUT
 from dask_verify.engine.reader import UnservedError
+from dask_verify.engine.result import Held
 from dask_verify.errors import DecodingError, GateError, InconclusiveError, InputError
 from dask_verify.execution.compute import kind
 from dask_verify.execution.work import Work, unship
-from dask_verify.protocol.messages import Task
 from dask_verify.protocol.serving import Reply, questions
 
 if TYPE_CHECKING:
     from dask_verify.engine.driver import Driver
 
-Output = tuple[Commitment, list[bytes]]
 Source = tuple[bytes, tuple[tuple[str, str], ...], tuple[bytes, ...]]
 
 
@@ -81,15 +80,15 @@ class Lease:
         return normalize_token(self._driver.plan.job.hex() if self._driver else "")
 
 
-def collection_of(driver: Driver, outputs: Sequence[Output], lease: Lease) -> Any:
+def collection_of(driver: Driver, outputs: Sequence[Held], lease: Lease) -> Any:
     """Return a Bag or a DataFrame that reads and checks partitions where it is computed.
 
     Parameters
     ----------
     driver : Driver
         The job's driver.
-    outputs : sequence of (Commitment, list of bytes)
-        The commitments to the job's result, and the leaves of what no worker holds.
+    outputs : sequence of Held
+        The partitions of the job's result.
     lease : Lease
         What keeps the partitions alive meanwhile.
 
@@ -97,7 +96,7 @@ def collection_of(driver: Driver, outputs: Sequence[Output], lease: Lease) -> An
     -------
     object
     """
-    sources = [_source(driver, *output) for output in outputs]
+    sources = [_source(held) for held in outputs]
     functions, work = driver.shipped.data, driver.work
     if work.kind == "frame":
         return dd.from_map(
@@ -110,10 +109,8 @@ def collection_of(driver: Driver, outputs: Sequence[Output], lease: Lease) -> An
     return dask.bag.Bag(graph, name, len(sources))
 
 
-def _source(driver: Driver, commitment: Commitment, leaves: Sequence[bytes]) -> Source:
-    """Return the commitment, the workers that hold it, and its leaves if none does."""
-    task = Task(commitment.stage, commitment.partition)
-    return commitment.to_bytes(), tuple(driver.reader.where(task)), tuple(leaves)
+def _source(held: Held) -> Source:
+    return held.commitment.to_bytes(), held.workers, tuple(held.leaves)
 
 
 def read_partition(source: Source, functions: bytes, lease: Lease) -> Any:

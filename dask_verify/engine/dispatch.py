@@ -52,6 +52,8 @@ class Flight:
         How many tasks each of the domain's workers had before it.
     behind : float, optional
         Seconds that other jobs give to what each of these workers had of theirs before it.
+    dropped : bool, optional
+        Whether it was taken back.
     """
 
     run: Errand
@@ -61,6 +63,7 @@ class Flight:
     question: Question | None = None
     ahead: int = 0
     behind: float = 0.0
+    dropped: bool = False
 
 
 @dataclass(eq=False)
@@ -378,9 +381,15 @@ class Dispatcher:
         """
         for domain, queue in self._waiting.items():
             self._waiting[domain] = deque(item for item in queue if not unwanted(item[0]))
-        late = [f for f in self._given_up if unwanted(f.run)]
+        dropped = [f for f in self._given_up if unwanted(f.run)]
         self._given_up = [f for f in self._given_up if not unwanted(f.run)]
-        return late + [self.flying.pop(run) for run in list(self.flying) if unwanted(run)]
+        dropped += [self.flying.pop(run) for run in list(self.flying) if unwanted(run)]
+        for flight in dropped:
+            flight.dropped = True
+            # Whoever asks for the same again begins anew.
+            self._cut.pop(flight.run, None)
+            self._in_vain.pop(flight.run, None)
+        return dropped
 
 
 def _seconds(seconds: float) -> str:

@@ -349,6 +349,8 @@ class Driver:
             self._waiting.resume(lambda needed: needed == task)
 
     def _settle(self, instruction: Arbitrate) -> None:
+        if self.state.arbitrated != instruction:
+            return  # another question came before it; it is asked again if it is one still
         try:
             self.arbiter.settle(instruction)
         except UnservedError as error:

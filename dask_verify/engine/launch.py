@@ -68,11 +68,12 @@ class Launcher:
         self._driver, self._source, self._shipped = driver, source, shipped
         self._job = driver.plan.job
         self._held: dict[Key, Future] = {}
-        self._attempts = count(epoch * _EPOCH)
+        self._attempts = count(epoch * _EPOCH + 1)
         self._released: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._telling: set[tuple[str, str]] = set()
         self._flushed = 0.0
         self._maps: dict[bytes, tuple[Commitment, ...]] = {}
+        self._rounds: dict[bytes, int] = {}
         self._relaying: dict[str, Lock] = {}
 
     def maps(self, domain: str, runs: list[Run]) -> list[Future]:
@@ -150,10 +151,14 @@ class Launcher:
         ------
         UnservedError
             If what one of them reads is not served; then none of them is submitted.
+        GoneError
+            If another stage was started meanwhile.
         """
         functions = compat.TaskRef(self._constant(domain, "functions", self._shipped.data))
         tables = {i: self._table(domain, i) for i in {run.inputs for run, _ in wanted}}
         blobs = [self._relayed(run, relay) for run, relay in wanted]
+        for inputs in tables:
+            self.sources(inputs)  # reading may have taken long
         graphs: dict[bool, dict[Key, Any]] = defaultdict(dict)
         keys: list[Key] = []
         for (run, _), blob in zip(wanted, blobs, strict=True):
@@ -180,6 +185,7 @@ class Launcher:
             What was accepted of the map stage.
         """
         self._maps = {start.inputs: start.maps}
+        self._rounds[start.inputs] = next(self._attempts)
 
     def sources(self, inputs: bytes) -> tuple[Commitment, ...]:
         """Return the map commitments that a reduce stage was started with.
@@ -302,6 +308,7 @@ class Launcher:
             partition=run.task.partition,
             table=table,
             audit=audit,
+            round=self._rounds.get(run.inputs, 0),
         ).to_bytes()
 
     def _reading(self, domain: str, partition: int) -> tuple[compat.TaskRef, dict[Key, Any]]:

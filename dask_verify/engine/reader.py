@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,8 @@ class Reader:
         Which worker of a domain has a task's partition (kept by the reader itself).
     moved : Counter of str, optional
         Bytes that were read, by what for.
+    copies : Counter of (Task, str), optional
+        How often a domain has made a partition again (kept by the reader, and whoever stands in).
     """
 
     domains: dict[str, Domain]
@@ -131,6 +133,7 @@ class Reader:
     pace: Pace
     addresses: dict[str, dict[Task, str]] = field(default_factory=lambda: defaultdict(dict))
     moved: Counter[str] = field(default_factory=Counter)
+    copies: Counter[tuple[Task, str]] = field(default_factory=Counter)
     _grudges: Grudges = field(default_factory=Grudges)
 
     def leaves(self, commitment: Commitment, start: int, stop: int, what: str) -> list[bytes]:
@@ -208,6 +211,7 @@ class Reader:
         found: dict[Range, Opening] = {}
         reading = _Reading()
         holders = {w: self._grudges.order(self.holders(_task(w[0]))) for w in ranges}
+        asked = {w: self._copies(_task(w[0]), names) for w, names in holders.items()}
         for rank in range(max(map(len, holders.values()), default=0)):
             by_holder: dict[str, list[Range]] = defaultdict(list)
             for wanted, names in holders.items():
@@ -219,9 +223,8 @@ class Reader:
         # All that is missing is made again at the same time.
         missing = [wanted for wanted in ranges if wanted not in found]
         for wanted in missing:
-            self._unserved(
-                wanted[0], [d for d in holders[wanted] if (wanted, d) not in reading.spared]
-            )
+            spared = {domain for of, domain in reading.spared if of == wanted}
+            self._unserved(wanted[0], asked[wanted], spared)
         if missing:
             raise UnservedError(_task(missing[0][0]))
         return [found[wanted] for wanted in ranges]
@@ -475,7 +478,10 @@ class Reader:
             Address of the worker.
         """
         # The same few addresses over and over: each is held once.
-        self.addresses[domain][task] = sys.intern(address)
+        addresses = self.addresses[domain]
+        if task in addresses:
+            self.copies[task, domain] += 1
+        addresses[task] = sys.intern(address)
 
     def _address(self, task: Task, domain: str) -> str | None:
         return self.addresses[domain].get(task)
@@ -498,18 +504,29 @@ class Reader:
     def _from_any(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
         task = _task(commitment)
         holders = self._grudges.order(self.holders(task))
-        wanted = (commitment, start, stop)
+        asked, wanted = self._copies(task, holders), (commitment, start, stop)
         for domain in holders:
             found = self._many(domain, [wanted], what)
             if wanted in found:
                 return found[wanted]
-        self._unserved(commitment, holders)
+        self._unserved(commitment, asked)
         raise UnservedError(task)
 
-    def _unserved(self, commitment: Commitment, names: Sequence[str]) -> None:
-        """Report those who were asked for a partition: who holds it since then was not."""
-        for domain in names:
-            self.post(Unserved(_task(commitment), domain, commitment.digest))
+    def _copies(self, task: Task, names: Iterable[str]) -> dict[str, int]:
+        """Return which of its copies each holder is asked for, counted from the first."""
+        return {name: self.copies[task, name] for name in names}
+
+    def _unserved(
+        self, commitment: Commitment, asked: Mapping[str, int], spared: Collection[str] = ()
+    ) -> None:
+        """Report those who were asked for a partition, and have not made it again since then.
+
+        Others may have kept us waiting meanwhile.
+        """
+        task = _task(commitment)
+        for domain, copy in asked.items():
+            if domain not in spared and self.copies[task, domain] == copy:
+                self.post(Unserved(task, domain, commitment.digest))
 
     def _openings(
         self,

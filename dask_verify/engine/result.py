@@ -33,6 +33,23 @@ class Answer(NamedTuple):
     leaves: list[list[bytes]]
 
 
+class Held(NamedTuple):
+    """One partition of an answer, and where it is.
+
+    Parameters
+    ----------
+    commitment : Commitment
+    workers : tuple of (str, str)
+        Domains that hold it, with the addresses of their workers.
+    leaves : list of bytes
+        What it consists of, where no worker holds it.
+    """
+
+    commitment: Commitment
+    workers: tuple[tuple[str, str], ...]
+    leaves: list[bytes]
+
+
 @dataclass(frozen=True)
 class Reading:
     """One reading of an answer, which a verdict has been given about.
@@ -90,15 +107,18 @@ class Reading:
             raise self.gone()
         return found
 
-    def carried(self) -> list[tuple[Commitment, list[bytes]]]:
-        """Return what was agreed on for every partition, with the leaves of what no worker holds.
+    def carried(self) -> list[Held]:
+        """Return what was agreed on for every partition, where it is, and what no worker holds.
 
         Returns
         -------
-        list of (Commitment, list of bytes)
+        list of Held
         """
-        outputs, leaves = self._read(lambda output: not self._on_workers(output))
-        return [(output, leaves.get(output.partition, [])) for output in outputs]
+        while True:
+            outputs, leaves = self._read(lambda output: not self._workers(output))
+            found = [Held(o, self._workers(o), leaves.get(o.partition, [])) for o in outputs]
+            if all(held.workers or held.leaves for held in found):
+                return found
 
     def accepted(self) -> list[Commitment] | None:
         """Return what is accepted at this moment; for the job's thread, or after its end.
@@ -161,8 +181,8 @@ class Reading:
             leaves[commitment.partition] = found
         return leaves
 
-    def _on_workers(self, commitment: Commitment) -> bool:
-        return any(True for _ in self.driver.reader.where(Task(REDUCE, commitment.partition)))
+    def _workers(self, commitment: Commitment) -> tuple[tuple[str, str], ...]:
+        return tuple(self.driver.reader.where(Task(REDUCE, commitment.partition)))
 
     def _stand(self, outputs: list[Commitment]) -> bool:
         """Whether that is the answer still, after all that came to light until now.

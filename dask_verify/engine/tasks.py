@@ -67,6 +67,8 @@ class Order(Record):
         Digest of the table of accepted maps (reduce only).
     audit : bool
         Whether the partition is produced to check what another domain committed to.
+    round : int
+        Of two for other inputs, the one with the larger number was started later.
     """
 
     job: bytes
@@ -76,11 +78,12 @@ class Order(Record):
     partition: int
     table: bytes = b""
     audit: bool = False
+    round: int = 0
 
     @classmethod
     def _types(cls) -> dict[str, type]:
         octets = dict.fromkeys(("job", "inputs", "functions", "table"), bytes)
-        return octets | {"domain": str, "partition": int, "audit": bool}
+        return octets | {"domain": str, "partition": int, "audit": bool, "round": int}
 
 
 def run_map(order_bytes: bytes, functions: bytes, data: Any) -> bytes:
@@ -243,7 +246,7 @@ def _committed(
     commitment = sealed.commit(order.job, stage, order.partition, side.domain, order.inputs)
     if order.audit:
         commitment = _rehearsed(side, sealed, commitment)
-    signed = side.keep(sealed, commitment, order.audit)
+    signed = side.keep(sealed, commitment, order.audit, order.round)
     return COMMITTED, side.address, signed, tuple(evidence[:_EVIDENCE])
 
 
@@ -390,12 +393,10 @@ class _Collector:
 
     def _local(self, i: int) -> Opening | None:
         at = Address(self._accepted[i].job, MAP, i)
-        if at not in self._side.store:
-            return None
         try:
             return self._side.store[at].open(self.request(i, self._side.domain))
-        except ProofError:
-            return None  # of another shape: this copy is not the one that was accepted
+        except (KeyError, ProofError):
+            return None  # of another shape, or gone: this copy is not the one that was accepted
 
     def _fetch(self, wanted: Sequence[int], rank: int) -> None:
         """Ask each partition's holder of a rank; own domain first, then as the table says."""

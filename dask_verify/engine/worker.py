@@ -96,6 +96,8 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         #: Bytes of sections that each thread may collect at a time: as much as is stored, in all.
         self.memory = memory // worker.state.nthreads
         self.closed: set[bytes] = set()
+        self._keeping = threading.Lock()
+        self._rounds: dict[Address, int] = {}
         #: Whom reduces leave alone for a while.
         self.grudges = Grudges()
         self._rehearsal = _Rehearsal(self._saboteur_path)
@@ -145,7 +147,7 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
             gone.wait(_POLL)
 
     def keep(
-        self, sealed: SealedPartition, commitment: Commitment, audit: bool = False
+        self, sealed: SealedPartition, commitment: Commitment, audit: bool = False, round: int = 0
     ) -> tuple[bytes, ...]:
         """Keep a sealed partition; return the signed commitment to it.
 
@@ -159,6 +161,8 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
             The commitment.
         audit : bool, optional
             Whether it was made to check another domain's.
+        round : int, optional
+            When its inputs were started; an older one does not take the place of a newer one.
 
         Returns
         -------
@@ -167,19 +171,28 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         Raises
         ------
         UnkeptError
-            If the job was ended meanwhile.
+            If there is no place for it, or a newer one is kept.
         """
-        at = Address(commitment.job, commitment.stage, commitment.partition)
         if commitment.job not in self.closed:
-            try:
-                self.store[at] = sealed
-            except OSError as error:
-                raise UnkeptError(f"no place for it on its worker's disk: {error}") from error
+            self._put(
+                Address(commitment.job, commitment.stage, commitment.partition), sealed, round
+            )
         said: Any = commitment
         if self.saboteur is not None and not audit:
             said = self.saboteur.commit(commitment)
         several = said if isinstance(said, (list, tuple)) else (said,)
         return tuple(sign(self.identity, c) for c in several)
+
+    def _put(self, at: Address, sealed: SealedPartition, round: int) -> None:
+        with self._keeping:
+            if round < self._rounds.get(at, 0):
+                raise UnkeptError("what it reads was replaced, and it was made of that already")
+            try:
+                self.store[at] = sealed
+            except OSError as error:
+                raise UnkeptError(f"no place for it on its worker's disk: {error}") from error
+            if round:
+                self._rounds[at] = round
 
     def rehearsed(self, hashes: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """Return what a saboteur signs instead of an audit's recomputed hashes.
@@ -300,6 +313,8 @@ class VerifyWorker(WorkerPlugin):  # type: ignore[misc]
         """
         self.closed.add(job)
         self.store.forget(job)
+        with self._keeping:
+            self._rounds = {at: n for at, n in self._rounds.items() if at.job != job}
 
     def reopen(self, job: bytes) -> None:
         """Keep again what is computed for a job that was ended, and is taken up once more.

@@ -45,6 +45,8 @@ class Check:
         Who is on it now; empty: nobody.
     tried : list of str
         Who was asked before.
+    holder : str
+        Who is to open what is audited now; empty where nobody has to.
     outcome : str
         Empty while nothing is known; then ``"agreed"``, ``"contradicted"``, ``"unopened"``,
         ``"failed"`` or ``"moot"``.
@@ -59,6 +61,7 @@ class Check:
     signers: frozenset[str]
     auditor: str = ""
     tried: list[str] = field(default_factory=list)
+    holder: str = ""
     outcome: str = ""
     said: bytes = b""
     signature: bytes = b""
@@ -411,9 +414,9 @@ class Audits:
         if check.kind == WHOLE:
             known = name in state.running or name in state.ballot.claimants([check.digest])
             return [] if known else [self._crew.ask(task, state, name, audit=True)]
-        holder = self._openers(state)[0] if check.kind == UNITS else ""
+        check.holder = self._openers(state)[0] if check.kind == UNITS else ""
         what = (task, state.inputs, check.digest, check.kind, check.units)
-        return [Challenge(*what, holder, name)]
+        return [Challenge(*what, check.holder, name)]
 
     def _openers(self, state: TaskState) -> list[str]:
         return [name for name in state.holders(self._crew.exposed) if name != COORDINATOR]
@@ -453,8 +456,9 @@ class Audits:
         Check or None
         """
         for check in state.checks:
-            asked = (challenge.digest, challenge.kind, challenge.units, challenge.domain)
-            if (check.digest, check.kind, check.units, check.auditor) == asked:
+            asked = (check.digest, check.kind, check.units, check.holder, check.auditor)
+            named = (challenge.digest, challenge.kind, challenge.units)
+            if asked == (*named, challenge.holder, challenge.domain):
                 return check
         return None
 

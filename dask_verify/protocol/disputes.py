@@ -88,8 +88,7 @@ class Disputes(Agreement):
                 continue
             question = self._question(task, state, pair, objection)
             state.compared = False if state.compared else state.compared
-            self._docket.open(question, state)
-            self._out.append(question)
+            self._out.append(self._docket.open(question, state))
 
     def _question(
         self,

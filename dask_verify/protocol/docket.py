@@ -1,6 +1,8 @@
 """Divergences that wait for arbitration.
 
 * One is arbitrated at a time: one proven unit settles the rest of what a cheat did.
+* Maps come first, also before a reduce that is being arbitrated: that may not be readable before
+  they are settled.
 * An answer to anything but the current question is ignored.
 * A task that was started anew takes its old divergences with it.
 """
@@ -9,9 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dask_verify.protocol.board import TaskState
-from dask_verify.protocol.messages import Arbitrate, Finding, Task
+from dask_verify.protocol.messages import MAP, REDUCE, Arbitrate, Finding, Task
 
 
 class Docket:
@@ -20,6 +23,7 @@ class Docket:
     def __init__(self) -> None:
         self._waiting: deque[tuple[Task, TaskState]] = deque()
         self._current: tuple[Arbitrate, TaskState] | None = None
+        self._questions = 0
 
     @property
     def idle(self) -> bool:
@@ -42,7 +46,14 @@ class Docket:
             What is known about the task.
         """
         state.disputed = True
-        self._waiting.append((task, state))
+        if task.stage == REDUCE:
+            self._waiting.append((task, state))
+            return
+        if self._current is not None and self._current[0].task.stage == REDUCE:
+            self._waiting.appendleft((self._current[0].task, self._current[1]))
+            self._current = None
+        maps = sum(waiting.stage == MAP for waiting, _ in self._waiting)
+        self._waiting.insert(maps, (task, state))
 
     def next(self, tasks: Mapping[Task, TaskState]) -> tuple[Task, TaskState] | None:
         """Take the next task that is still as it was; None while an arbitration runs.
@@ -62,8 +73,8 @@ class Docket:
                 return task, state
         return None
 
-    def open(self, arbitrate: Arbitrate, state: TaskState) -> None:
-        """Note which question has been asked.
+    def open(self, arbitrate: Arbitrate, state: TaskState) -> Arbitrate:
+        """Note which question is asked now.
 
         Parameters
         ----------
@@ -71,8 +82,16 @@ class Docket:
             The question.
         state : TaskState
             What is known about the task.
+
+        Returns
+        -------
+        Arbitrate
+            With its number, which the answer must name.
         """
-        self._current = arbitrate, state
+        self._questions += 1
+        asked = replace(arbitrate, number=self._questions)
+        self._current = asked, state
+        return asked
 
     def close(self, finding: Finding) -> tuple[Arbitrate, TaskState] | None:
         """Take the answer to the current question; None if it answers another one.
@@ -89,7 +108,8 @@ class Docket:
         if self._current is None:
             return None
         asked, state = self._current
-        if (asked.task, asked.inputs) != (finding.task, finding.inputs):
+        named = finding.task, finding.inputs, finding.number
+        if named != (asked.task, asked.inputs, asked.number):
             return None
         self._current = None
         state.disputed = False

@@ -374,6 +374,8 @@ class Finding:
         Auditors whose signed answers the recomputation contradicts.
     material : str
         Name under which the caller kept what the arbitration has seen; empty if it kept nothing.
+    number : int
+        Of the question that it answers.
     """
 
     task: Task
@@ -388,6 +390,7 @@ class Finding:
     sample: Sample | None = None
     liars: frozenset[str] = frozenset()
     material: str = ""
+    number: int = 0
 
 
 Event = (
@@ -470,6 +473,8 @@ class Arbitrate:
         What an auditor has against the first claim, where that is the question.
     answers : tuple of Answer, optional
         Auditors' answers about the task.
+    number : int, optional
+        Of the questions of a job, from 1.
     """
 
     task: Task
@@ -480,6 +485,7 @@ class Arbitrate:
     vouched: bool = True
     objection: Objection | None = None
     answers: tuple[Answer, ...] = field(default=(), repr=False)
+    number: int = 0
 
 
 @dataclass(frozen=True)

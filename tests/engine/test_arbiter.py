@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,7 +76,7 @@ def test_evidence_that_is_none_is_dropped(item: bytes) -> None:
 def standing_in(states: dict[Task, Any], posted: list[Any], computes: Callable[[Any], Any]) -> Any:
     made: Any = object.__new__(Arbiter)
     made.plan, made.post = SimpleNamespace(job=b"job"), posted.append
-    made.reader = SimpleNamespace(local={})
+    made.reader = SimpleNamespace(local={}, copies=Counter())
     made.state = SimpleNamespace(state=states.__getitem__)
     made._whole = lambda task, inputs: None
     made.referee = SimpleNamespace(sealed=computes)

@@ -108,7 +108,7 @@ def sources(job: Job):
     driver = job._driver
     job.wait(60)
     outputs = job._reading(None).carried()
-    return [collection._source(driver, *output) for output in outputs], driver.shipped.data
+    return [collection._source(held) for held in outputs], driver.shipped.data
 
 
 def test_a_holder_that_serves_something_else_is_passed_over(client, monkeypatch):

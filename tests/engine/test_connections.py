@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import queue
+from collections import Counter
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +13,15 @@ import pytest
 from distributed.comm import CommClosedError
 
 from dask_verify import LocalDomainCluster
+from dask_verify.core.canonical import encode
 from dask_verify.engine import pool
 from dask_verify.engine.carrier import Carrier
 from dask_verify.engine.compat import RawConnections, let_clients_return
+from dask_verify.engine.dispatch import Dispatcher, Flight
 from dask_verify.engine.pool import SeparatePool
-from dask_verify.protocol.messages import MAP, READ, Challenge, Run, Task
+from dask_verify.engine.reader import GoneError, UnservedError
+from dask_verify.engine.tasks import COMMITTED, FAILED, MISSING, UNKEPT
+from dask_verify.protocol.messages import MAP, READ, REDUCE, Challenge, Committed, Run, Task
 
 RUN = Run(Task(MAP, 0), "alice", b"in")
 AUDIT = Challenge(Task(MAP, 1), b"in", b"digest", READ, (), "alice", "bob")
@@ -222,6 +228,104 @@ def test_what_is_under_way_is_heard() -> None:
     carrier.flies(future)
     carrier.of.landed([(RUN, future)])
     assert carrier.told == ["cut off", "added"]
+
+
+# --- launches that are taken back while they are under way --------------------------------------
+
+
+class Launching:
+    """A carrier whose first try was taken back in the middle; the very same is asked for again."""
+
+    def __init__(self, launch: Any) -> None:
+        self.told: list[Any] = []
+        self.cancelled: list[Any] = []
+        self.actions: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.of: Any = object.__new__(Carrier)
+        self.of._put = self.actions.put
+        self.of._launcher = SimpleNamespace(reduces=launch)
+        self.first, self.second = (Flight(REDUCING, False, float("inf")) for _ in range(2))
+        self.first.dropped = True
+        self.of.dispatcher = dispatcher = object.__new__(Dispatcher)
+        dispatcher.flying, dispatcher._given_up = {REDUCING: self.second}, []
+        self.of._waiting = SimpleNamespace(until_served=lambda *what: self.told.append("parked"))
+        self.of._driver = SimpleNamespace(
+            apply=self.told.append, pool=SimpleNamespace(cancel=self.cancelled.extend)
+        )
+
+    def run(self) -> None:
+        self.of._launch_reduces(("alice", [self.first]))
+        while not self.actions.empty():
+            self.actions.get()()
+
+
+REDUCING = Run(Task(REDUCE, 0), "alice", b"in")
+
+
+@pytest.mark.parametrize("error", [OSError("dragged"), UnservedError(Task(MAP, 0)), GoneError()])
+def test_how_a_try_that_was_taken_back_fails_says_nothing_of_the_next(error: Exception) -> None:
+    def launch(domain: str, wanted: Any) -> Any:
+        raise error
+
+    launching = Launching(launch)
+    launching.run()
+    assert not launching.told
+    assert launching.of.dispatcher.flying == {REDUCING: launching.second}
+
+
+def test_a_try_that_was_taken_back_while_it_was_submitted_is_cancelled() -> None:
+    """Nobody could before; it would keep a thread of an honest domain busy with a lie."""
+    future = SimpleNamespace(add_done_callback=lambda act: None)
+    launching = Launching(lambda domain, wanted: [future])
+    launching.run()
+    assert launching.cancelled == [future]
+    launching.first.dropped = False
+    launching.cancelled.clear()
+    launching.run()
+    assert not launching.cancelled
+
+
+class Answering:
+    """A carrier that hears an answer to a try which was taken back."""
+
+    def __init__(self, inputs: bytes) -> None:
+        self.told: list[Any] = []
+        self.places: list[Any] = []
+        self.of: Any = object.__new__(Carrier)
+        now = Flight(REDUCING, True, 0.0, SimpleNamespace(status="pending"))
+        self.of.dispatcher = object.__new__(Dispatcher)
+        self.of.dispatcher.flying = {REDUCING: now}
+        self.of._recorder = SimpleNamespace(found_at=lambda *where: None)
+        self.of._driver = SimpleNamespace(
+            apply=self.told.append,
+            spent=Counter(),
+            reader=SimpleNamespace(
+                moved=Counter(), found_at=lambda *where: self.places.append(where)
+            ),
+            state=SimpleNamespace(state=lambda task: SimpleNamespace(inputs=inputs)),
+            pool=SimpleNamespace(results=lambda asked: [self.answer for _ in asked]),
+        )
+
+    def hears(self, *answer: Any) -> list[Any]:
+        self.answer = encode(answer) if answer else b"garbage"
+        self.of.landed([(REDUCING, SimpleNamespace(status="finished"))])
+        assert REDUCING in self.of.dispatcher.flying
+        return self.told
+
+
+@pytest.mark.parametrize("answer", [(MISSING, (0,), ()), (FAILED, "raised"), (UNKEPT, "full"), ()])
+def test_of_a_try_that_was_taken_back_only_what_was_signed_counts(answer: Any) -> None:
+    """The next one is under way: it has not failed, refused anything, or been late."""
+    assert Answering(b"in").hears(*answer) == []
+    said = (COMMITTED, "tcp://alice:2", (b"wire",), (), 0)
+    assert Answering(b"in").hears(*said) == [Committed(REDUCING.task, "alice", b"in", b"wire")]
+
+
+@pytest.mark.parametrize("inputs", [b"in", b"newer"])
+def test_where_an_older_partition_is_says_nothing_of_the_newer(inputs: bytes) -> None:
+    answering = Answering(inputs)
+    answering.hears(COMMITTED, "tcp://alice:2", (b"wire",), (), 0)
+    there = [(REDUCING.task, "alice", "tcp://alice:2")]
+    assert answering.places == (there if inputs == b"in" else [])
 
 
 # --- clients that their scheduler drops ---------------------------------------------------------

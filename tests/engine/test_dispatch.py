@@ -129,9 +129,11 @@ def parked(carrier: Any, actions: queue.SimpleQueue[Any], flights: list[Flight])
         assert isinstance(flight.run, Run)
         started.of.add(flight.run)
     started.pump()
+    started.of.flying = {flight.run: flight for flight in flights}
     carrier.dispatcher = started.of
     carrier._waiting = SimpleNamespace(until_served=lambda error, action: waiting.append(action))
-    actions.get_nowait()()
+    while not actions.empty():
+        actions.get_nowait()()
     assert [r.task.partition for r in started.of.flying] == [0, 2]
     needed = run(MAP, 7)
     started.of.add(needed)
@@ -165,7 +167,7 @@ def test_only_a_task_that_was_done_says_how_long_one_takes(
     flight = started.of.landed(run(MAP, 0))
     carrier: Any = object.__new__(Carrier)
     carrier.dispatcher = started.of
-    carrier._replied = lambda *reply: None
+    carrier._replied = carrier._signed = lambda *reply: None
     carrier._driver = SimpleNamespace(reader=SimpleNamespace(moved=Counter()), apply=print)
     carrier._answered(run(MAP, 0), encode((COMMITTED, "tcp://a", wires, (), 0)), flight)
     carrier._answered(run(MAP, 0), encode((FAILED, "no module")), flight)
@@ -187,7 +189,7 @@ def test_one_reduce_that_has_to_wait_holds_up_no_other(error: Exception) -> None
     late: list[Run] = []
     carrier: Any = object.__new__(Carrier)
     carrier._launcher = SimpleNamespace(reduces=reduces)
-    carrier._unanswered = lambda run, reason: late.append(run)
+    carrier._unanswered = lambda flight, reason: late.append(flight.run)
     actions: queue.SimpleQueue[Any] = queue.SimpleQueue()
     carrier._put = actions.put
     carrier._launch_reduces(("a", flights))
@@ -210,7 +212,7 @@ def test_a_domain_that_takes_nothing_is_not_tried_with_every_task() -> None:
     late: list[tuple[int, str]] = []
     carrier: Any = object.__new__(Carrier)
     carrier._launcher = SimpleNamespace(reduces=reduces)
-    carrier._unanswered = lambda run, why: late.append((run.task.partition, why))
+    carrier._unanswered = lambda flight, why: late.append((flight.run.task.partition, why))
     carrier._put = lambda action: None
     carrier._launch_reduces(("a", [Flight(run(REDUCE, i), False, 0.0) for i in range(5)]))
     assert tried == [0, 1, 2, 3, 4, 0, 1, 2]
@@ -227,7 +229,8 @@ def test_only_reducers_bring_evidence(stage: str, looks: int) -> None:
         arbiter=SimpleNamespace(examine=None),
         beside=lambda function, item: seen.append(item),
     )
-    carrier._replied = lambda *reply: None
+    carrier.dispatcher = SimpleNamespace(flying={})
+    carrier._replied = carrier._signed = lambda *reply: None
     carrier._answered(
         run(stage, 3), encode((COMMITTED, "tcp://a", (b"wire",), (b"one", b"two"), 0)), None
     )

@@ -26,6 +26,7 @@ from dask_verify.protocol.messages import MAP, REDUCE, Challenge, Run, StartRedu
 from dask_verify.protocol.serving import unwrap
 
 ACCEPTED = Commitment(b"job", "map", 0, "alice", b"in", 1, 1, 1, (1,), 1, b"", b"r" * 32)
+SEALED_SECTION = asked(ACCEPTED, OUTPUT, 0, 1, "alice")
 
 
 def started(launching: Launcher, *maps: Commitment) -> Launcher:
@@ -471,3 +472,45 @@ def test_who_does_not_answer_is_told_one_thing_at_a_time(monkeypatch: pytest.Mon
     launching.flush()
     waiting.pop()()
     assert [what["partitions"] for what in told] == [[0], [1, 2]]
+
+
+def reducing(accepted: Any, sections: Any) -> tuple[Launcher, Any]:
+    """Return what launches reduces on maps that nobody is near to, and what was submitted."""
+    pool: Any = Submissions()
+    pool.connected, pool.workers = False, lambda: WORKERS
+    pool.scatter = lambda domain, data, timeout: SimpleNamespace(key="blob", release=None)
+    reader = SimpleNamespace(
+        where=lambda task: iter(CLAIMED), pace=Pace(None, floor=30), sections=sections
+    )
+    state = SimpleNamespace(accepted=lambda task: accepted())
+    driver: Any = SimpleNamespace(plan=plan(1), pool=pool, work=WORK, reader=reader, state=state)
+    nothing: Any = None
+    return Launcher(driver, nothing, ship(WORK)), pool
+
+
+def test_what_was_taken_back_while_its_sections_were_read_is_not_submitted() -> None:
+    def sections(wanted: Any, what: str) -> list[Any]:
+        launching.started(StartReduce(b"newer", (ACCEPTED,)))
+        return [SEALED_SECTION]
+
+    launching, pool = reducing(lambda: ACCEPTED, sections)
+    started(launching)
+    with pytest.raises(GoneError):
+        launching.reduces("bob", [(Run(Task(REDUCE, 0), "bob", b"in"), True)])
+    assert not pool.seen
+
+
+def test_what_was_started_later_has_a_larger_number() -> None:
+    launching, pool = reducing(lambda: ACCEPTED, lambda wanted, what: [SEALED_SECTION])
+    pool.connected, numbers = True, []
+    for inputs in (b"in", b"other", b"in"):
+        launching.started(StartReduce(inputs, (ACCEPTED,)))
+        for domain in ("bob", "alice"):
+            launching.reduces(domain, [(Run(Task(REDUCE, 0), domain, inputs), False)])
+            _, graph, (key,), _ = pool.seen[-1]
+            numbers.append(ordered(graph[key]).round)
+    assert numbers[::2] == numbers[1::2]
+    assert 0 < numbers[0] < numbers[2] < numbers[4]
+    nothing: Any = None
+    again = Launcher(launching._driver, nothing, ship(WORK), epoch=1)
+    assert started(again)._rounds[b"in"] > numbers[4]

@@ -570,3 +570,33 @@ def test_who_signs_for_what_it_did_not_commit_to_is_reported(
     made, posted = reading(pool)
     assert made.open(inputs()[0], "audits") is None
     assert posted == ([ServedWrong(Task(MAP, 0), "bob")] if signer is BOB else [])
+
+
+def read(made: Reader, many: bool) -> Any:
+    if many:
+        return made.sections([(COMMITMENT, 0, 3)], "relayed")
+    return made.leaves(COMMITMENT, 0, 3, "relayed")
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_who_has_made_a_partition_again_meanwhile_is_not_reported_for_its_former_copy(
+    clock: Clock, many: bool
+) -> None:
+    """Somebody else may have been waited for since then; it would have to make it once more."""
+
+    class Remade(Pool):
+        def call(self, *what: Any, **message: Any) -> Any:
+            made.found_at(Task(MAP, 0), "bob", "tcp://bob:2")
+            raise ConnectionError("its worker was lost")
+
+    made, posted = reading(Remade(clock))
+    for _ in range(2):
+        with pytest.raises(UnservedError):
+            read(made, many)
+        assert not posted
+        made.found_at = lambda *where: None
+        made.addresses["bob"][Task(MAP, 0)] = "tcp://bob:3"
+        with pytest.raises(UnservedError):
+            made.leaves(COMMITMENT, 0, 3, "relayed")
+        assert posted.pop() == Unserved(Task(MAP, 0), "bob", COMMITMENT.digest)
+        made.found_at = partial(Reader.found_at, made)

@@ -218,3 +218,22 @@ def test_holders_that_never_serve_take_no_longer_than_there_is_time(
     with pytest.raises(TimeoutError, match="made again"):
         job.result(timeout=10.5)
     assert reader.clock.now == 1011
+
+
+def test_a_collection_knows_where_each_partition_is_when_all_of_it_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a worker has lost meanwhile, and the coordinator made again, is carried after all."""
+    job, reader = answered(monkeypatch)
+    held = {0: ("alice", "tcp://alice"), 2: ("bob", "tcp://bob")}
+    chunks = reader.chunks
+
+    def loses(*asked: Any) -> Iterator[Any]:
+        held.pop(0, None)
+        return chunks(*asked)
+
+    monkeypatch.setattr(reader, "chunks", loses)
+    where = lambda task: iter([held[task.partition]] if task.partition in held else [])  # noqa: E731
+    monkeypatch.setattr(reader, "where", where, raising=False)
+    found = job._reading(None).carried()
+    assert [(bool(h.workers), len(h.leaves)) for h in found] == [(False, 2), (False, 2), (True, 0)]

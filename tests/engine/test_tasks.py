@@ -29,7 +29,7 @@ from dask_verify.core.seal import (
 from dask_verify.core.seal import asked as opening_asked
 from dask_verify.engine import tasks
 from dask_verify.engine.grudges import Grudges
-from dask_verify.engine.store import Address
+from dask_verify.engine.store import Address, Store
 from dask_verify.engine.tasks import (
     AUDITED,
     COMMITTED,
@@ -446,3 +446,15 @@ def test_evidence_of_many_lies_is_bounded() -> None:
         collector._check(reply)
     assert len(collector.evidence) == 8
     assert collector._sections == {}
+
+
+def test_a_copy_of_its_own_that_is_gone_is_asked_for_elsewhere(
+    alice: Sabotage, tmp_path: Path
+) -> None:
+    """That is no failure of the function, which the user would be told of."""
+    side = alice(None)
+    side.store = Store(str(tmp_path / "spilled"), memory=0)
+    table, _ = kept(side, (1, 1))
+    for file in (tmp_path / "spilled").glob("*.leaves"):
+        file.unlink()
+    assert decode(reduced(side, table)) == (MISSING, (0,), ())

@@ -291,3 +291,28 @@ def test_released_inputs_and_forgotten_jobs_are_not_answered(side: VerifyWorker)
     side.reopen(b"job")
     side.keep(SEALED, COMMITMENT)
     assert opened(side, request()) is not None
+
+
+# --- one place for a partition -----------------------------------------------------------------
+
+
+def test_what_was_made_of_older_inputs_does_not_replace_what_was_made_of_newer(
+    side: VerifyWorker,
+) -> None:
+    """A liar may have kept its thread busy: its domain would no more serve what it signed."""
+    newer = replace(SEALED, leaves=tuple(leaf + b"!" for leaf in LEAVES))
+    of = newer.commit(COMMITMENT.job, COMMITMENT.stage, COMMITMENT.partition, "alice", b"newer")
+    side.keep(SEALED, COMMITMENT, round=1)
+    side.keep(newer, of, round=3)
+    with pytest.raises(worker.UnkeptError, match="was replaced"):
+        side.keep(SEALED, COMMITMENT, round=2)
+    assert opened(side, request()) is None
+    found = opened(side, request(of=of))
+    assert found is not None
+    assert found.leaves == newer.leaves[:2]
+    side.keep(SEALED, COMMITMENT, round=3)
+    assert opened(side, request()) is not None
+    side.forget(COMMITMENT.job)
+    side.reopen(COMMITMENT.job)
+    side.keep(SEALED, COMMITMENT, round=1)
+    assert opened(side, request()) is not None

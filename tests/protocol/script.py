@@ -70,7 +70,14 @@ class Script:
     def found(self, task: Task, *salts: str, **changes: Any) -> list[Instruction]:
         """The referee's finding: claims with these salts are wrong."""
         wrong = frozenset(self.commitment(task, "x", salt).digest for salt in salts)
-        return self.feed(Finding(task, self.inputs(task), task.stage, wrong=wrong, **changes))
+        given = {"wrong": wrong, "number": self.question} | changes
+        return self.feed(Finding(task, self.inputs(task), task.stage, **given))
+
+    @property
+    def question(self) -> int:
+        """Number of what is arbitrated now; 0 if nothing is."""
+        asked = self.job.arbitrated
+        return 0 if asked is None else asked.number
 
     def expose(self, name: str) -> list[Instruction]:
         """Expose a domain for something that it did elsewhere."""

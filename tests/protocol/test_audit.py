@@ -202,7 +202,7 @@ def test_without_a_referee_a_contradiction_is_on_record_once_votes_have_settled_
     script.says(M0, next(n for n in "bc" if n != auditor))
     (asked,) = [i for i in script.log if isinstance(i, Arbitrate)]
     assert not asked.recompute
-    script.feed(Finding(M0, script.inputs(M0), MAP))
+    script.feed(Finding(M0, script.inputs(M0), MAP, number=asked.number))
     assert script.job.exposed == {auditor}
     assert [d.settled for d in script.job.divergences] == ["votes"]
 

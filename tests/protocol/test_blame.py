@@ -43,7 +43,7 @@ def test_a_duplicate_or_foreign_finding_is_ignored() -> None:
     for task in (M0, M1):
         script.says(task, "a")
         script.says(task, "b", "lie")
-    foreign = Finding(M1, script.inputs(M1), MAP, stable=False)
+    foreign = Finding(M1, script.inputs(M1), MAP, stable=False, number=script.question)
     assert script.feed(foreign) == []  # M0 is being arbitrated
     script.found(M0, "lie")
     assert script.found(M0, "") == []
@@ -157,7 +157,7 @@ def test_a_changed_source_makes_suspects_at_most(stable: bool) -> None:
     wrong = frozenset(script.commitment(M0, "x", s).digest for s in salts)
     script.feed(
         Finding(M0, script.inputs(M0), "read", wrong=wrong, stable=stable, read=True,
-                source_ok=False)
+                source_ok=False, number=script.question)
     )  # fmt: skip
     assert not script.job.exposed
     assert script.job.standing["b"] is (Standing.SUSPECTED if stable else Standing.TRUSTED)

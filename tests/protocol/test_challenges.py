@@ -347,7 +347,8 @@ def test_a_contradiction_is_weighed_and_its_liar_exposed() -> None:
         assert script.job.accepted(M0) is None
         wrong = frozenset({one.digest} if liar == "holder" else ())
         liars = frozenset({one.domain} if liar == "auditor" else ())
-        script.feed(Finding(M0, script.inputs(M0), MAP, wrong=wrong, liars=liars, read=True))
+        said = {"wrong": wrong, "liars": liars, "read": True, "number": asked.number}
+        script.feed(Finding(M0, script.inputs(M0), MAP, **said))
         assert script.job.exposed == {"a" if liar == "holder" else one.domain}
         assert script.job.divergences[0].settled == "referee"
 

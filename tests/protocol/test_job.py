@@ -307,12 +307,12 @@ def test_a_finding_about_the_old_reduce_stage_decides_nothing_about_the_new_one(
     script.says(M0, "a", "lie")
     script.says(R0, "a")
     script.says(R0, "a", "lie")
-    old = script.inputs(R0)
+    old, question = script.inputs(R0), script.question
     assert kinds(script.log)[-1] is Arbitrate
     script.feed(ServedWrong(M0, "a"))
     script.says(M0, "b")
     assert script.inputs(R0) != old
-    script.feed(Finding(R0, old, REDUCE, stable=False))
+    script.feed(Finding(R0, old, REDUCE, stable=False, number=question))
     assert script.ended is None
     script.agree(R0, "b")
     script.agree(Task(REDUCE, 1), "b")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dask_verify.core.seal import Commitment, SealedPartition
 from dask_verify.protocol.board import Plan
@@ -107,7 +107,7 @@ class Simulation:
         self.events: list[Event] = []
         self.decided: list[list[Instruction]] = []
         self.pending: list[Pending] = []
-        self.blocked: list[Run | StandIn] = []
+        self.blocked: list[Run | StandIn | Arbitrate] = []
         self.away: list[str] = list(self.weather.later)
         self.excused: dict[str, str] = dict.fromkeys(self.away, "not there yet")
         self.stores: dict[tuple[Task, str], SealedPartition] = {}
@@ -338,13 +338,14 @@ class Simulation:
                         j: Flavour(read=read, consumed=sum(there(self, j)))
                         for j in range(self.plan.reduces)
                     }
+                    self._unblock()
                 case Challenge():
                     self.pending.append(Pending(challenged(self, instruction)))
                 case Recount():
                     self.counted.append(recounted(self, instruction))
                     self.pending.append(Pending(self.counted[-1]))
                 case Arbitrate():
-                    self.pending.append(Pending(arbitrated(self, instruction)))
+                    self._arbitrate(instruction)
                 case Accepted():
                     self._unblock()
         finished = self.job.finished
@@ -382,8 +383,21 @@ class Simulation:
         """Try again to execute what could not be read, if it is still wanted."""
         waiting, self.blocked = self.blocked, []
         for instruction in waiting:
-            if instruction.inputs == self.job.reduce_inputs:
+            if isinstance(instruction, Arbitrate):
+                self._arbitrate(instruction)
+            elif instruction.inputs == self.job.reduce_inputs:
                 self._execute(instruction)
+
+    def _arbitrate(self, asked: Arbitrate) -> None:
+        """Settle a divergence, once what a disputed reduce has read can be read."""
+        if self.job.arbitrated != asked:
+            return  # another question came before it
+        current = asked.inputs == self.job.reduce_inputs
+        if asked.task.stage == REDUCE and current and not self._readable():
+            self.blocked.append(asked)
+        else:
+            found = replace(arbitrated(self, asked), number=asked.number)
+            self.pending.append(Pending(found))
 
     def _readable(self) -> bool:
         """Whether somebody serves every map; readers say who does not."""
