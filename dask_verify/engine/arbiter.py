@@ -212,11 +212,12 @@ class Arbiter:
         other: Claim | None,
     ) -> str:
         """Keep what an exhibit will show; without a name, it will show what was signed alone."""
-        if self.folder is None:
-            return ""
+        if self.folder is None or self.state.arbitrated != asked:
+            return ""  # another question came before it: what it finds does not count
+        path = self.folder / f"{asked.number}.json"
         claims = [claim for claim in (one, other) if claim is not None]
         try:
-            return keep(self.folder, transcript, finding, claims, asked.answers)
+            return keep(path, transcript, finding, claims, asked.answers)
         except Exception as error:
             # Holders that serve no more, a full disk, or whatever a liar's answers raise here: the
             # finding stands even so.

@@ -186,7 +186,9 @@ class Carrier:
         What we gave up or took back ourselves is not in flight any more.
         """
         flight = self.dispatcher.flying.get(run)
-        if flight is None or not forgotten(future) or not self.dispatcher.cut_off(run):
+        if flight is None or flight.future is not future or not forgotten(future):
+            return False
+        if not self.dispatcher.cut_off(run):
             return False
         if isinstance(run, Run):
             self.dispatcher.add(run, relay=flight.relay)

@@ -221,6 +221,19 @@ class Driver:
         """How the job ended, as far as that is written down; None before, and after a crash."""
         return self._written if self._announced and not self.crash else None
 
+    def check_written(self) -> None:
+        """Refuse to sign anything once the journal cannot be written.
+
+        The job may go on from it, where the last that is known here never happened.
+
+        Raises
+        ------
+        JournalError
+            If it could not.
+        """
+        if self.crash and self.crashed == "journal":
+            raise JournalError(self.crash)
+
     @property
     def resting(self) -> bool:
         """Whether verdict and answer belong together now; for the job's thread, or after it."""

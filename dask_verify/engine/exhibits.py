@@ -106,7 +106,7 @@ class Kept:
 
 
 def keep(
-    folder: Path,
+    path: Path,
     transcript: Transcript,
     finding: Finding,
     claims: Sequence[Claim],
@@ -118,8 +118,8 @@ def keep(
 
     Parameters
     ----------
-    folder : Path
-        Of the job; it may not exist yet.
+    path : Path
+        Of the file, which no other arbitration writes; its folder, the job's, may not exist yet.
     transcript : Transcript
     finding : Finding
     claims : sequence of Claim
@@ -131,17 +131,15 @@ def keep(
     -------
     str
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    there = [path.stat().st_size for path in folder.iterdir()]
-    room = _BUDGET - sum(there)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    room = _BUDGET - sum(other.stat().st_size for other in path.parent.iterdir())
     if room <= 0:
         return ""
     data = kept(transcript, finding, claims, answers).to_bytes()
     if len(data) > room:
         return ""
-    name = f"{len(there)}.json"  # one arbitration at a time writes here
-    (folder / name).write_bytes(data)
-    return name
+    path.write_bytes(data)
+    return path.name
 
 
 def kept(
@@ -357,7 +355,15 @@ class KeptExhibit:
         Returns
         -------
         bytes
+
+        Raises
+        ------
+        InputError
+            If the job was cancelled meanwhile.
+        JournalError
+            If the job's journal could not be written: nothing is signed then.
         """
+        self._driver.check_written()
         return seal(exhibit_of(self._driver, self.divergence)[1], self._identity)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -370,8 +376,8 @@ class KeptExhibit:
 
         Raises
         ------
-        InputError
-            If the job was cancelled.
+        InputError, JournalError
+            As `to_bytes` does.
         OSError
             If the file cannot be written.
         """

@@ -18,7 +18,7 @@ from dask_verify.engine.driver import Driver
 from dask_verify.engine.exhibits import KeptExhibit, exhibit_of, exhibits
 from dask_verify.engine.graphs import Upstream
 from dask_verify.engine.resting import look_at_rest
-from dask_verify.errors import DecodingError, JournalError, SignatureError, VerifyError
+from dask_verify.errors import DecodingError, SignatureError, VerifyError
 from dask_verify.evidence.envelope import seal
 from dask_verify.evidence.receipts.drafting import About, Draft, draft
 from dask_verify.evidence.receipts.signed import SignedReceipt
@@ -94,9 +94,7 @@ class Notary:
 
     def _draft(self) -> Draft:
         driver = self._driver
-        if driver.crash and driver.crashed == "journal":
-            # The job may go on from its journal, where the last that is known here never happened.
-            raise JournalError(driver.crash)
+        driver.check_written()
         return draft(driver.state, self._about(), announced=driver.finished is not None)
 
     def _exhibited(self, dispute: Dispute, divergence: Divergence) -> Dispute:

@@ -33,7 +33,8 @@ class Docket:
     @property
     def asked(self) -> Arbitrate | None:
         """The question that is being arbitrated."""
-        return None if self._current is None else self._current[0]
+        current = self._current  # read once: other threads ask, too
+        return None if current is None else current[0]
 
     def add(self, task: Task, state: TaskState) -> None:
         """Queue a disputed task.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -123,7 +123,24 @@ def test_an_exhibit_that_cannot_be_kept_is_told_of(
 
     monkeypatch.setattr(arbiter, "keep", full)
     monkeypatch.setattr(logging.getLogger("distributed"), "propagate", True)
-    made = SimpleNamespace(folder=tmp_path)
-    finding, asked = Finding(Task(MAP, 3), b"inputs", MAP), SimpleNamespace(answers=())
+    finding, asked = Finding(Task(MAP, 3), b"inputs", MAP), SimpleNamespace(answers=(), number=1)
+    made = SimpleNamespace(folder=tmp_path, state=SimpleNamespace(arbitrated=asked))
     assert Arbiter._kept(made, None, finding, asked, None, None) == ""  # type: ignore[arg-type]
     assert "No exhibit of map partition 3: OSError: 'no space left'" in caplog.text
+
+
+def test_each_question_has_an_exhibit_of_its_own_and_an_overtaken_one_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The overtaken one may end later, and would replace what convicts a liar."""
+    kept: list[Path] = []
+    monkeypatch.setattr(arbiter, "keep", lambda path, *_: kept.append(path) or path.name)
+    finding = Finding(Task(MAP, 3), b"inputs", MAP)
+    first, second = (SimpleNamespace(answers=(), number=number) for number in (1, 2))
+    made: Any = SimpleNamespace(folder=tmp_path, state=SimpleNamespace(arbitrated=first))
+    names, nothing = [], cast(Any, None)
+    for one, now in ((first, first), (second, second), (first, second)):
+        made.state.arbitrated = now
+        names.append(Arbiter._kept(made, nothing, finding, one, nothing, nothing))
+    assert names == ["1.json", "2.json", ""]
+    assert kept == [tmp_path / "1.json", tmp_path / "2.json"]

@@ -163,7 +163,10 @@ class Carrying:
         self.of._driver = SimpleNamespace(auditor=auditor)
 
     def again(self, errand: Any, status: str) -> bool:
-        return bool(self.of._submitted_again(errand, SimpleNamespace(status=status)))
+        future = SimpleNamespace(status=status)
+        for flight in self.of.dispatcher.flying.values():
+            flight.future = future
+        return bool(self.of._submitted_again(errand, future))
 
 
 def test_what_a_client_forgot_with_its_connection_is_submitted_again() -> None:
@@ -219,6 +222,21 @@ def test_what_we_took_back_says_nothing_of_what_we_asked_again(
     carrier, taken_back = Rerun(), SimpleNamespace(status=status)
     carrier.flies(SimpleNamespace(status="pending") if submitted else None)
     carrier.of.landed([(RUN, taken_back)])
+    assert not carrier.told
+    assert RUN in carrier.of.dispatcher.flying
+
+
+def test_a_connection_that_breaks_while_answers_are_fetched_takes_along_its_own_alone() -> None:
+    carrier, overtaken = Rerun(), SimpleNamespace(status="finished")
+    carrier.flies(SimpleNamespace(status="pending"))
+
+    def results(asked: Any) -> list[Any]:
+        overtaken.status = "cancelled"
+        return [b"garbage" for _ in asked]
+
+    carrier.of._driver.pool.results = results
+    carrier.of._driver.reader = SimpleNamespace(moved=Counter())
+    carrier.of.landed([(RUN, overtaken)])
     assert not carrier.told
     assert RUN in carrier.of.dispatcher.flying
 

@@ -64,7 +64,7 @@ def test_a_verdict_that_was_not_written_down_is_in_no_receipt(written: bool) -> 
         look=lambda take, timeout: take(),
         resting=True,
         finished=state.finished if written else None,
-        crash="",
+        check_written=lambda: None,
         began=now,
         ended=now,
         spent={},

@@ -955,10 +955,10 @@ MUTANTS = [
         ("engine/test_stepping.py",),
     ),
     Mutant(
-        "6 a receipt is signed although the journal is full",
-        "engine/notary.py",
-        'if driver.crash and driver.crashed == "journal":',
-        "if not driver:",
+        "6 something is signed although the journal is full",
+        "engine/driver.py",
+        'if self.crash and self.crashed == "journal":',
+        "if not self.crash:",
         ("resuming/test_resume.py::test_without_room_for_the_journal_there_is_no_answer",),
     ),
     Mutant(

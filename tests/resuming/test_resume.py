@@ -399,10 +399,15 @@ def test_what_comes_to_light_without_room_for_the_journal_is_told_to_nobody(
         job.result(timeout=60)
     assert job.verdict is Verdict.INCONCLUSIVE
     assert state.exposed == {liar}
-    for ask in (lambda: job.receipt, lambda: job.save(tmp_path / "counts.jsonl")):
+    (exhibit,) = job.exhibits
+    for ask in (
+        lambda: job.receipt,
+        lambda: job.save(tmp_path / "counts.jsonl"),
+        lambda: exhibit.save(tmp_path / "exhibit.json"),
+    ):
         with pytest.raises((JournalError, InconclusiveError), match="make room"):
             ask()
-    assert not (tmp_path / "counts.jsonl").exists()
+    assert not list(tmp_path.glob("*.json*"))
     full[0] = False
     again = dask_verify.resume(tmp_path / "journal", client=shared.get_client())
     assert dict(again.result(timeout=60)) == RIGHT

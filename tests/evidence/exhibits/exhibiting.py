@@ -277,20 +277,25 @@ class Court:
         source = SimpleNamespace(
             partition=lambda i: {}, keys=[0] * MAPS, pinned=lambda i: True, pins=()
         )
+        jobs: Any = SimpleNamespace(state=lambda task: state)
         arbiter = Arbiter(
             plan=SimpleNamespace(job=self.job),  # type: ignore[arg-type]
             work=self.work,
             shipped=self.shipped,
             source=source,  # type: ignore[arg-type]
-            state=SimpleNamespace(state=lambda task: state),  # type: ignore[arg-type]
+            state=jobs,
             reader=self,  # type: ignore[arg-type]
             ranges=self.ranges,
             post=found.append,  # type: ignore[arg-type]
             folder=self.folder / "exhibits",
             referee=self,  # type: ignore[arg-type]
         )
-        options = {"recompute": True, **options}
-        arbiter.settle(Arbitrate(self.task, self.inputs, claims[0].digest, other, **options))
+        kept = self.folder / "exhibits"
+        number = len(list(kept.iterdir())) if kept.is_dir() else 0
+        options = {"recompute": True, "number": number, **options}
+        asked = Arbitrate(self.task, self.inputs, claims[0].digest, other, **options)
+        jobs.arbitrated = asked
+        arbiter.settle(asked)
         assert not found[0].failure, found[0].failure
         return found[0]
 
