@@ -87,7 +87,11 @@ class Pace:
             # Perhaps none of them has computed anything.
             return max(_FEW * self.floor, _SLACK * medians[-1])
         # One of those that are at least as fast as this is not faulty.
-        return max(self.floor, _SLACK * medians[self.faults])
+        said = medians[self.faults]
+        if len(medians) <= 2 * self.faults:
+            # But who says it may be, and be slower each time by what it was given the last time.
+            said = min(said, max(_FEW * self.floor, _SLACK * medians[self.faults - 1]))
+        return max(self.floor, _SLACK * said)
 
     @property
     def soon(self) -> float:

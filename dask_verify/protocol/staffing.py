@@ -2,7 +2,8 @@
 
 * Trusted domains come first, in the order of the plan's rotation, each once.
 * The coordinator may stand in for a missing domain, once; suspected domains come last.
-* A partition that everybody has lost is made again: by those who signed it, then by others.
+* A partition that everybody has lost is made again: by trusted domains first, those who signed it
+  before others.
 * Exposed domains are asked for nothing.
 """
 
@@ -192,8 +193,10 @@ class Crew:
         """
         signers = state.ballot.claimants([state.accepted or b""])
         order = dict.fromkeys((*signers, *self._plan.rotation(task)))
-        # Who has lost it, or does not serve it, comes last: it may be doing so on purpose.
-        for domain in sorted(order, key=lambda name: name in state.lost):
+        # Who has lost it, or does not serve it, may be doing so on purpose; who is suspected may
+        # let us wait for each of many such partitions.
+        doubtful = {d for d in order if self.standing.get(d) is not Standing.TRUSTED}
+        for domain in sorted(order, key=lambda name: (name in doubtful, name in state.lost)):
             usable = domain in self.standing and domain not in self.exposed
             if usable and state.tried.count(domain) < _ATTEMPTS:
                 return [self.ask(task, state, domain)]

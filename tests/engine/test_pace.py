@@ -83,3 +83,17 @@ def test_a_task_may_ask_all_holders_and_not_be_late_itself(
     pace = known(deadline=deadline)
     assert pace.holder(holders) == seconds
     assert holders * seconds < min(pace.limit(MAP), 30)
+
+
+@pytest.mark.parametrize("others", [0.1, 5.0, 20.0])
+def test_where_only_so_many_answer_a_faulty_one_does_not_stretch_its_own_limit(
+    others: float,
+) -> None:
+    """It does all that it is given, each time just in time; by and by, that had been years."""
+    pace = known(*[others] * 50, faults=1)
+    for _ in range(100):
+        pace.note(MAP, "bob", 0.99 * pace.limit(MAP))
+    assert pace.limit(MAP) == max(900, 100 * others)
+    pace.note(MAP, "carol", others)
+    pace.note(MAP, "carol", others)
+    assert pace.limit(MAP) == max(30, 10 * others)

@@ -906,6 +906,20 @@ MUTANTS = [
         ("engine/test_own.py",),
     ),
     Mutant(
+        "8 a faulty domain says by itself how long it may take",
+        "engine/pace.py",
+        "if len(medians) <= 2 * self.faults:",
+        "if len(medians) <= self.faults:",
+        ("engine/test_pace.py",),
+    ),
+    Mutant(
+        "8 what is lost is made again by the silent",
+        "protocol/staffing.py",
+        "key=lambda name: (name in doubtful, name in state.lost)",
+        "key=lambda name: name in state.lost",
+        ("protocol/test_job_serving.py",),
+    ),
+    Mutant(
         "8 a map waits for a reduce that cannot be read without it",
         "protocol/docket.py",
         "if self._current is not None and self._current[0].task.stage == REDUCE:",

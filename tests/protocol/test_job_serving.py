@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from challenging import Challenged
 from script import M0, R0, Script, kinds, runs
 
-from dask_verify.protocol.messages import Accepted, ServedWrong, Standing, Unserved, Verdict
+from dask_verify.protocol.messages import (
+    MAP,
+    Accepted,
+    ServedWrong,
+    Standing,
+    Task,
+    Unserved,
+    Verdict,
+)
 
 
 def test_a_signed_wrong_opening_exposes_its_holder_once() -> None:
@@ -114,3 +123,23 @@ def test_whoever_signed_nothing_for_a_task_served_nothing_wrong_of_it() -> None:
     script.feed(ServedWrong(M0, "c"))
     assert not script.job.exposed
     assert script.job.divergences == []
+
+
+def test_a_lost_partition_is_made_again_by_the_trusted_before_the_silent() -> None:
+    """Who lets us wait would do so for each of many, at a time that others choose by a loss."""
+    script = Challenged("a", "b", "c", maps=6)
+    maps = [Task(MAP, i) for i in range(6)]
+    while asked := [task for task in maps if "b" in script.job.state(task).running]:
+        script.late(asked[0], "b")
+    for task in maps:
+        for name in sorted(script.job.state(task).running):
+            script.says(task, name)
+    lost = next(task for task in maps if script.job.holders(task) == ["a"])
+    accepted = script.job.accepted(lost)
+    assert accepted is not None
+    script.feed(Unserved(lost, "a", accepted.digest))
+    assert script.job.state(lost).running == {"c"}
+    script.late(lost, "c")
+    assert script.job.state(lost).running == {"a"}  # which is trusted, although it lost it
+    script.late(lost, "a")
+    assert script.job.state(lost).running == {"b"}

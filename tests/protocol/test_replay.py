@@ -136,7 +136,7 @@ def test_what_only_the_coordinator_held_is_made_again() -> None:
     job, _ = replay(script.plan, past(script, 3))
     assert losses(job) == [Unserved(M0, COORDINATOR, job.state(M0).accepted)]
     assert job.handle(losses(job)[0]) == []  # there is another copy
-    assert [(i.task, i.domain) for i in job.handle(Unserved(M0, "a"))] == [(M0, "b")]
+    assert [(i.task, i.domain) for i in job.handle(Unserved(M0, "a"))] == [(M0, "a")]
 
 
 def test_the_coordinator_makes_its_lost_copy_once_more_and_no_more() -> None:

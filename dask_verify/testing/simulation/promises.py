@@ -305,6 +305,6 @@ def idle(world: Simulation) -> Iterator[Task]:
 
 
 def _cared_for(state: TaskState, task: Task) -> bool:
-    # What has failed waits for the maps that it read to be made sure.
-    waits = task.stage == REDUCE and bool(state.failures)
+    # What has failed or was late waits for the maps that it read to be made sure.
+    waits = task.stage == REDUCE and bool(state.failures or state.late)
     return state.accepted is not None or state.disputed or bool(state.running) or waits
