@@ -297,14 +297,16 @@ def idle(world: Simulation) -> Iterator[Task]:
     job = world.job
     if job.finished is not None:
         return
+    unsure = any(job.accepted(Task(MAP, i)) is None for i in range(job.plan.maps))
+    unsure = unsure or not job.audits.settled(MAP)
     for task in world.tasks():
         if task.stage == REDUCE and not job.reduce_inputs:
             continue
-        if not _cared_for(job.state(task), task):
+        if not _cared_for(job.state(task), task.stage == REDUCE and unsure):
             yield task
 
 
-def _cared_for(state: TaskState, task: Task) -> bool:
-    # What has failed or was late waits for the maps that it read to be made sure.
-    waits = task.stage == REDUCE and bool(state.failures or state.late)
+def _cared_for(state: TaskState, unsure: bool) -> bool:
+    # What has failed or was late waits, but only for maps that it read to be made sure.
+    waits = unsure and bool(state.failures or state.late)
     return state.accepted is not None or state.disputed or bool(state.running) or waits
