@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,7 +211,7 @@ class Reader:
         found: dict[Range, Opening] = {}
         reading = _Reading()
         holders = {w: self._grudges.order(self.holders(_task(w[0]))) for w in ranges}
-        asked = {w: self._copies(_task(w[0]), names) for w, names in holders.items()}
+        before = dict(self.copies)
         for rank in range(max(map(len, holders.values()), default=0)):
             by_holder: dict[str, list[Range]] = defaultdict(list)
             for wanted, names in holders.items():
@@ -223,8 +223,8 @@ class Reader:
         # All that is missing is made again at the same time.
         missing = [wanted for wanted in ranges if wanted not in found]
         for wanted in missing:
-            spared = {domain for of, domain in reading.spared if of == wanted}
-            self._unserved(wanted[0], asked[wanted], spared)
+            asked = [d for d in holders[wanted] if (wanted, d) not in reading.spared]
+            self._unserved(wanted[0], asked, before)
         if missing:
             raise UnservedError(_task(missing[0][0]))
         return [found[wanted] for wanted in ranges]
@@ -504,28 +504,24 @@ class Reader:
     def _from_any(self, commitment: Commitment, start: int, stop: int, what: str) -> Opening:
         task = _task(commitment)
         holders = self._grudges.order(self.holders(task))
-        asked, wanted = self._copies(task, holders), (commitment, start, stop)
+        before, wanted = dict(self.copies), (commitment, start, stop)
         for domain in holders:
             found = self._many(domain, [wanted], what)
             if wanted in found:
                 return found[wanted]
-        self._unserved(commitment, asked)
+        self._unserved(commitment, holders, before)
         raise UnservedError(task)
 
-    def _copies(self, task: Task, names: Iterable[str]) -> dict[str, int]:
-        """Return which of its copies each holder is asked for, counted from the first."""
-        return {name: self.copies[task, name] for name in names}
-
     def _unserved(
-        self, commitment: Commitment, asked: Mapping[str, int], spared: Collection[str] = ()
+        self, commitment: Commitment, names: Sequence[str], before: Mapping[tuple[Task, str], int]
     ) -> None:
-        """Report those who were asked for a partition, and have not made it again since then.
+        """Report those who were asked for a partition: who holds it since then was not.
 
-        Others may have kept us waiting meanwhile.
+        Nor was who has made it again; others may have kept us waiting meanwhile.
         """
         task = _task(commitment)
-        for domain, copy in asked.items():
-            if domain not in spared and self.copies[task, domain] == copy:
+        for domain in names:
+            if self.copies[task, domain] == before.get((task, domain), 0):
                 self.post(Unserved(task, domain, commitment.digest))
 
     def _openings(

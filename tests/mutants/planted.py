@@ -950,8 +950,8 @@ MUTANTS = [
     Mutant(
         "2 a domain is reported for a copy that it has made again",
         "engine/reader.py",
-        "if domain not in spared and self.copies[task, domain] == copy:",
-        "if domain not in spared:",
+        "if self.copies[task, domain] == before.get((task, domain), 0):",
+        "if task:",
         ("engine/test_reader.py",),
     ),
     Mutant(
