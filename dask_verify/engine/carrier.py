@@ -88,10 +88,10 @@ class Carrier:
     def _flies(self, flight: Flight) -> bool:
         return self.dispatcher.flying.get(flight.run) is flight
 
-    def _under_way(self, run: Errand, future: Future) -> bool:
-        """Whether that is what we wait for, rather than an earlier try that we took back."""
+    def _under_way(self, run: Errand, future: Future) -> Flight | None:
+        """Return what we wait for; None if that is an earlier try, which we took back."""
         flight = self.dispatcher.flying.get(run)
-        return flight is not None and flight.future is future
+        return flight if flight is not None and flight.future is future else None
 
     def _wanted(self, run: Run) -> bool:
         state = self._driver.state.state(run.task)
@@ -163,12 +163,10 @@ class Carrier:
         for flight, future in zip(flights, futures, strict=True):
             flight.future, flight.started = future, time.monotonic()
             future.add_done_callback(self._landing(flight.run))
-            self._put(partial(self._submitted, flight, future))
-
-    def _submitted(self, flight: Flight, future: Future) -> None:
-        """Cancel what was taken back while it was being submitted: nobody could before."""
-        if flight.dropped:
-            self._driver.pool.cancel([future])
+        # Nobody could cancel before what was taken back while it was being submitted. Whoever does
+        # so now sees the futures.
+        if taken_back := [f.future for f in flights if f.dropped]:
+            self._put(partial(self._driver.pool.cancel, taken_back))
 
     def _unanswered(self, flight: Flight, reason: str) -> Callable[[], None]:
         def act() -> None:
@@ -185,10 +183,8 @@ class Carrier:
 
         What we gave up or took back ourselves is not in flight any more.
         """
-        flight = self.dispatcher.flying.get(run)
-        if flight is None or flight.future is not future or not forgotten(future):
-            return False
-        if not self.dispatcher.cut_off(run):
+        flight = self._under_way(run, future)
+        if flight is None or not forgotten(future) or not self.dispatcher.cut_off(run):
             return False
         if isinstance(run, Run):
             self.dispatcher.add(run, relay=flight.relay)

@@ -948,6 +948,13 @@ MUTANTS = [
         ("engine/test_connections.py",),
     ),
     Mutant(
+        "2 what is taken back while it is submitted keeps a domain busy",
+        "engine/carrier.py",
+        "if taken_back := [f.future for f in flights if f.dropped]:",
+        "if taken_back := [f.future for f in flights if not f.run]:",
+        ("engine/test_connections.py",),
+    ),
+    Mutant(
         "2 a domain is reported for a copy that it has made again",
         "engine/reader.py",
         "if self.copies[task, domain] == before.get((task, domain), 0):",
@@ -999,8 +1006,8 @@ MUTANTS = [
     Mutant(
         "2 a domain is late with what was taken back",
         "engine/carrier.py",
-        "return flight is not None and flight.future is future",
-        "return flight is not None",
+        "return flight if flight is not None and flight.future is future else None",
+        "return flight",
         ("engine/test_connections.py::test_what_we_took_back_says_nothing_of_what_we_asked_again",),
     ),
     Mutant(
