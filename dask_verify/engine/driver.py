@@ -174,7 +174,7 @@ class Driver:
         )
         self._dropped: frozenset[str] = frozenset()
         self._decided = list(past.owed)
-        self._closed = self._announced = False
+        self._closed = False
         self._written: Finished | None = None
         self._forgets = True
         self._thread = threading.Thread(target=self._loop, name="dask-verify-job", daemon=True)
@@ -219,20 +219,23 @@ class Driver:
     @property
     def finished(self) -> Finished | None:
         """How the job ended, as far as that is written down; None before, and after a crash."""
-        return self._written if self._announced and not self.crash else None
+        return None if self.crash else self._written
 
     def check_written(self) -> None:
-        """Refuse to sign anything once the journal cannot be written.
+        """Refuse to sign anything once the journal ends before all that is known here.
 
-        The job may go on from it, where the last that is known here never happened.
+        The job may go on from it, where the last of that never happened.
 
         Raises
         ------
         JournalError
-            If it could not.
+            If it does.
         """
-        if self.crash and self.crashed == "journal":
-            raise JournalError(self.crash)
+        if self.crash and self._recorder.keeps:
+            raise JournalError(
+                "the job ended before all that is known of it was written down; go on with it with"
+                f" dask_verify.resume(), from its journal: {self.crash}"
+            )
 
     @property
     def resting(self) -> bool:
@@ -345,7 +348,7 @@ class Driver:
         elif isinstance(instruction, Settled):
             self._launcher.release(instruction.task)
         elif isinstance(instruction, Finished):
-            self._announced, self.ended = True, datetime.now(UTC)
+            self.ended = datetime.now(UTC)
             self._drop(lambda run: True)
             self._publisher.look(self._summary, at_once=True)
             self.decided.set()

@@ -361,7 +361,7 @@ class KeptExhibit:
         InputError
             If the job was cancelled meanwhile.
         JournalError
-            If the job's journal could not be written: nothing is signed then.
+            If the job ended before its journal has all that is known here.
         """
         self._driver.check_written()
         return seal(exhibit_of(self._driver, self.divergence)[1], self._identity)

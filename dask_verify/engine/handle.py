@@ -284,7 +284,8 @@ class Job:
         JobCancelledError
             If the job was cancelled before its verdict.
         JournalError
-            If the job's journal could not be written: what is known here may turn out otherwise.
+            If the job ended before its journal has all that is known here, which may turn out
+            otherwise.
         """
         if self.wait() is None:
             raise self._ended_early()

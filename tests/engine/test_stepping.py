@@ -34,7 +34,7 @@ def stepping(*taken: Any, sync: Callable[[], None] = lambda: None) -> Any:
     of.state = SimpleNamespace(finished=AGREED, resting=True, exposed=frozenset())
     of.changed = threading.Condition()
     of._decided, of._dropped = [], frozenset()
-    of._announced, of._closed, of._written = True, False, AGREED
+    of._closed, of._written = False, AGREED
     of.crash, of.rests = "", True
     return of
 
@@ -64,3 +64,25 @@ def test_what_cannot_be_written_down_is_seen_by_nobody() -> None:
     assert of.finished is AGREED  # until the end of the thread says that nothing holds
     of.crash = "make room"
     assert of.finished is None
+
+
+@pytest.mark.parametrize("crash", ["", "a defect"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_nothing_is_signed_of_what_a_journal_may_lack(crash: str, keeps: bool) -> None:
+    """Whatever the thread ended by: what it handled last is not on disk."""
+    of = stepping()
+    of.crash, of._recorder.keeps = crash, keeps
+    if crash and keeps:
+        with pytest.raises(JournalError, match=crash):
+            of.check_written()
+    else:
+        of.check_written()
+
+
+@pytest.mark.parametrize("asked", ["first", "second"])
+def test_a_question_that_was_set_aside_is_not_arbitrated(asked: str) -> None:
+    of, settled = stepping(), list[str]()
+    of.state.arbitrated = "second"
+    of.arbiter = SimpleNamespace(settle=settled.append)
+    of._settle(asked)
+    assert settled == (["second"] if asked == "second" else [])

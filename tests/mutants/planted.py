@@ -964,8 +964,8 @@ MUTANTS = [
     Mutant(
         "6 what could not be written down is told",
         "engine/driver.py",
-        "return self._written if self._announced and not self.crash else None",
-        "return self.state.finished if self._announced else None",
+        "return None if self.crash else self._written",
+        "return None if self.crash else self.state.finished",
         ("engine/test_stepping.py",),
     ),
     Mutant(
@@ -978,7 +978,7 @@ MUTANTS = [
     Mutant(
         "6 something is signed although the journal is full",
         "engine/driver.py",
-        'if self.crash and self.crashed == "journal":',
+        "if self.crash and self._recorder.keeps:",
         "if not self.crash:",
         ("resuming/test_resume.py::test_without_room_for_the_journal_there_is_no_answer",),
     ),
