@@ -125,7 +125,7 @@ class Arbiter:
         if isinstance(sealed, Failure):
             self.post(Failed(task, COORDINATOR, inputs, sealed.text))
             return
-        if not self._assigned(task, inputs):
+        if self.state.state(task).inputs != inputs:
             return  # it took so long that another was started since, whose place that is
         self.reader.local[Address(self.plan.job, *task)] = sealed
         self.reader.copies[task, COORDINATOR] += 1
@@ -296,13 +296,6 @@ class Arbiter:
         except TimeoutError:
             return False  # what cannot be looked at may have changed
         return self.source.pinned(task.partition) and not found
-
-    def _assigned(self, task: Task, inputs: bytes) -> bool:
-        """Whether a task is still to be made of the same."""
-        try:
-            return self.state.state(task).inputs == inputs
-        except KeyError:
-            return False
 
     def _whole(self, task: Task, inputs: bytes, sources: Sequence[Source] = ()) -> Request:
         if task.stage == MAP:

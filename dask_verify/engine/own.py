@@ -5,55 +5,37 @@ Whatever made a partition last has replaced what was there before, and a disk ma
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from dask_verify.core.seal import Columns, Opening, SealedPartition
 from dask_verify.engine.store import Address, Store
 from dask_verify.errors import ProofError
 
+Asked = TypeVar("Asked", Opening, Columns)
 
-def opened(store: Store, request: Opening) -> Opening | None:
-    """Return what is asked for.
+
+def own_answer(store: Store, request: Asked) -> Asked | None:
+    """Return the leaves of a range, or the leaf hashes of whole units.
 
     Parameters
     ----------
     store : Store
         Where the coordinator keeps what it made.
-    request : Opening
-        Which range of whose tree.
+    request : Opening or Columns
+        What is asked for.
 
     Returns
     -------
-    Opening or None
+    Opening or Columns, or None
         None if it is not there as it was committed to.
     """
     try:
-        opening = _kept(store, request).open(request)
-        opening.verify(request)
+        kept = _kept(store, request)
+        answer = kept.open(request) if isinstance(request, Opening) else kept.columns(request)
+        answer.verify(request)
     except (KeyError, ProofError):
         return None
-    return opening
-
-
-def own_columns(store: Store, request: Columns) -> Columns | None:
-    """Return the leaf hashes of whole units.
-
-    Parameters
-    ----------
-    store : Store
-        Where the coordinator keeps what it made.
-    request : Columns
-        Which units of whose partition.
-
-    Returns
-    -------
-    Columns or None
-        None if they are not there as they were committed to.
-    """
-    try:
-        columns = _kept(store, request).columns(request)
-        columns.verify(request)
-    except (KeyError, ProofError):
-        return None
-    return columns
+    return answer
 
 
 def own_nodes(

@@ -14,7 +14,7 @@ from dask_verify.core.canonical import decode_plain, encode
 from dask_verify.core.seal import OUTPUT, Columns, Commitment, Opening, asked
 from dask_verify.engine.domainpool import TIMEOUT, DomainPool
 from dask_verify.engine.grudges import Grudges
-from dask_verify.engine.own import opened, own_columns, own_nodes
+from dask_verify.engine.own import own_answer, own_nodes
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.patience import REPLY, SECONDS, Patience
 from dask_verify.engine.store import Store
@@ -266,7 +266,7 @@ class Reader:
         It says itself where each of them is, and may name many workers that never answer.
         """
         if domain == COORDINATOR:
-            own = {r: opened(self.local, asked(r[0], OUTPUT, *r[1:], domain)) for r in ranges}
+            own = {r: own_answer(self.local, asked(r[0], OUTPUT, *r[1:], domain)) for r in ranges}
             return {wanted: opening for wanted, opening in own.items() if opening is not None}
         reading = reading or _Reading()
         by_address: dict[str | None, list[Range]] = defaultdict(list)
@@ -355,7 +355,7 @@ class Reader:
         Opening or None
         """
         if request.domain == COORDINATOR:
-            return opened(self.local, request)
+            return own_answer(self.local, request)
         address = self._address(_task(request), request.domain)
         if address is None:
             return None
@@ -402,7 +402,7 @@ class Reader:
         Columns or None
         """
         if request.domain == COORDINATOR:
-            return own_columns(self.local, request)
+            return own_answer(self.local, request)
         address = self._address(_task(request), request.domain) or ""
         asking, began = {"request": request.to_bytes()}, time.monotonic()
         reply = self._call(address, request.domain, "verify_columns", asking, 0, named=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dask_verify.core.seal import INPUT, OUTPUT, SealedPartition, asked, asked_columns
-from dask_verify.engine.own import opened, own_columns, own_nodes
+from dask_verify.engine.own import own_answer, own_nodes
 from dask_verify.engine.pace import Pace
 from dask_verify.engine.reader import Reader, UnservedError
 from dask_verify.engine.store import Address, Store
@@ -40,12 +40,12 @@ def store(folder: Path, sealed: SealedPartition | None, memory: int = 1 << 20) -
 def test_what_is_there_as_it_was_committed_to_is_served(tmp_path: Path, tree: str) -> None:
     kept = store(tmp_path, NEW)
     request = asked(COMMITMENT, tree, 1, 2, COORDINATOR)
-    opening = opened(kept, request)
+    opening = own_answer(kept, request)
     assert opening is not None
     assert opening.leaves == NEW.tree(tree)[1][1:2]
     assert own_nodes(kept, request, 0, 1, 0) == [NEW.tree(tree)[0].node(0, 1)]
     columns = asked_columns(COMMITMENT, [1], COORDINATOR)
-    assert own_columns(kept, columns) == NEW.columns(columns)
+    assert own_answer(kept, columns) == NEW.columns(columns)
 
 
 @pytest.mark.parametrize("other", [None, *OTHERS])
@@ -55,19 +55,19 @@ def test_what_has_taken_its_place_is_not(
 ) -> None:
     kept = store(tmp_path, other)
     request = asked(COMMITMENT, tree, 0, 1, COORDINATOR)
-    assert opened(kept, request) is None
+    assert own_answer(kept, request) is None
     assert own_nodes(kept, request, 0, 0, 0) is None
-    assert own_columns(kept, asked_columns(COMMITMENT, [1], COORDINATOR)) is None
+    assert own_answer(kept, asked_columns(COMMITMENT, [1], COORDINATOR)) is None
 
 
 def test_nor_is_what_a_disk_has_damaged(tmp_path: Path) -> None:
     kept = store(tmp_path, NEW, memory=0)
     (file,) = tmp_path.glob("*.leaves")
     file.write_bytes(b"abcX")
-    assert opened(kept, asked(COMMITMENT, OUTPUT, 0, 2, COORDINATOR)) is not None
-    assert opened(kept, asked(COMMITMENT, OUTPUT, 0, 4, COORDINATOR)) is None
+    assert own_answer(kept, asked(COMMITMENT, OUTPUT, 0, 2, COORDINATOR)) is not None
+    assert own_answer(kept, asked(COMMITMENT, OUTPUT, 0, 4, COORDINATOR)) is None
     file.unlink()
-    assert opened(kept, asked(COMMITMENT, OUTPUT, 0, 2, COORDINATOR)) is None
+    assert own_answer(kept, asked(COMMITMENT, OUTPUT, 0, 2, COORDINATOR)) is None
 
 
 READ: list[Callable[[Reader], Any]] = [

@@ -901,7 +901,7 @@ MUTANTS = [
     Mutant(
         "1 what the coordinator holds itself is believed",
         "engine/own.py",
-        "        opening.verify(request)\n",
+        "        answer.verify(request)\n",
         "",
         ("engine/test_own.py",),
     ),
@@ -992,7 +992,7 @@ MUTANTS = [
     Mutant(
         "1 a stand-in that was overtaken replaces the newer one",
         "engine/arbiter.py",
-        "if not self._assigned(task, inputs):",
+        "if self.state.state(task).inputs != inputs:",
         "if task is None:",
         ("engine/test_arbiter.py",),
     ),
