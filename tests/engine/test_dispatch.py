@@ -474,6 +474,19 @@ def test_what_a_broken_connection_took_along_is_submitted_again_but_not_forever(
     assert not started.of.pace._took[MAP]
 
 
+def test_what_is_asked_again_after_it_was_taken_back_may_lose_its_connection_anew() -> None:
+    started = Started(window=1)
+    for _ in range(2):
+        for _ in range(10):
+            started.of.add(run(MAP, 0))
+            started.pump()
+            assert started.of.cut_off(run(MAP, 0))
+        started.of.add(run(MAP, 0))
+        started.pump()
+        (flight,) = started.of.drop(lambda run: True)
+        assert flight.dropped
+
+
 def test_a_connection_that_breaks_before_every_deadline_buys_little_time(clock: Clock) -> None:
     """A scheduler decides when it drops its client."""
     started = Started(window=1)

@@ -370,3 +370,18 @@ def test_a_misread_partition_is_found_by_reading_it_again() -> None:
     (asked,) = [i for i in got if isinstance(i, Arbitrate)]
     assert asked.objection is not None
     assert asked.objection.unit is None
+
+
+@pytest.mark.parametrize("seed", [0, 5, 8])
+def test_who_is_late_to_open_a_former_copy_leaves_the_present_check_alone(seed: int) -> None:
+    """The same auditor is drawn for the same units, and another holder is to open them now."""
+    script = challenged("a", "b", "c", "d", "e", seed=bytes([seed]) * 32)
+    former = script.units
+    script.expose("a")
+    for name in sorted(script.job.state(M0).running):
+        script.says(M0, name)
+    present = script.units
+    assert replace(present, holder="a") == former != present
+    assert script.feed(Unopened(former)) == []
+    assert script.job.is_challenged(present)
+    assert not script.job.state(M0).lost

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import dask
 import pytest
 
-from dask_verify.errors import InconclusiveError
+from dask_verify.errors import InconclusiveError, JournalError
 from dask_verify.evidence.console import INTERRUPTED, _Ending
 from dask_verify.protocol.messages import Verdict
 from dask_verify.running.acting import _advice, _Run, _trust
@@ -101,3 +101,23 @@ def test_the_trust_file_is_named_that_was_given():
     with dask.config.set({"verify.trust": "configured.toml"}):
         assert _trust(Shared("tcp://s:8786", Keys(), Tls())) == "configured.toml"
     assert _trust(Local(("alice",))) == ""
+
+
+def test_a_receipt_that_cannot_be_signed_hides_not_why_there_is_no_answer(tmp_path):
+    """The journal is full: the job's own error says so, and what to do."""
+
+    class Full:
+        verdict = Verdict.INCONCLUSIVE
+        report = SimpleNamespace(save_html=lambda path: None, domains={})
+
+        def save(self, path):
+            raise InconclusiveError("no verified answer (journal): make room", self.report)
+
+        @property
+        def receipt(self):
+            raise JournalError("make room")
+
+    output = Output(str(tmp_path / "counts.jsonl"))
+    outcome = _Run(Full(), Site(None), output, "j", Local(("alice",)))._written(0.0)
+    assert "make room" in outcome.error
+    assert outcome.paths.keys() == {"report"}

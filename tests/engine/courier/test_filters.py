@@ -104,8 +104,7 @@ def test_a_courier_ends_with_its_coordinator(machine: Machine) -> None:
     assert decision(machine, number, 15, 0) == ALLOWED  # its name
 
 
-def test_numbers_are_those_of_this_machine() -> None:
-    """Each is used once, so that none stands for two calls."""
+def test_no_number_stands_for_two_calls() -> None:
     for machine in MACHINES.values():
         every = [*REFUSED.values(), *ABOUT.values(), *(numbers for numbers, _ in SENDING.values())]
         numbers = [n[machine.column] for n in every if n[machine.column] is not None]
